@@ -1,0 +1,108 @@
+#include "core/autograd.h"
+
+#include <unordered_set>
+
+#include "kernels/elementwise.h"
+
+namespace graft {
+namespace {
+
+thread_local bool recording_on = true;
+
+// Adds term to the gradient of input. The first term is kept as it is, without a copy; storage
+// that somebody else may hold is never added into.
+void accumulate(const Tensor& input, Tensor term) {
+  Tensor::Impl& in = *input.impl();
+  GRAFT_CHECK(term.shape() == in.shape, "backward: gradient {} for a tensor of shape {}",
+              term.shape(), in.shape);
+  if (!in.grad.defined()) {
+    in.grad = std::move(term);
+    return;
+  }
+  bool ours = in.grad_in_place || (in.grad.impl().use_count() == 1 &&
+                                   in.grad.impl()->storage.use_count() == 1);
+  Tensor sum = ours ? in.grad : Tensor(in.shape);
+  cpu::add(in.grad.size(), in.grad.data(), term.data(), sum.mutable_data());
+  in.grad = std::move(sum);
+}
+
+// Every tensor that was recorded on the way to root, inputs before outputs. No recursion: deep
+// networks would exhaust the stack.
+std::vector<Tensor> topological_order(const Tensor& root) {
+  struct Visit {
+    Tensor tensor;
+    size_t next = 0;
+  };
+  std::vector<Tensor> order;
+  std::unordered_set<const Tensor::Impl*> seen{root.impl().get()};
+  std::vector<Visit> path{{root}};
+  while (!path.empty()) {
+    Visit& at = path.back();
+    const auto& node = at.tensor.impl()->node;
+    if (node && at.next < node->edges.size()) {
+      const Tensor& input = node->edges[at.next++].input;
+      if (seen.insert(input.impl().get()).second) path.push_back({input});
+    } else {
+      order.push_back(std::move(at.tensor));
+      path.pop_back();
+    }
+  }
+  return order;
+}
+
+}  // namespace
+
+Tensor record(const char* op, Tensor y, std::vector<Edge> edges) {
+  if (!recording_on) return y;
+  std::erase_if(edges, [](const Edge& e) { return !e.input.requires_grad(); });
+  if (edges.empty()) return y;
+  y.impl()->requires_grad = true;
+  y.impl()->node = std::make_shared<Node>(Node{op, std::move(edges)});
+  return y;
+}
+
+Tensor record(const char* op, Tensor y, std::vector<Tensor> inputs, JointGrad grads) {
+  if (!recording_on) return y;
+  Needed needed;
+  for (const Tensor& t : inputs) needed.push_back(t.requires_grad());
+  auto shared = std::make_shared<std::vector<Tensor>>();  // filled by the first edge that runs
+  std::vector<Edge> edges;
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    if (!needed[i]) continue;
+    edges.push_back({inputs[i], [=](const Tensor& dy) {
+                       if (shared->empty()) *shared = grads(dy, needed);
+                       return std::move((*shared)[i]);
+                     }});
+  }
+  return record(op, std::move(y), std::move(edges));
+}
+
+bool recording(std::initializer_list<const Tensor*> inputs) {
+  if (!recording_on) return false;
+  for (const Tensor* t : inputs)
+    if (t->requires_grad()) return true;
+  return false;
+}
+
+NoGrad::NoGrad() : before_(recording_on) { recording_on = false; }
+NoGrad::~NoGrad() { recording_on = before_; }
+
+void Tensor::backward() const {
+  GRAFT_CHECK(size() == 1, "backward: starts at a scalar, not at shape {}", shape());
+  GRAFT_CHECK(requires_grad(), "backward: nothing that made this tensor wants a gradient");
+  std::vector<Tensor> order = topological_order(*this);
+  accumulate(*this, Tensor::full(shape(), 1.0f));
+  while (!order.empty()) {
+    Tensor y = std::move(order.back());
+    order.pop_back();
+    auto node = std::move(y.impl()->node);
+    if (!node) continue;
+    Tensor dy = std::move(y.impl()->grad);
+    for (Edge& edge : node->edges) {
+      accumulate(edge.input, edge.grad(dy));
+      edge.grad = nullptr;  // what it captured is free now
+    }
+  }
+}
+
+}  // namespace graft

@@ -1,0 +1,65 @@
+// Reverse-mode differentiation. An operation records one gradient function per input; edges whose
+// input wants no gradient are dropped at once, and with them everything their closures captured:
+// a frozen weight keeps no activation alive.
+// A closure must capture its own output detached, or the graph would own itself and leak.
+#pragma once
+#include <functional>
+#include <vector>
+
+#include "core/tensor.h"
+
+namespace graft {
+
+struct Edge {
+  Tensor input;
+  std::function<Tensor(const Tensor& dy)> grad;  // dy -> gradient of input, in input's shape
+};
+
+struct Storage {
+  explicit Storage(size_t bytes);
+  ~Storage();
+  Storage(const Storage&) = delete;
+  void* data;
+  size_t bytes;
+};
+
+struct Node {
+  const char* op;
+  std::vector<Edge> edges;
+};
+
+struct Tensor::Impl {
+  Shape shape;
+  DType dtype = DType::f32;
+  std::shared_ptr<Storage> storage;
+  size_t offset = 0;  // bytes into storage
+  uint64_t version = 0;
+  bool requires_grad = false;
+  bool grad_in_place = false;  // grad was set by the owner: gradients are added into its storage
+  Tensor grad;
+  std::shared_ptr<Node> node;  // how it was made; null for a leaf
+};
+
+// Records how y was made; returns y itself when nothing wants a gradient or recording is off.
+Tensor record(const char* op, Tensor y, std::vector<Edge> edges);
+
+// The joint form, for operations whose gradients share work: one closure, told which are needed.
+using Needed = std::vector<bool>;
+using JointGrad = std::function<std::vector<Tensor>(const Tensor& dy, const Needed& needed)>;
+Tensor record(const char* op, Tensor y, std::vector<Tensor> inputs, JointGrad grads);
+
+// True when an operation on these inputs will be recorded (so that kernels know what to keep).
+bool recording(std::initializer_list<const Tensor*> inputs);
+
+// While one lives, this thread records nothing: for evaluation.
+class NoGrad {
+ public:
+  NoGrad();
+  ~NoGrad();
+  NoGrad(const NoGrad&) = delete;
+
+ private:
+  bool before_;
+};
+
+}  // namespace graft

@@ -1,0 +1,191 @@
+#include "core/tensor.h"
+
+#include <cstring>
+#include <limits>
+
+#include "core/autograd.h"
+#include "kernels/memory.h"
+
+namespace graft {
+namespace {
+
+template <class From, class To> void convert(const Tensor& from, Tensor& to) {
+  const From* source = from.data<From>();
+  To* target = to.mutable_data<To>();
+  for (int64_t i = 0, n = from.size(); i < n; ++i) {
+    if constexpr (std::is_same_v<From, bf16> || std::is_same_v<From, f16>)
+      target[i] = static_cast<To>(static_cast<float>(source[i]));
+    else if constexpr (std::is_same_v<To, bf16> || std::is_same_v<To, f16>)
+      target[i] = To(static_cast<float>(source[i]));
+    else
+      target[i] = static_cast<To>(source[i]);
+  }
+}
+
+// Calls f with a value of the element type of t.
+template <class F> void dispatch(DType t, F f) {
+  switch (t) {
+    case DType::f32: return f(float{});
+    case DType::bf16: return f(bf16{});
+    case DType::f16: return f(f16{});
+    case DType::u8: return f(uint8_t{});
+    case DType::i32: return f(int32_t{});
+    case DType::i64: return f(int64_t{});
+  }
+}
+
+std::shared_ptr<Tensor::Impl> share(const Tensor& t) {
+  auto impl = std::make_shared<Tensor::Impl>();
+  impl->shape = t.shape();
+  impl->dtype = t.dtype();
+  impl->storage = t.impl()->storage;
+  impl->offset = t.impl()->offset;
+  impl->version = t.impl()->version;
+  return impl;
+}
+
+}  // namespace
+
+Storage::Storage(size_t bytes) : data(cpu::allocate(bytes)), bytes(bytes) {}
+Storage::~Storage() { cpu::release(data, bytes); }
+
+int64_t element_count(const Shape& shape) {
+  int64_t n = 1;
+  for (int64_t d : shape) {
+    bool fits = d >= 0 && !__builtin_mul_overflow(n, d, &n) && n <= (int64_t(1) << 58);
+    GRAFT_CHECK(fits, "tensor: shape {} is negative somewhere or too large", shape);
+  }
+  return n;
+}
+
+Tensor::Tensor(Shape shape, DType dtype) : impl_(std::make_shared<Impl>()) {
+  size_t bytes = size_t(element_count(shape)) * size_of(dtype);
+  impl_->shape = std::move(shape);
+  impl_->dtype = dtype;
+  impl_->storage = std::make_shared<Storage>(bytes);
+}
+
+Tensor Tensor::zeros(Shape shape, DType dtype) {
+  Tensor t(std::move(shape), dtype);
+  std::memset(t.mutable_raw(), 0, t.bytes());
+  return t;
+}
+
+Tensor Tensor::full(Shape shape, float value) {
+  Tensor t(std::move(shape));
+  std::fill_n(t.mutable_data(), t.size(), value);
+  return t;
+}
+
+Tensor Tensor::from(Shape shape, std::initializer_list<float> values) {
+  return from<float>(std::move(shape), std::span<const float>(values.begin(), values.size()));
+}
+
+const Shape& Tensor::shape() const {
+  GRAFT_CHECK(defined(), "tensor: used before it was given a value");
+  return impl_->shape;
+}
+
+int64_t Tensor::dim(int i) const {
+  int at = i < 0 ? i + rank() : i;
+  GRAFT_CHECK(at >= 0 && at < rank(), "tensor: dimension {} of shape {}", i, shape());
+  return impl_->shape[at];
+}
+
+int64_t Tensor::size() const { return element_count(shape()); }
+size_t Tensor::bytes() const { return size_t(size()) * size_of(dtype()); }
+DType Tensor::dtype() const { return shape(), impl_->dtype; }
+uint64_t Tensor::version() const { return shape(), impl_->version; }
+
+const void* Tensor::raw() const {
+  return shape(), static_cast<const char*>(impl_->storage->data) + impl_->offset;
+}
+
+void* Tensor::mutable_raw() {
+  ++(shape(), impl_)->version;
+  return static_cast<char*>(impl_->storage->data) + impl_->offset;
+}
+
+float Tensor::item() const {
+  GRAFT_CHECK(size() == 1, "item: shape {} has {} elements, not one", shape(), size());
+  return to(DType::f32).data()[0];
+}
+
+Tensor Tensor::to(DType dtype) const {
+  if (dtype == this->dtype()) return *this;
+  Tensor result(shape(), dtype);
+  dispatch(this->dtype(), [&](auto from) {
+    dispatch(dtype, [&](auto to) { convert<decltype(from), decltype(to)>(*this, result); });
+  });
+  return result;
+}
+
+Tensor Tensor::clone() const {
+  Tensor copy(shape(), dtype());
+  std::memcpy(copy.mutable_raw(), raw(), bytes());
+  return copy;
+}
+
+Tensor Tensor::detach() const { return Tensor(share(*this)); }
+
+Tensor Tensor::reshape(Shape shape) const {
+  int64_t known = 1;
+  int64_t* deduced = nullptr;
+  for (int64_t& d : shape) {
+    if (d == -1 && !deduced) deduced = &d;
+    else known *= d;
+  }
+  if (deduced) *deduced = known ? size() / known : 0;
+  GRAFT_CHECK(element_count(shape) == size(), "reshape: {} elements of {} do not fill {}", size(),
+              this->shape(), shape);
+  auto impl = share(*this);
+  impl->shape = std::move(shape);
+  return record("reshape", Tensor(impl),
+                {{*this, [old = this->shape()](const Tensor& dy) { return dy.reshape(old); }}});
+}
+
+Tensor Tensor::rows(int64_t begin, int64_t end) const {
+  GRAFT_CHECK(rank() > 0 && 0 <= begin && begin <= end && end <= dim(0),
+              "rows: [{}, {}) of shape {}", begin, end, shape());
+  auto impl = share(*this);
+  impl->shape[0] = end - begin;
+  impl->offset += dim(0) ? bytes() / size_t(dim(0)) * size_t(begin) : 0;
+  return Tensor(impl);
+}
+
+void Tensor::copy_from(const Tensor& source) {
+  GRAFT_CHECK(shape() == source.shape() && dtype() == source.dtype(),
+              "copy_from: {} {} into {} {}", name_of(source.dtype()), source.shape(),
+              name_of(dtype()), shape());
+  std::memmove(mutable_raw(), source.raw(), bytes());
+}
+
+bool Tensor::requires_grad() const { return impl_ && impl_->requires_grad; }
+
+Tensor& Tensor::requires_grad(bool wanted) {
+  GRAFT_CHECK(!wanted || dtype() == DType::f32, "requires_grad: only f32 tensors, this is {}",
+              name_of(dtype()));
+  (shape(), impl_)->requires_grad = wanted;
+  return *this;
+}
+
+const Tensor& Tensor::grad() const { return shape(), impl_->grad; }
+
+void Tensor::set_grad(Tensor grad) {
+  GRAFT_CHECK(!grad.defined() || grad.shape() == shape(), "set_grad: shapes {} and {}",
+              grad.defined() ? grad.shape() : Shape{}, shape());
+  impl_->grad_in_place = grad.defined();
+  impl_->grad = std::move(grad);
+}
+
+Tensor view_of(const Tensor& arena, int64_t offset, Shape shape) {
+  auto impl = share(arena);
+  impl->offset += size_t(offset) * size_of(arena.dtype());
+  impl->shape = std::move(shape);
+  Tensor view(impl);
+  GRAFT_CHECK(offset >= 0 && offset + view.size() <= arena.size(),
+              "view_of: {} elements at {} pass the end of {}", view.size(), offset, arena.size());
+  return view;
+}
+
+}  // namespace graft
