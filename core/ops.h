@@ -1,0 +1,97 @@
+// The operations: each checks shapes, computes, and records one gradient per input that wants one.
+// One file per operation under core/ops/: shape rule, forward and gradients on one page.
+// All take and return f32 unless said otherwise; activations are (N, H, W, C).
+#pragma once
+#include <array>
+#include <vector>
+
+#include "core/tensor.h"
+#include "kernels/activation.h"
+#include "kernels/conv2d.h"
+
+namespace graft {
+
+// ---- convolution and matrix products ----------------------------------------------------------
+struct ConvSpec {
+  std::array<int, 2> stride{1, 1};         // height, width
+  std::array<int, 4> padding{0, 0, 0, 0};  // top, left, bottom, right
+  std::array<int, 2> dilation{1, 1};
+  int groups = 1;
+};
+
+// x (N,H,W,C), w (O,R,S,C/groups), bias (O) or undefined, residual like the result or undefined.
+// y = activation(conv(x, w) + bias + residual), one kernel. `packed` keeps w as the kernel wants
+// it from call to call; give it only for weights that do not change (their version is checked).
+Tensor conv2d(const Tensor& x, const Tensor& w, const Tensor& bias, const ConvSpec& spec,
+              Activation activation = Activation::none, const Tensor& residual = {},
+              PackedFilter* packed = nullptr);
+
+// x (N,I), w (O,I), bias (O) or undefined -> activation(x w^T + bias), (N,O).
+Tensor linear(const Tensor& x, const Tensor& w, const Tensor& bias,
+              Activation activation = Activation::none);
+Tensor matmul(const Tensor& a, const Tensor& b);  // (M,K) (K,N) -> (M,N)
+
+// ---- normalisation ----------------------------------------------------------------------------
+// Batch norm over all but the last dimension of x (..., C), then + residual, then the activation,
+// in one pass. gamma, beta, mean, var: (C).
+// Training form: normalises with the batch's mean and biased variance, and moves the running
+// statistics: running = (1 - momentum) running + momentum batch (unbiased variance), as PyTorch.
+Tensor batch_norm_train(const Tensor& x, const Tensor& gamma, const Tensor& beta,
+                        Tensor running_mean, Tensor running_var, float momentum, float eps,
+                        Activation activation = Activation::none, const Tensor& residual = {},
+                        bool update_running = true);
+// Frozen form: normalises with the given statistics, which are constants; gamma and beta may learn.
+Tensor batch_norm_frozen(const Tensor& x, const Tensor& gamma, const Tensor& beta,
+                         const Tensor& mean, const Tensor& var, float eps,
+                         Activation activation = Activation::none, const Tensor& residual = {});
+
+// ---- elementwise ------------------------------------------------------------------------------
+Tensor activate(const Tensor& x, Activation activation);
+Tensor relu(const Tensor& x);
+Tensor relu6(const Tensor& x);
+Tensor sigmoid(const Tensor& x);
+Tensor silu(const Tensor& x);
+Tensor gelu(const Tensor& x);  // exact, with erf
+Tensor hardswish(const Tensor& x);
+Tensor add(const Tensor& a, const Tensor& b);            // same shapes, or b (C) along the last one
+Tensor mul(const Tensor& a, const Tensor& b);            // likewise
+Tensor scale(const Tensor& x, float factor);
+// Zeroes each element with probability p and scales the rest by 1/(1-p). The mask is a pure
+// function of (seed, step, element), so it can be replayed.
+Tensor dropout(const Tensor& x, float p, uint64_t seed, uint64_t step);
+
+// ---- shape ------------------------------------------------------------------------------------
+Tensor flatten(const Tensor& x);                                       // (N, rest)
+Tensor concat(const std::vector<Tensor>& parts);                       // along the last dimension
+Tensor pad(const Tensor& x, std::array<int, 4> padding, float value);  // top, left, bottom, right
+
+// ---- pooling ----------------------------------------------------------------------------------
+struct PoolSpec {
+  std::array<int, 2> window{2, 2};
+  std::array<int, 2> stride{2, 2};
+  std::array<int, 4> padding{0, 0, 0, 0};  // top, left, bottom, right
+  bool ceil_mode = false;                  // as PyTorch: the last window must start inside x
+  bool count_padding = true;               // average pooling only
+};
+Tensor max_pool2d(const Tensor& x, const PoolSpec& spec);
+Tensor avg_pool2d(const Tensor& x, const PoolSpec& spec);
+Tensor adaptive_avg_pool2d(const Tensor& x, int out_h, int out_w);
+Tensor global_avg_pool(const Tensor& x);  // (N,H,W,C) -> (N,C)
+
+// ---- reductions and loss ----------------------------------------------------------------------
+Tensor sum(const Tensor& x);   // -> ()
+Tensor mean(const Tensor& x);  // -> ()
+Tensor softmax(const Tensor& logits);  // over the last dimension
+struct CrossEntropySpec {
+  float label_smoothing = 0;
+  std::vector<float> class_weights;  // empty: all one
+};
+// logits (N,C), labels (N) i32 -> mean loss (), as PyTorch's cross_entropy.
+Tensor cross_entropy(const Tensor& logits, const Tensor& labels, const CrossEntropySpec& spec = {});
+
+// ---- input ------------------------------------------------------------------------------------
+// u8 pixels (N,H,W,3) -> f32 (x * scale - mean) / std per channel; bgr swaps channels 0 and 2 first.
+Tensor normalize(const Tensor& pixels, float scale, std::array<float, 3> mean,
+                 std::array<float, 3> std, bool bgr = false);
+
+}  // namespace graft

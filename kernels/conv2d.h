@@ -1,0 +1,61 @@
+// 2-D convolution (cross-correlation) as three kernels: fprop, dgrad (gradient of the input) and
+// wgrad (gradient of the weights). Activations NHWC, weights OHWI (KRSC), f32.
+#pragma once
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "kernels/activation.h"
+
+namespace graft {
+
+struct Conv2dProblem {
+  int64_t n, h, w, c;          // input
+  int64_t k, r, s;             // output channels, filter height and width
+  int stride_h = 1, stride_w = 1;
+  int pad_top = 0, pad_left = 0, pad_bottom = 0, pad_right = 0;
+  int dilation_h = 1, dilation_w = 1;
+  int groups = 1;
+
+  int64_t out_h() const { return (h + pad_top + pad_bottom - dilation_h * (r - 1) - 1) / stride_h + 1; }
+  int64_t out_w() const { return (w + pad_left + pad_right - dilation_w * (s - 1) - 1) / stride_w + 1; }
+  double flops() const { return 2.0 * double(n * out_h() * out_w() * k) * double(r * s * c / groups); }
+  auto operator<=>(const Conv2dProblem&) const = default;
+};
+
+struct ConvEpilogue {            // y = activation(conv + bias + residual)
+  const float* bias = nullptr;      // (k)
+  const float* residual = nullptr;  // like y, (n, out_h, out_w, k); may be y itself
+  Activation activation = Activation::none;
+};
+
+// Weights in the order that fprop of one problem wants, kept from call to call. Repacked when the
+// problem's kernel wants another order or the version differs.
+class PackedFilter {
+ public:
+  PackedFilter();
+  ~PackedFilter();
+  PackedFilter(PackedFilter&&) noexcept;
+  PackedFilter& operator=(PackedFilter&&) noexcept;
+  uint64_t version = 0;  // of the weights inside; set by the caller
+  struct Impl;
+  std::unique_ptr<Impl> impl;
+};
+
+namespace cpu {
+
+// x (n,h,w,c), w (k,r,s,c/groups), y (n,out_h,out_w,k).
+// With `packed`, weights of a changed version are repacked first and w is not read otherwise.
+void conv2d_fprop(const Conv2dProblem& p, const float* x, const float* w, const ConvEpilogue& e,
+                  float* y, PackedFilter* packed = nullptr, uint64_t version = 0);
+void conv2d_dgrad(const Conv2dProblem& p, const float* dy, const float* w, float* dx);
+void conv2d_wgrad(const Conv2dProblem& p, const float* x, const float* dy, float* dw,
+                  float* dbias /* or null */);
+
+// Names of oneDNN reference implementations picked so far, "fprop n32 h56 ...: ref:any". They are
+// hundreds of times slower than the others; empty on a healthy machine.
+std::vector<std::string> reference_implementations();
+
+}  // namespace cpu
+}  // namespace graft

@@ -1,0 +1,12 @@
+// Row-major matrix product in f32.
+#pragma once
+#include <cstdint>
+
+namespace graft::cpu {
+
+// c (m,n) = alpha op(a) (m,k) op(b) (k,n) + beta c; op transposes where asked, so that a transposed
+// a is stored (k,m). c must not overlap a or b.
+void gemm(bool transpose_a, bool transpose_b, int64_t m, int64_t n, int64_t k, float alpha,
+          const float* a, const float* b, float beta, float* c);
+
+}  // namespace graft::cpu
