@@ -130,9 +130,12 @@ template <class Body> void with_activation(Activation a, const Body& body) {
   }
 }
 
-struct DropoutMask {  // keeps element i when uniform(key, i) >= p, scaled by 1 / (1 - p)
+// Keeps elements whose Philox word is at least p 2^32 and scales them by 1 / (1 - p).
+// Element 64 s + 16 w + b takes word w of the block with counter (16 s + b, index).
+struct DropoutMask {
   float p;
-  uint32_t key[2];    // of the Philox stream: a pure function of seed and step
+  uint32_t key[2];
+  uint64_t index;
 };
 
 namespace cpu {

@@ -26,20 +26,21 @@ template <class F> void each_column(int64_t rows, int64_t c, const F& f) {
 }
 
 // kLanes Philox4x32-10 blocks side by side, so that the compiler vectorises across blocks.
-// Counter (block, block >> 32, 0, 0), as core/random.h. 64 words for 64 neighbouring elements.
+// 64 words for 64 neighbouring elements.
 constexpr int kLanes = 16;
 struct Blocks {
   uint32_t word[4][kLanes];
 };
 
-void philox_blocks(uint64_t first, const uint32_t key[2], Blocks& out) {
+void philox_blocks(uint64_t first, const DropoutMask& mask, Blocks& out) {
   uint32_t(&c)[4][kLanes] = out.word;
   for (int i = 0; i < kLanes; ++i) {
     c[0][i] = uint32_t(first + uint64_t(i));
     c[1][i] = uint32_t((first + uint64_t(i)) >> 32);
-    c[2][i] = c[3][i] = 0;
+    c[2][i] = uint32_t(mask.index);
+    c[3][i] = uint32_t(mask.index >> 32);
   }
-  uint32_t k0 = key[0], k1 = key[1];
+  uint32_t k0 = mask.key[0], k1 = mask.key[1];
   for (int round = 0; round < 10; ++round) {
 #pragma omp simd
     for (int i = 0; i < kLanes; ++i) {
@@ -103,7 +104,7 @@ void dropout(const DropoutMask& mask, int64_t n, const float* x, float* y) {
   parallel_for((n + kStep - 1) / kStep, kGrain / kStep, [&](int64_t begin, int64_t end) {
     Blocks blocks;
     for (int64_t step = begin; step < end; ++step) {
-      philox_blocks(uint64_t(step) * kLanes, mask.key, blocks);
+      philox_blocks(uint64_t(step) * kLanes, mask, blocks);
       int64_t at = step * kStep, count = std::min(kStep, n - at);
       const uint32_t* word = blocks.word[0];  // element i of the step takes word i
       for (int64_t i = 0; i < count; ++i) y[at + i] = word[i] < threshold ? 0.0f : x[at + i] * keep;
