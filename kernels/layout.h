@@ -1,0 +1,23 @@
+// Moving values without changing them: the published weight layouts to ours and back, and blocks of
+// rows between arrays of different widths (concatenation, padding).
+#pragma once
+#include <cstdint>
+
+namespace graft::cpu {
+
+// Convolution weights, out of place; i is channels per group.
+void oihw_to_ohwi(int64_t o, int64_t i, int64_t h, int64_t w, const float* from, float* to);
+void ohwi_to_oihw(int64_t o, int64_t i, int64_t h, int64_t w, const float* from, float* to);
+
+// A linear weight (rows, c h w) whose columns index flattened (C,H,W), to flattened (H,W,C).
+void chw_to_hwc_columns(int64_t rows, int64_t c, int64_t h, int64_t w, const float* from, float* to);
+void hwc_to_chw_columns(int64_t rows, int64_t c, int64_t h, int64_t w, const float* from, float* to);
+
+// Rows of `width` floats in `planes` groups; strides in floats.
+struct Strided {
+  int64_t plane, row;
+};
+void copy_rows(int64_t planes, int64_t rows, int64_t width, const float* from, Strided from_stride,
+               float* to, Strided to_stride);
+
+}  // namespace graft::cpu

@@ -1,0 +1,31 @@
+// One optimiser step over a flat range of parameters, PyTorch's arithmetic, one pass over memory.
+#pragma once
+#include <cstdint>
+
+namespace graft {
+
+// g += weight_decay p;  m = momentum m + (1 - dampening) g, or g at the first step;
+// p -= lr (nesterov ? g + momentum m : m). Without momentum m is not touched and may be null.
+struct SgdStep {
+  float lr, momentum = 0, weight_decay = 0, dampening = 0;
+  bool nesterov = false, first_step = false;
+};
+
+// p *= 1 - lr weight_decay;  m = beta1 m + (1 - beta1) g;  v = beta2 v + (1 - beta2) g^2;
+// p -= lr / (1 - beta1^step) m / (sqrt(v / (1 - beta2^step)) + eps)
+// (Loshchilov and Hutter 2019, algorithm 2).
+struct AdamWStep {
+  float lr, beta1 = 0.9f, beta2 = 0.999f, eps = 1e-8f, weight_decay = 0.01f;
+  int64_t step = 1;  // from 1
+};
+
+namespace cpu {
+
+// grad_scale multiplies every gradient on the way: loss scaling, clipping.
+void sgd(const SgdStep& s, int64_t n, const float* grad, float grad_scale, float* param,
+         float* momentum);
+void adamw(const AdamWStep& s, int64_t n, const float* grad, float grad_scale, float* param,
+           float* m, float* v);
+
+}  // namespace cpu
+}  // namespace graft
