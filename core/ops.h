@@ -3,6 +3,7 @@
 // All take and return f32 unless said otherwise; activations are (N, H, W, C).
 #pragma once
 #include <array>
+#include <functional>
 #include <vector>
 
 #include "core/tensor.h"
@@ -19,12 +20,22 @@ struct ConvSpec {
   int groups = 1;
 };
 
-// x (N,H,W,C), w (O,R,S,C/groups), bias (O) or undefined, residual like the result or undefined.
-// y = activation(conv(x, w) + bias + residual), one kernel. `packed` keeps w as the kernel wants
-// it from call to call; give it only for weights that do not change (their version is checked).
+// x (N,H,W,C), w (O,R,S,C/groups), bias (O) or undefined, residual like the result or undefined:
+// y = activation(conv(x, w) + bias + residual), one kernel. A residual that nobody else holds is
+// overwritten with the result when nothing is recorded.
 Tensor conv2d(const Tensor& x, const Tensor& w, const Tensor& bias, const ConvSpec& spec,
-              Activation activation = Activation::none, const Tensor& residual = {},
-              PackedFilter* packed = nullptr);
+              Activation activation = Activation::none, Tensor residual = {});
+
+// Weights that stay as they are from call to call: kept only in the order that the kernel wants,
+// and made again by `make` when a kernel wants another order or the version has changed.
+struct FrozenFilter {
+  Shape shape;                   // (O,R,S,C/groups)
+  std::function<Tensor()> make;  // -> the weights
+  uint64_t version = 0;          // of what make() will return
+  PackedFilter packed;
+};
+Tensor conv2d(const Tensor& x, FrozenFilter& w, const Tensor& bias, const ConvSpec& spec,
+              Activation activation = Activation::none, Tensor residual = {});
 
 // x (N,I), w (O,I), bias (O) or undefined -> activation(x w^T + bias), (N,O).
 Tensor linear(const Tensor& x, const Tensor& w, const Tensor& bias,

@@ -30,8 +30,8 @@ struct ConvEpilogue {            // y = activation(conv + bias + residual)
   Activation activation = Activation::none;
 };
 
-// Weights in the order that fprop of one problem wants, kept from call to call. Repacked when the
-// problem's kernel wants another order or the version differs.
+// Weights in the order that fprop of one problem wants, kept from call to call for weights that
+// stay as they are. Repacked when the kernel wants another order or the version differs.
 class PackedFilter {
  public:
   PackedFilter();
@@ -46,7 +46,9 @@ class PackedFilter {
 namespace cpu {
 
 // x (n,h,w,c), w (k,r,s,c/groups), y (n,out_h,out_w,k).
-// With `packed`, weights of a changed version are repacked first and w is not read otherwise.
+// With `packed`, w is read only when conv2d_packed is false, and may be null otherwise.
+bool conv2d_packed(const Conv2dProblem& p, const ConvEpilogue& e, const PackedFilter& packed,
+                   uint64_t version);
 void conv2d_fprop(const Conv2dProblem& p, const float* x, const float* w, const ConvEpilogue& e,
                   float* y, PackedFilter* packed = nullptr, uint64_t version = 0);
 void conv2d_dgrad(const Conv2dProblem& p, const float* dy, const float* w, float* dx);

@@ -1,0 +1,18 @@
+#include "kernels/gemm.h"
+
+#include <dnnl.h>
+
+#include <stdexcept>
+
+namespace graft::cpu {
+
+void gemm(bool transpose_a, bool transpose_b, int64_t m, int64_t n, int64_t k, float alpha,
+          const float* a, const float* b, float beta, float* c) {
+  if (m == 0 || n == 0) return;
+  dnnl_status_t status =
+      dnnl_sgemm(transpose_a ? 'T' : 'N', transpose_b ? 'T' : 'N', m, n, k, alpha, a,
+                 transpose_a ? m : k, b, transpose_b ? k : n, beta, c, n);
+  if (status != dnnl_success) throw std::runtime_error("gemm: oneDNN refused the problem");
+}
+
+}  // namespace graft::cpu

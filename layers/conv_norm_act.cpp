@@ -1,0 +1,80 @@
+#include "layers/conv_norm_act.h"
+
+#include <cmath>
+
+#include "core/autograd.h"
+
+namespace graft {
+namespace {
+
+// Folding: gamma (conv(x) + b - mean) / sqrt(var + eps) + beta is a convolution with the filter
+// scaled by s = gamma / sqrt(var + eps) per output channel and the bias beta + (b - mean) s.
+std::vector<float> norm_scale(const BatchNorm2d& norm) {
+  const float *gamma = norm.weight.data(), *var = norm.running_var.data();
+  std::vector<float> scale(norm.weight.size());
+  for (size_t i = 0; i < scale.size(); ++i)
+    scale[i] = gamma[i] / std::sqrt(var[i] + norm.eps);
+  return scale;
+}
+
+Tensor folded_filter(const Conv2d& conv, const BatchNorm2d& norm) {
+  std::vector<float> scale = norm_scale(norm);
+  Tensor folded(conv.weight.shape());
+  const float* from = conv.weight.data();
+  float* to = folded.mutable_data();
+  int64_t each = conv.weight.size() / conv.weight.dim(0);
+  for (size_t channel = 0; channel < scale.size(); ++channel)
+    for (int64_t i = 0; i < each; ++i, ++from, ++to) *to = *from * scale[channel];
+  return folded;
+}
+
+Tensor folded_bias(const Conv2d& conv, const BatchNorm2d& norm) {
+  std::vector<float> scale = norm_scale(norm);
+  const float *beta = norm.bias.data(), *mean = norm.running_mean.data();
+  const float* bias = conv.bias.defined() ? conv.bias.data() : nullptr;
+  Tensor folded(norm.bias.shape());
+  float* to = folded.mutable_data();
+  for (size_t i = 0; i < scale.size(); ++i)
+    to[i] = beta[i] + ((bias ? bias[i] : 0) - mean[i]) * scale[i];
+  return folded;
+}
+
+// Grows whenever one of the values that were folded does; versions only ever grow.
+uint64_t version_of(const Conv2d& conv, const BatchNorm2d* norm) {
+  uint64_t version = 1 + conv.weight.version() + (conv.bias.defined() ? conv.bias.version() : 0);
+  if (norm)
+    version += norm->weight.version() + norm->bias.version() + norm->running_mean.version() +
+               norm->running_var.version();
+  return version;
+}
+
+void refresh(Conv2d& conv, BatchNorm2d* norm) {
+  FrozenFilter& frozen = conv.frozen;
+  frozen.make = [&conv, norm] { return norm ? folded_filter(conv, *norm) : conv.weight.detach(); };
+  uint64_t version = version_of(conv, norm);
+  if (frozen.version == version) return;
+  frozen.shape = conv.weight.shape();
+  frozen.version = version;
+  conv.frozen_bias = norm ? folded_bias(conv, *norm) : conv.bias;
+}
+
+}  // namespace
+
+Tensor conv_norm_act(Tensor x, Conv2d& conv, BatchNorm2d* norm, Activation activation,
+                     Tensor residual) {
+  bool conv_learns = recording({&conv.weight, &conv.bias});
+  bool norm_learns = norm && recording({&norm->weight, &norm->bias});
+  bool batch_statistics = norm && norm->uses_batch_statistics();
+  if (!conv_learns && !norm_learns && !batch_statistics) {
+    refresh(conv, norm);
+    return conv2d(x, conv.frozen, conv.frozen_bias, conv.spec, activation, std::move(residual));
+  }
+  if (conv_learns) conv.frozen = {};  // packed for an evaluation; training would only carry it
+  if (!norm)
+    return conv2d(x, conv.weight, conv.bias, conv.spec, activation, std::move(residual));
+  Tensor y = conv2d(x, conv.weight, conv.bias, conv.spec);
+  x = {};  // free it here where nobody else holds it
+  return norm->forward(y, activation, residual);
+}
+
+}  // namespace graft

@@ -1,0 +1,177 @@
+#include "layers/freeze.h"
+
+#include <fnmatch.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "core/text.h"
+
+namespace graft {
+namespace {
+
+struct Layer {
+  std::string path;
+  Module* module;
+  int64_t parameters;  // of its own
+};
+
+class CountOwn : public Visitor {
+ public:
+  void param(std::string_view, Param& p) override {
+    total += p.size();
+    trained += p.requires_grad() ? p.size() : 0;
+  }
+  void buffer(std::string_view, Tensor&) override {}
+  void child(std::string_view, Module&) override {}
+  int64_t total = 0, trained = 0;
+};
+
+std::vector<Layer> layers_of(Module& model) {
+  std::vector<Layer> layers;
+  each_module(model, [&](const std::string& path, Module& m) {
+    CountOwn own;
+    m.fields(own);
+    if (!path.empty()) layers.push_back({path, &m, own.total});
+  });
+  return layers;
+}
+
+bool under(const std::string& path, const std::string& at) {
+  return path == at || path.starts_with(at + ".");
+}
+
+[[noreturn]] void unknown(Module& model, const std::string& term, const std::string& name) {
+  std::vector<std::string> names;
+  for (const Layer& layer : layers_of(model)) names.push_back(layer.path);
+  each_param(model, [&](const std::string& path, Param&) { names.push_back(path); });
+  fail(Fault::usage, "freeze plan: '{}' matches no layer of this model; the nearest names are {}",
+       term, enumerate(nearest_names(name, names, 5)));
+}
+
+void freeze_until(Module& model, const std::string& term, const std::string& name) {
+  std::vector<Layer> layers = layers_of(model);
+  auto stop = std::find_if(layers.begin(), layers.end(), [&](auto& l) { return l.path == name; });
+  if (stop == layers.end()) unknown(model, term, name);
+  for (auto layer = layers.begin(); layer != stop; ++layer) layer->module->own_requires_grad(false);
+}
+
+void freeze_share(Module& model, const std::string& term) {
+  size_t end = 0;
+  double percent = -1;
+  try {
+    percent = std::stod(term, &end);
+  } catch (const std::exception&) {
+  }
+  if (end + 1 != term.size() || !(percent >= 0 && percent <= 100))
+    fail(Fault::usage, "freeze plan: '{}' is not a percentage from 0% to 100%", term);
+  std::vector<Layer> layers = layers_of(model);
+  std::erase_if(layers, [](auto& l) { return l.parameters == 0; });
+  size_t count = size_t(std::floor(double(layers.size()) * percent / 100));
+  for (size_t i = 0; i < count; ++i) layers[i].module->own_requires_grad(false);
+}
+
+void freeze_matching(Module& model, const std::string& term) {
+  bool learn = term.starts_with("!");
+  std::string pattern = learn ? term.substr(1) : term;
+  bool hit = false;
+  auto matches = [&](const std::string& path) {
+    return fnmatch(pattern.c_str(), path.c_str(), 0) == 0;
+  };
+  for (const Layer& layer : layers_of(model)) {
+    if (!matches(layer.path)) continue;
+    layer.module->requires_grad(learn);
+    hit = true;
+  }
+  each_param(model, [&](const std::string& path, Param& p) {
+    if (!matches(path)) return;
+    p.requires_grad(learn);
+    hit = true;
+  });
+  if (!hit) unknown(model, term, pattern);
+}
+
+// A norm whose parameters all stay, by whatever term, is frozen as a whole.
+void settle_norms(Module& model, std::optional<NormPolicy> policy) {
+  each_module(model, [&](auto&, Module& m) {
+    auto* norm = dynamic_cast<BatchNorm2d*>(&m);
+    if (!norm) return;
+    if (policy) norm->policy(*policy);
+    else if (!norm->weight.requires_grad() && !norm->bias.requires_grad())
+      norm->policy(NormPolicy::frozen);
+  });
+}
+
+NormPolicy policy_named(const std::string& name) {
+  for (auto p : {NormPolicy::frozen, NormPolicy::affine, NormPolicy::stats, NormPolicy::train})
+    if (name == name_of(p)) return p;
+  fail(Fault::usage, "freeze plan: bn={} is unknown; use frozen, affine, stats or train", name);
+}
+
+}  // namespace
+
+FreezePlan FreezePlan::parse(const std::string& text) {
+  FreezePlan plan;
+  for (const std::string& term : split(text, ", \t\n")) {
+    if (term.starts_with("bn=")) plan.norms = policy_named(term.substr(3));
+    else plan.terms.push_back(term);
+  }
+  if (plan.terms.empty()) plan.terms.push_back("none");
+  return plan;
+}
+
+std::string FreezePlan::text() const {
+  std::string text;
+  for (const std::string& term : terms) text += (text.empty() ? "" : ",") + term;
+  if (norms) text += std::string(",bn=") + name_of(*norms);
+  return text;
+}
+
+void freeze(Module& model, const FreezePlan& plan, const std::string& head) {
+  each_module(model, [](auto&, Module& m) {
+    if (auto* norm = dynamic_cast<BatchNorm2d*>(&m)) norm->policy(NormPolicy::train);
+    else m.own_requires_grad(true);
+  });
+  for (const std::string& term : plan.terms) {
+    if (term == "none") continue;
+    if (term == "trunk") {
+      each_module(model, [&](const std::string& path, Module& m) {
+        if (!under(path, head)) m.own_requires_grad(false);
+      });
+    } else if (term.starts_with("until:")) {
+      freeze_until(model, term, term.substr(6));
+    } else if (term.ends_with("%")) {
+      freeze_share(model, term);
+    } else {
+      freeze_matching(model, term);
+    }
+  }
+  settle_norms(model, plan.norms);
+}
+
+std::vector<FreezeRow> freeze_table(Module& model) {
+  std::vector<FreezeRow> rows;
+  for (const Layer& layer : layers_of(model)) {
+    CountOwn own;
+    layer.module->fields(own);
+    if (own.total) rows.push_back({layer.path, layer.module->describe(), own.total, own.trained});
+  }
+  return rows;
+}
+
+std::vector<std::pair<std::string, Tensor>> frozen_tensors(Module& model) {
+  std::vector<std::pair<std::string, Tensor>> frozen;
+  each_param(model, [&](const std::string& path, Param& p) {
+    if (!p.requires_grad()) frozen.emplace_back(path, p);
+  });
+  each_module(model, [&](const std::string& path, Module& m) {
+    auto* norm = dynamic_cast<BatchNorm2d*>(&m);
+    if (!norm || norm->policy() == NormPolicy::train || norm->policy() == NormPolicy::stats) return;
+    frozen.emplace_back(path + ".running_mean", norm->running_mean);
+    frozen.emplace_back(path + ".running_var", norm->running_var);
+    frozen.emplace_back(path + ".num_batches_tracked", norm->num_batches_tracked);
+  });
+  return frozen;
+}
+
+}  // namespace graft

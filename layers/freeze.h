@@ -1,0 +1,42 @@
+// What learns and what stays, as one line of text that is printed, stored and applied:
+//   none          everything learns                 trunk        all but the head stays
+//   until:layer4  all before layer4 stays           60%          the first 60 % of the layers stay
+//   layer1        this layer stays, and all in it   *.bias       so do all that match (* ? [a-c])
+//   !layer1.0     but this one learns               bn=frozen    policy of every norm layer:
+//                                                                frozen, affine, stats or train
+// Terms are separated by commas or spaces and apply from left to right, bn= last. A frozen norm
+// keeps its policy when its block learns again (see layers/batch_norm.h). A name that matches
+// nothing is an error.
+#pragma once
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "layers/batch_norm.h"
+#include "layers/module.h"
+
+namespace graft {
+
+struct FreezePlan {
+  std::vector<std::string> terms;       // in order, without bn=
+  std::optional<NormPolicy> norms;
+
+  static FreezePlan parse(const std::string& text);
+  std::string text() const;
+};
+
+// `head` is the path of the layer that "trunk" spares, "fc" say.
+void freeze(Module& model, const FreezePlan& plan, const std::string& head);
+
+struct FreezeRow {
+  std::string layer;       // path
+  std::string description;
+  int64_t parameters, trained;
+};
+std::vector<FreezeRow> freeze_table(Module& model);  // layers with parameters, in order
+
+// Everything that training must not change, by path: parameters that do not learn and running
+// statistics that do not move.
+std::vector<std::pair<std::string, Tensor>> frozen_tensors(Module& model);
+
+}  // namespace graft

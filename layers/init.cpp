@@ -1,0 +1,45 @@
+#include "layers/init.h"
+
+#include <cmath>
+
+#include "core/random.h"
+#include "layers/batch_norm.h"
+#include "layers/conv2d.h"
+#include "layers/linear.h"
+
+namespace graft {
+namespace {
+
+template <class Draw> void fill(Tensor& t, const Draw& draw) {
+  float* values = t.mutable_data();
+  for (int64_t i = 0, n = t.size(); i < n; ++i) values[i] = draw();
+}
+
+void initialize_conv(Conv2d& conv, Random random) {
+  const Shape& s = conv.weight.shape();  // (O,H,W,I/groups)
+  float deviation = std::sqrt(2.0f * float(conv.spec.groups) / float(s[0] * s[1] * s[2]));
+  fill(conv.weight, [&] { return deviation * random.normal(); });
+  if (conv.bias.defined()) fill(conv.bias, [] { return 0.0f; });
+}
+
+void initialize_linear(Linear& layer, Random random) {
+  float bound = 1.0f / std::sqrt(float(layer.weight.dim(1)));
+  fill(layer.weight, [&] { return random.uniform(-bound, bound); });
+  fill(layer.bias, [&] { return random.uniform(-bound, bound); });
+}
+
+}  // namespace
+
+void initialize(Module& root, uint64_t seed, const std::string& prefix) {
+  each_module(root, [&](const std::string& path, Module& m) {
+    Random random(seed, "init/" + prefix + (prefix.empty() || path.empty() ? "" : ".") + path);
+    if (auto* conv = dynamic_cast<Conv2d*>(&m)) initialize_conv(*conv, random);
+    if (auto* matrix = dynamic_cast<Linear*>(&m)) initialize_linear(*matrix, random);
+    if (auto* norm = dynamic_cast<BatchNorm2d*>(&m)) {
+      fill(norm->weight, [] { return 1.0f; });
+      fill(norm->bias, [] { return 0.0f; });
+    }
+  });
+}
+
+}  // namespace graft

@@ -1,0 +1,30 @@
+// Fully connected layer with the published tensors: weight (O,I), bias (O).
+#pragma once
+#include "core/ops.h"
+#include "layers/module.h"
+
+namespace graft {
+
+class Linear : public Module {
+ public:
+  Linear(int64_t in, int64_t out) : weight({out, in}), bias({out}) {}
+
+  // A layer on a flattened (H,W,C) map, whose published columns are in (C,H,W) order.
+  static Linear on_map(int64_t c, int64_t h, int64_t w, int64_t out) {
+    Linear layer(c * h * w, out);
+    layer.weight.layout = FileLayout::columns_chw;
+    layer.weight.map_h = h;
+    layer.weight.map_w = w;
+    return layer;
+  }
+
+  Tensor forward(Tensor x) override { return linear(x, weight, bias); }
+  std::string describe() const override {
+    return fmt::format("Linear {} -> {}", weight.dim(1), weight.dim(0));
+  }
+  GRAFT_FIELDS(weight, bias)
+
+  Param weight, bias;
+};
+
+}  // namespace graft

@@ -1,0 +1,55 @@
+// SGD and AdamW over one flat arena: values, gradients and moments of everything that learns lie
+// side by side, so a step is one pass and zero_grad one memset. Built from what wants a gradient at
+// that moment; it never sees anything frozen. Build a new one after the freeze plan changes.
+#pragma once
+#include <string>
+#include <vector>
+
+#include "core/tensor_map.h"
+#include "layers/module.h"
+
+namespace graft {
+
+struct OptimizerOptions {
+  enum class Kind { sgd, adamw };
+  Kind kind = Kind::sgd;
+  double momentum = 0.9;
+  bool nesterov = false;
+  double beta1 = 0.9, beta2 = 0.999, eps = 1e-8;  // AdamW
+  double weight_decay = 0;
+  bool decay_all = true;   // false: biases and norms (tensors of one dimension) do not decay
+  double clip_norm = 0;    // gradients are scaled down to this global norm; 0: never
+};
+
+class Optimizer {
+ public:
+  Optimizer(Module& model, const OptimizerOptions& options);  // throws when nothing learns
+  ~Optimizer();
+  Optimizer(const Optimizer&) = delete;
+
+  void zero_grad();
+  double step(double rate);  // -> global norm of the gradients, before clipping
+  int64_t steps() const { return steps_; }
+  int64_t parameters() const;                    // elements that learn
+
+  // Moments by parameter name, "momentum/fc.weight", and the step count: what resuming needs.
+  TensorMap state() const;
+  void load_state(const TensorMap& state, int64_t steps);  // throws where names or shapes differ
+
+ private:
+  struct Slot {
+    std::string path;
+    Param* param;
+    int64_t offset, size;  // elements in the arena
+    bool decay;
+  };
+  std::vector<std::pair<std::string, Tensor>> moments() const;  // prefix, arena
+  void update(int64_t begin, int64_t end, bool decay, double rate, float grad_scale);
+
+  OptimizerOptions options_;
+  std::vector<Slot> slots_;
+  Tensor values_, grads_, first_, second_;  // flat arenas; second_ for AdamW only
+  int64_t steps_ = 0;
+};
+
+}  // namespace graft

@@ -1,0 +1,118 @@
+#include "layers/state.h"
+
+#include "core/text.h"
+#include "kernels/layout.h"
+
+namespace graft {
+namespace {
+
+Shape file_shape(const Param& p) {
+  if (p.layout != FileLayout::filter_oihw) return p.shape();
+  return {p.dim(0), p.dim(3), p.dim(1), p.dim(2)};
+}
+
+Tensor to_file(const Param& p) {
+  Tensor file(file_shape(p));
+  int64_t columns = p.rank() == 2 ? p.dim(1) / (p.map_h * p.map_w) : 0;
+  switch (p.layout) {
+    case FileLayout::same: file.copy_from(p); break;
+    case FileLayout::filter_oihw:
+      cpu::ohwi_to_oihw(p.dim(0), p.dim(3), p.dim(1), p.dim(2), p.data(), file.mutable_data());
+      break;
+    case FileLayout::columns_chw:
+      cpu::hwc_to_chw_columns(p.dim(0), columns, p.map_h, p.map_w, p.data(), file.mutable_data());
+      break;
+  }
+  return file;
+}
+
+void from_file(const Tensor& any_type, Param& p) {
+  Tensor file = any_type.to(DType::f32);
+  int64_t columns = p.rank() == 2 ? p.dim(1) / (p.map_h * p.map_w) : 0;
+  switch (p.layout) {
+    case FileLayout::same: p.copy_from(file); break;
+    case FileLayout::filter_oihw:
+      cpu::oihw_to_ohwi(p.dim(0), p.dim(3), p.dim(1), p.dim(2), file.data(), p.mutable_data());
+      break;
+    case FileLayout::columns_chw:
+      cpu::chw_to_hwc_columns(p.dim(0), columns, p.map_h, p.map_w, file.data(), p.mutable_data());
+      break;
+  }
+}
+
+void compare(const std::string& name, const Shape& wanted, const TensorMap& tensors,
+             LoadReport& report) {
+  auto found = tensors.find(name);
+  if (found == tensors.end()) {
+    if (!name.ends_with("num_batches_tracked")) report.missing.push_back(name);
+  } else if (found->second.shape() != wanted) {
+    report.misshapen.push_back(
+        fmt::format("{}: file {}, model {}", name, found->second.shape(), wanted));
+  } else {
+    report.loaded.push_back(name);
+  }
+}
+
+LoadReport compare(Module& model, const TensorMap& tensors) {
+  LoadReport report;
+  TensorMap known;
+  each_param(model, [&](const std::string& path, Param& p) {
+    compare(path, file_shape(p), tensors, report);
+    known[path];
+  });
+  each_buffer(model, [&](const std::string& path, Tensor& t) {
+    compare(path, t.shape(), tensors, report);
+    known[path];
+  });
+  for (auto& [name, tensor] : tensors)
+    if (!known.contains(name)) report.unexpected.push_back(name);
+  return report;
+}
+
+void copy_fitting(Module& model, const TensorMap& tensors) {
+  each_param(model, [&](const std::string& path, Param& p) {
+    auto found = tensors.find(path);
+    if (found != tensors.end() && found->second.shape() == file_shape(p))
+      from_file(found->second, p);
+  });
+  each_buffer(model, [&](const std::string& path, Tensor& t) {
+    auto found = tensors.find(path);
+    if (found != tensors.end() && found->second.shape() == t.shape())
+      t.copy_from(found->second.to(t.dtype()));
+  });
+}
+
+}  // namespace
+
+TensorMap state(Module& model) {
+  TensorMap all;
+  each_param(model, [&](const std::string& path, Param& p) { all[path] = to_file(p); });
+  each_buffer(model, [&](const std::string& path, Tensor& t) { all[path] = t.clone(); });
+  return all;
+}
+
+std::string LoadReport::text() const {
+  std::string text = fmt::format("{} tensors fit", loaded.size());
+  auto list = [&](const char* what, const std::vector<std::string>& names) {
+    if (!names.empty())
+      text += fmt::format("; {} {}: {}", names.size(), what, enumerate(names, names.size()));
+  };
+  list("missing", missing);
+  list("unexpected", unexpected);
+  list("misshapen", misshapen);
+  return text;
+}
+
+LoadReport load_matching(Module& model, const TensorMap& tensors) {
+  LoadReport report = compare(model, tensors);
+  copy_fitting(model, tensors);
+  return report;
+}
+
+void load_state(Module& model, const TensorMap& tensors) {
+  LoadReport report = compare(model, tensors);
+  GRAFT_CHECK(report.complete(), "the weights do not fit this model: {}", report.text());
+  copy_fitting(model, tensors);
+}
+
+}  // namespace graft

@@ -1,0 +1,28 @@
+// A model's values under their published names, shapes and orders. This is the one place where
+// filters turn between (O,I,H,W) in files and (O,H,W,I) in memory.
+#pragma once
+#include <string>
+#include <vector>
+
+#include "core/tensor_map.h"
+#include "layers/module.h"
+
+namespace graft {
+
+TensorMap state(Module& model);  // copies; what is saved: parameters and buffers
+
+struct LoadReport {
+  std::vector<std::string> loaded, missing, unexpected;
+  std::vector<std::string> misshapen;  // "fc.weight: file [1000, 512], model [2, 512]"
+  bool complete() const { return missing.empty() && unexpected.empty() && misshapen.empty(); }
+  std::string text() const;            // every difference, for one message
+};
+
+// Copies every tensor that fits by name and shape (f16 and bf16 are widened) and reports the rest.
+// num_batches_tracked may be missing: old files have none.
+LoadReport load_matching(Module& model, const TensorMap& tensors);
+
+// Loads all or nothing: throws with the whole list of differences before a value is changed.
+void load_state(Module& model, const TensorMap& tensors);
+
+}  // namespace graft
