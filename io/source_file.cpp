@@ -1,39 +1,12 @@
 #include "io/source_file.h"
 
-#include <fcntl.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include <algorithm>
-#include <cerrno>
-#include <cstring>
 
 #include "core/check.h"
+#include "io/file.h"
 
 namespace graft {
 namespace {
-
-class File {  // owns a descriptor
- public:
-  explicit File(const std::string& path) : fd_(::open(path.c_str(), flags)) {}
-  ~File() {
-    if (fd_ >= 0) ::close(fd_);
-  }
-  File(const File&) = delete;
-  File& operator=(const File&) = delete;
-  int fd() const { return fd_; }
-
- private:
-  static constexpr int flags = O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY;
-  int fd_;
-};
-
-const char* kind_of(mode_t mode) {
-  if (S_ISDIR(mode)) return "a folder";
-  if (S_ISFIFO(mode)) return "a FIFO";
-  if (S_ISSOCK(mode)) return "a socket";
-  return "a device";
-}
 
 // Length of the valid UTF-8 sequence at the start of text, 0 when there is none.
 size_t utf8_length(std::string_view text) {
@@ -54,32 +27,11 @@ size_t utf8_length(std::string_view text) {
 }  // namespace
 
 Bytes read_source(const std::string& path, int64_t max_bytes) {
-  File file(path);
-  auto failed = [&](const char* what) {
-    int error = errno;
-    if (error == ENXIO) fail(Fault::data, "{}: is a socket or a device, not a file", escaped(path));
-    fail(fault_of_errno(error), "{}: cannot {}: {}", escaped(path), what, std::strerror(error));
-  };
-  if (file.fd() < 0) failed("open");
-  struct stat info;
-  if (::fstat(file.fd(), &info) != 0) failed("stat");
-  if (!S_ISREG(info.st_mode)) {
-    fail(Fault::data, "{}: is {}, not a file", escaped(path), kind_of(info.st_mode));
-  }
-  if (info.st_size > max_bytes) {
-    fail(Fault::data, "{}: {} bytes, more than the limit of {}", escaped(path),
-         int64_t(info.st_size), max_bytes);
-  }
-  Bytes bytes(size_t(info.st_size));
-  size_t got = 0;
-  while (got < bytes.size()) {
-    ssize_t n = ::read(file.fd(), bytes.data() + got, bytes.size() - got);
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) failed("read");
-    if (n == 0) break;  // it became shorter while we read
-    got += size_t(n);
-  }
-  bytes.resize(got);
+  InputFile file(path);
+  GRAFT_CHECK(file.size() <= max_bytes, "{}: {} bytes, more than the limit of {}", file.name(),
+              file.size(), max_bytes);
+  Bytes bytes(size_t(file.size()));
+  file.read(0, bytes.data(), bytes.size());
   return bytes;
 }
 

@@ -25,6 +25,7 @@ struct Preprocess {
   std::array<float, 3> std{0.229f, 0.224f, 0.225f};
   float scale = 1.0f / 255;
   bool bgr = false;
+  bool operator==(const Preprocess&) const = default;
 };
 void check_preprocess(const Preprocess& preprocess);  // throws when a value cannot be meant
 
