@@ -1,0 +1,17 @@
+# Every library graft links, found the same way by its build and by find_package(graft).
+find_package(OpenMP REQUIRED COMPONENTS CXX)
+find_package(Threads REQUIRED)
+find_package(fmt REQUIRED)
+find_package(nlohmann_json REQUIRED)
+find_package(HDF5 REQUIRED COMPONENTS C)
+find_package(JPEG REQUIRED)
+find_package(ZLIB REQUIRED)
+
+# oneDNN's own package file wants OpenCL's headers, which a CPU build has no use for.
+find_path(DNNL_INCLUDE_DIR dnnl.hpp REQUIRED)
+find_library(DNNL_LIBRARY dnnl REQUIRED)
+if(NOT TARGET graft::dnnl)
+  add_library(graft::dnnl UNKNOWN IMPORTED)
+  set_target_properties(graft::dnnl PROPERTIES IMPORTED_LOCATION ${DNNL_LIBRARY}
+    INTERFACE_INCLUDE_DIRECTORIES ${DNNL_INCLUDE_DIR})
+endif()
