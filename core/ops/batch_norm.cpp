@@ -1,0 +1,117 @@
+#include "core/autograd.h"
+#include "core/ops.h"
+#include "kernels/norm.h"
+
+namespace graft {
+namespace {
+
+void check_shapes(const char* op, const Tensor& x, std::initializer_list<const Tensor*> per_channel,
+                  const Tensor& residual) {
+  GRAFT_CHECK(x.rank() >= 1, "{}: x {} has no channels", op, x.shape());
+  for (const Tensor* t : per_channel)
+    GRAFT_CHECK(!t->defined() || t->shape() == Shape{x.dim(-1)}, "{}: {} for x {}", op, t->shape(),
+                x.shape());
+  GRAFT_CHECK(!residual.defined() || residual.shape() == x.shape(), "{}: residual {} for x {}", op,
+              residual.shape(), x.shape());
+}
+
+const float* data_or_null(const Tensor& t) { return t.defined() ? t.data() : nullptr; }
+
+// What the kernels need, with the tensors that hold it alive.
+struct Norm {
+  Tensor mean, rstd, gamma, beta;
+  Activation activation;
+  bool trains_statistics;
+
+  NormProblem problem(const Tensor& like) const {
+    int64_t channels = like.dim(-1), rows = channels ? like.size() / channels : 0;
+    return {rows, channels, mean.data(), rstd.data(), data_or_null(gamma), data_or_null(beta),
+            activation};
+  }
+};
+
+enum Input { kX, kGamma, kBeta, kResidual };
+
+std::vector<Tensor> gradients(const Norm& norm, const Tensor& x, const Tensor& y, const Tensor& dy,
+                              const Needed& needed) {
+  std::vector<Tensor> result(4);
+  NormProblem p = norm.problem(dy);
+  if (needed[kX]) result[kX] = Tensor(dy.shape());
+  if (needed[kGamma]) result[kGamma] = Tensor({p.channels});
+  if (needed[kBeta]) result[kBeta] = Tensor({p.channels});
+  bool passes_through = p.activation == Activation::none;  // the residual's gradient is dy itself
+  if (needed[kResidual]) result[kResidual] = passes_through ? dy : Tensor(dy.shape());
+  auto out = [&](Input i) { return result[i].defined() ? result[i].mutable_data() : nullptr; };
+  NormGradients wanted{out(kX), out(kGamma), out(kBeta), passes_through ? nullptr : out(kResidual)};
+  auto backward = norm.trains_statistics ? cpu::batch_norm_backward_train
+                                         : cpu::batch_norm_backward_frozen;
+  backward(p, data_or_null(x), data_or_null(y), dy.data(), wanted);
+  return result;
+}
+
+Tensor apply(const char* op, Norm norm, const Tensor& x, const Tensor& residual) {
+  Tensor y(x.shape());
+  cpu::batch_norm_forward(norm.problem(x), x.data(), data_or_null(residual), y.mutable_data());
+  if (!recording({&x, &norm.gamma, &norm.beta, &residual})) return y;
+
+  std::vector<Tensor> inputs{x, norm.gamma, norm.beta, residual};
+  bool from_output = gradient_from_output(norm.activation);
+  bool reads_x = norm.gamma.requires_grad() || (norm.trains_statistics && x.requires_grad());
+  Tensor kept_x = reads_x || !from_output ? x.detach() : Tensor();
+  Tensor kept_y = from_output && norm.activation != Activation::none ? y.detach() : Tensor();
+  if (norm.gamma.defined()) norm.gamma = norm.gamma.detach();
+  if (norm.beta.defined()) norm.beta = norm.beta.detach();
+  return record(op, y, std::move(inputs), [=](const Tensor& dy, const Needed& needed) {
+    return gradients(norm, kept_x, kept_y, dy, needed);
+  });
+}
+
+// Such an activation's gradient needs the sum before it, which nobody keeps: two operations then.
+bool must_split(Activation a, const Tensor& residual) {
+  return !gradient_from_output(a) && residual.defined();
+}
+
+// running = (1 - momentum) running + momentum batch
+void move_statistics(const Tensor& batch, float correction, float momentum, Tensor& running) {
+  float* to = running.mutable_data();
+  for (int64_t j = 0; j < batch.size(); ++j)
+    to[j] = (1.0f - momentum) * to[j] + momentum * (batch.data()[j] * correction);
+}
+
+}  // namespace
+
+Tensor batch_norm_train(const Tensor& x, const Tensor& gamma, const Tensor& beta,
+                        Tensor running_mean, Tensor running_var, float momentum, float eps,
+                        Activation activation, const Tensor& residual, bool update_running) {
+  constexpr const char* op = "batch_norm_train";
+  check_shapes(op, x, {&gamma, &beta, &running_mean, &running_var}, residual);
+  if (must_split(activation, residual) && recording({&x, &gamma, &beta, &residual}))
+    return activate(batch_norm_train(x, gamma, beta, running_mean, running_var, momentum, eps,
+                                     Activation::none, residual, update_running), activation);
+  const int64_t channels = x.dim(-1), rows = channels ? x.size() / channels : 0;
+  GRAFT_CHECK(rows > 1, "{}: x {} has {} values per channel, statistics need more", op, x.shape(),
+              rows);
+  Tensor mean({channels}), var({channels}), rstd({channels});
+  cpu::batch_norm_statistics(rows, channels, x.data(), mean.mutable_data(), var.mutable_data());
+  cpu::batch_norm_rstd(channels, var.data(), eps, rstd.mutable_data());
+  if (update_running) {
+    move_statistics(mean, 1.0f, momentum, running_mean);
+    move_statistics(var, float(rows) / float(rows - 1), momentum, running_var);
+  }
+  return apply(op, {mean, rstd, gamma, beta, activation, true}, x, residual);
+}
+
+Tensor batch_norm_frozen(const Tensor& x, const Tensor& gamma, const Tensor& beta,
+                         const Tensor& mean, const Tensor& var, float eps, Activation activation,
+                         const Tensor& residual) {
+  constexpr const char* op = "batch_norm_frozen";
+  check_shapes(op, x, {&gamma, &beta, &mean, &var}, residual);
+  if (must_split(activation, residual) && recording({&x, &gamma, &beta, &residual}))
+    return activate(batch_norm_frozen(x, gamma, beta, mean, var, eps, Activation::none, residual),
+                    activation);
+  Tensor rstd({x.dim(-1)});
+  cpu::batch_norm_rstd(rstd.size(), var.data(), eps, rstd.mutable_data());
+  return apply(op, {mean.detach(), rstd, gamma, beta, activation, false}, x, residual);
+}
+
+}  // namespace graft
