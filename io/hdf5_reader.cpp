@@ -1,0 +1,323 @@
+#include <algorithm>
+#include <functional>
+#include <map>
+#include <set>
+
+#include "io/hdf5.h"
+#include "io/hdf5_seal.h"
+#include "io/hdf5_types.h"
+#include "io/sniff.h"
+#include "io/source_file.h"
+
+namespace graft {
+namespace {
+
+using hdf5::Id;
+using Wide = unsigned __int128;
+
+constexpr size_t kMaxObjects = 1'000'000;
+constexpr int kMaxDepth = 32, kMaxRank = 32;
+
+struct Link {
+  std::string name;
+  H5L_type_t type;
+  haddr_t address;
+};
+
+herr_t collect_link(hid_t, const char* name, const H5L_info_t* info, void* links) try {
+  auto& list = *static_cast<std::vector<Link>*>(links);
+  if (list.size() >= kMaxObjects) return -1;
+  list.push_back({name, info->type, info->type == H5L_TYPE_HARD ? info->u.address : 0});
+  return 0;
+} catch (const std::exception&) {
+  return -1;  // no exception may pass through the C library
+}
+
+herr_t collect_name(hid_t, const char* name, const H5A_info_t*, void* names) try {
+  auto& list = *static_cast<std::vector<std::string>*>(names);
+  if (list.size() >= kMaxObjects) return -1;
+  list.emplace_back(name);
+  return 0;
+} catch (const std::exception&) {
+  return -1;
+}
+
+// "abc\0\0" by the type's padding rule.
+std::string unpadded(std::string text, H5T_str_t padding) {
+  if (padding == H5T_STR_NULLTERM) return text.substr(0, text.find('\0'));
+  size_t last = text.find_last_not_of(padding == H5T_STR_SPACEPAD ? ' ' : '\0');
+  return text.substr(0, last + 1);
+}
+
+}  // namespace
+
+struct Hdf5Reader::Impl {
+  std::unique_lock<std::recursive_mutex> lock{hdf5::library_lock()};
+  InputFile input;
+  hdf5::Session session;
+  bool sealed;
+  Id file;
+  std::map<std::string, haddr_t> groups, sets;  // absolute path -> object
+
+  explicit Impl(const std::filesystem::path& path) : input(path) {
+    Content content = sniff(input);
+    if (content != Content::hdf5) refuse(content, input.name(), "an HDF5 file");
+    session.input = &input;
+    session.end = hdf5::check_seal(input);
+    sealed = session.end < input.size();
+    Id access = hdf5::access_list(session);
+    file = Id(H5Fopen("graft", H5F_ACC_RDONLY, access.get()), H5Fclose);
+    if (!file.ok()) damaged("it does not open");
+    H5O_info_t root;
+    if (H5Oget_info(file.get(), &root) < 0) damaged("it has no root group");
+    std::set<haddr_t> visited;
+    walk("/", root.addr, visited, 0);
+  }
+
+  const std::string& name() const { return input.name(); }
+
+  // An input/output error that the driver kept says more than what the library makes of it.
+  [[noreturn]] void damaged(const std::string& what) const {
+    if (session.error) std::rethrow_exception(session.error);
+    fail(Fault::data, "{}: damaged or cut HDF5 file: {}; get it again", name(), what);
+  }
+
+  void check(bool done, const std::string& where, const char* what) const {
+    if (!done) damaged(escaped(where) + ": " + what);
+  }
+
+  Id object(haddr_t address, const std::string& path) const {
+    Id id(H5Oopen_by_addr(file.get(), address), H5Oclose);
+    check(id.ok(), path, "does not open");
+    return id;
+  }
+
+  Id object(const std::string& path) const {
+    for (const auto* table : {&sets, &groups})
+      if (auto found = table->find(path); found != table->end()) return object(found->second, path);
+    fail(Fault::data, "{}: has no {}", name(), escaped(path));
+  }
+
+  // Every object is opened once, by its address: no path is ever followed by the library.
+  void walk(const std::string& path, haddr_t address, std::set<haddr_t>& visited, int depth) {
+    GRAFT_CHECK(depth < kMaxDepth && visited.insert(address).second && visited.size() < kMaxObjects,
+                "{}: {}: groups form a cycle or nest too deep", name(), escaped(path));
+    Id group = object(address, path);
+    check(H5Iget_type(group.get()) == H5I_GROUP, path, "is no group");
+    groups[path] = address;
+    std::vector<Link> links;
+    int done = H5Literate(group.get(), H5_INDEX_NAME, H5_ITER_NATIVE, nullptr, collect_link, &links);
+    check(done >= 0, path, "cannot be listed");
+    group.reset();
+    for (const Link& link : links) follow(path, link, visited, depth);
+  }
+
+  void follow(const std::string& path, const Link& link, std::set<haddr_t>& visited, int depth) {
+    std::string full = (path == "/" ? path : path + "/") + link.name;
+    bool plain = !link.name.empty() && link.name != "." && link.name.find('/') == std::string::npos;
+    GRAFT_CHECK(plain, "{}: a link in {} has an illegal name", name(), escaped(path));
+    GRAFT_CHECK(link.type == H5L_TYPE_HARD,
+                "{}: {} is {}, which may lead anywhere; copy the file with `h5copy -f ext,soft`",
+                name(), escaped(full), link.type == H5L_TYPE_SOFT ? "a soft link" :
+                link.type == H5L_TYPE_EXTERNAL ? "a link to another file" : "a user-defined link");
+    H5I_type_t kind = H5Iget_type(object(link.address, full).get());
+    check(kind != H5I_BADID, full, "is of no known kind");
+    if (kind == H5I_GROUP) walk(full, link.address, visited, depth + 1);
+    if (kind == H5I_DATASET) sets[full] = link.address;
+    GRAFT_CHECK(sets.size() < kMaxObjects, "{}: more than {} datasets", name(), kMaxObjects);
+  }
+
+  Id dataset(const std::string& path) const {
+    GRAFT_CHECK(sets.contains(path), "{}: has no dataset {}", name(), escaped(path));
+    Id set = object(path);
+    Id list(H5Dget_create_plist(set.get()), H5Pclose);
+    check(list.ok(), path, "its layout cannot be read");
+    H5D_layout_t layout = H5Pget_layout(list.get());
+    GRAFT_CHECK(layout != H5D_VIRTUAL, "{}: {}: is a view into other files, which is not followed",
+                name(), escaped(path));
+    GRAFT_CHECK(H5Pget_external_count(list.get()) == 0,
+                "{}: {}: keeps its data in another file, which is not followed", name(),
+                escaped(path));
+    GRAFT_CHECK(layout != H5D_CHUNKED,
+                "{}: {}: is stored in chunks, which graft does not read; rewrite the file with "
+                "`h5repack -l CONTI -f NONE IN OUT`", name(), escaped(path));
+    check(layout == H5D_CONTIGUOUS || layout == H5D_COMPACT, path, "has an unknown layout");
+    return set;
+  }
+
+  // Shape of what holds `width` bytes per element; the product is checked against `limit`.
+  Shape shape_of(hid_t space, size_t width, const std::string& where, uint64_t limit) const {
+    hsize_t dims[kMaxRank];
+    int rank = H5Sget_simple_extent_ndims(space);
+    check(rank >= 0 && rank <= kMaxRank && H5Sget_simple_extent_type(space) != H5S_NULL, where,
+          "has no shape");
+    check(H5Sget_simple_extent_dims(space, dims, nullptr) >= 0, where, "has no shape");
+    Wide bytes = width;
+    for (int i = 0; i < rank; ++i) {
+      bytes = dims[i] && bytes > Wide(INT64_MAX) ? bytes : bytes * dims[i];
+      GRAFT_CHECK(dims[i] <= INT64_MAX, "{}: {}: dimension {} is {}", name(), escaped(where), i,
+                  dims[i]);
+    }
+    GRAFT_CHECK(bytes <= limit, "{}: {}: its shape {} needs more bytes than the file has", name(),
+                escaped(where), std::vector<hsize_t>(dims, dims + rank));
+    return Shape(dims, dims + rank);
+  }
+
+  // The declared bytes are really there: written once, and inside the file.
+  void check_stored(hid_t set, uint64_t bytes, const std::string& path) const {
+    uint64_t stored = H5Dget_storage_size(set);
+    GRAFT_CHECK(stored == bytes, "{}: {}: declares {} bytes but stores {}{}", name(),
+                escaped(path), bytes, stored, stored ? "" : ": it was never written");
+    haddr_t offset = bytes ? H5Dget_offset(set) : HADDR_UNDEF;  // undefined when compact
+    bool inside = offset == HADDR_UNDEF ||
+                  (offset <= haddr_t(session.end) && bytes <= haddr_t(session.end) - offset);
+    GRAFT_CHECK(inside, "{}: {}: {} bytes at offset {} pass the end of the file", name(),
+                escaped(path), bytes, offset);
+  }
+
+  // Strings of any of HDF5's kinds; `read` is H5Dread or H5Aread with a memory type.
+  std::vector<std::string> strings_of(Id type, Id space, const std::string& where,
+                                      const std::function<herr_t(hid_t, void*)>& read) const {
+    check(type.ok() && space.ok(), where, "has no type");
+    GRAFT_CHECK(H5Tget_class(type.get()) == H5T_STRING, "{}: {}: holds no text", name(),
+                escaped(where));
+    size_t width = H5Tget_size(type.get());
+    if (H5Sget_simple_extent_type(space.get()) == H5S_NULL) return {};
+    check(width > 0, where, "has strings of width 0");
+    size_t count = size_t(element_count(shape_of(space.get(), width, where, session.end)));
+    std::vector<std::string> values(count);
+    if (count == 0) return values;
+    if (H5Tis_variable_str(type.get()) > 0) {
+      std::vector<char*> texts(count, nullptr);
+      bool done = read(type.get(), texts.data()) >= 0;
+      for (size_t i = 0; done && i < count; ++i) values[i] = texts[i] ? texts[i] : "";
+      H5Dvlen_reclaim(type.get(), space.get(), H5P_DEFAULT, texts.data());
+      check(done, where, "cannot be read");
+      return values;
+    }
+    std::string bytes(count * width, '\0');
+    check(read(type.get(), bytes.data()) >= 0, where, "cannot be read");
+    H5T_str_t padding = H5Tget_strpad(type.get());
+    for (size_t i = 0; i < count; ++i) values[i] = unpadded(bytes.substr(i * width, width), padding);
+    return values;
+  }
+
+  Id attribute(const std::string& path, const std::string& attribute) const {
+    Id holder = object(path);
+    GRAFT_CHECK(H5Aexists(holder.get(), attribute.c_str()) > 0, "{}: {} has no attribute {}",
+                name(), escaped(path), escaped(attribute));
+    Id id(H5Aopen(holder.get(), attribute.c_str(), H5P_DEFAULT), H5Aclose);
+    check(id.ok(), path, "has an attribute that does not open");
+    return id;
+  }
+
+  // Numbers of a class as T, which `memory` describes.
+  template <class T> std::vector<T> values_of(const std::string& path, const std::string& name,
+                                              hid_t memory, bool whole) const {
+    Id id = attribute(path, name);
+    std::string where = path + " attribute " + name;
+    Id type(H5Aget_type(id.get()), H5Tclose), space(H5Aget_space(id.get()), H5Sclose);
+    auto element = type.ok() ? hdf5::element_of(type.get()) : std::nullopt;
+    bool is_whole = element && H5Tget_class(type.get()) == H5T_INTEGER;
+    GRAFT_CHECK(element && (is_whole || !whole), "{}: {}: holds no {}", this->name(),
+                escaped(where), whole ? "whole number" : "numbers");
+    size_t width = H5Tget_size(type.get());
+    Shape shape = shape_of(space.get(), width, where, uint64_t(session.end));
+    std::vector<T> values(size_t(element_count(shape)));
+    if (!values.empty()) check(H5Aread(id.get(), memory, values.data()) >= 0, where, "unreadable");
+    return values;
+  }
+};
+
+Hdf5Reader::Hdf5Reader(const std::filesystem::path& path) : impl_(std::make_unique<Impl>(path)) {}
+Hdf5Reader::~Hdf5Reader() = default;
+Hdf5Reader::Hdf5Reader(Hdf5Reader&&) noexcept = default;
+
+const std::string& Hdf5Reader::name() const { return impl_->name(); }
+bool Hdf5Reader::sealed() const { return impl_->sealed; }
+
+bool Hdf5Reader::has(const std::string& path) const {
+  return impl_->groups.contains(path) || impl_->sets.contains(path);
+}
+
+std::vector<std::string> Hdf5Reader::datasets(const std::string& group) const {
+  std::string prefix = group == "/" ? group : group + "/";
+  std::vector<std::string> names;
+  for (auto at = impl_->sets.lower_bound(prefix);
+       at != impl_->sets.end() && at->first.starts_with(prefix); ++at)
+    names.push_back(at->first.substr(prefix.size()));
+  return names;
+}
+
+Tensor Hdf5Reader::tensor(const std::string& path) const {
+  Id set = impl_->dataset(path);
+  Id type(H5Dget_type(set.get()), H5Tclose), space(H5Dget_space(set.get()), H5Sclose);
+  impl_->check(type.ok() && space.ok(), path, "has no type");
+  auto element = hdf5::element_of(type.get());
+  GRAFT_CHECK(element, "{}: {}: its element type cannot be read; save it as 32-bit float", name(),
+              escaped(path));
+  size_t width = H5Tget_size(type.get());
+  Shape shape = impl_->shape_of(space.get(), width, path, uint64_t(impl_->session.end));
+  impl_->check_stored(set.get(), uint64_t(element_count(shape)) * width, path);
+  bool brain = H5Tequal(type.get(), H5T_STD_U16LE) > 0 && has_attribute(path, "dtype") &&
+               text(path, "dtype") == "bf16";
+  Tensor tensor(std::move(shape), brain ? DType::bf16 : element->dtype);
+  if (tensor.size() == 0) return tensor;
+  hid_t memory = brain ? H5T_STD_U16LE : element->memory;
+  bool done = H5Dread(set.get(), memory, H5S_ALL, H5S_ALL, H5P_DEFAULT, tensor.mutable_raw()) >= 0;
+  impl_->check(done, path, "cannot be read");
+  return tensor;
+}
+
+std::vector<std::string> Hdf5Reader::strings(const std::string& path) const {
+  Id set = impl_->dataset(path);
+  Id type(H5Dget_type(set.get()), H5Tclose), space(H5Dget_space(set.get()), H5Sclose);
+  uint64_t count = uint64_t(std::max<hssize_t>(0, H5Sget_simple_extent_npoints(space.get())));
+  size_t width = H5Tget_size(type.get());
+  GRAFT_CHECK(Wide(count) * width <= Wide(impl_->session.end),
+              "{}: {}: declares more text than the file has", name(), escaped(path));
+  impl_->check_stored(set.get(), count * width, path);
+  return impl_->strings_of(std::move(type), std::move(space), path, [&](hid_t memory, void* to) {
+    return H5Dread(set.get(), memory, H5S_ALL, H5S_ALL, H5P_DEFAULT, to);
+  });
+}
+
+std::vector<std::string> Hdf5Reader::attributes(const std::string& path) const {
+  Id holder = impl_->object(path);
+  std::vector<std::string> names;
+  int done = H5Aiterate2(holder.get(), H5_INDEX_NAME, H5_ITER_NATIVE, nullptr, collect_name, &names);
+  impl_->check(done >= 0, path, "its attributes cannot be listed");
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+bool Hdf5Reader::has_attribute(const std::string& path, const std::string& name) const {
+  return H5Aexists(impl_->object(path).get(), name.c_str()) > 0;
+}
+
+std::vector<std::string> Hdf5Reader::texts(const std::string& path, const std::string& name) const {
+  Id id = impl_->attribute(path, name);
+  Id type(H5Aget_type(id.get()), H5Tclose), space(H5Aget_space(id.get()), H5Sclose);
+  return impl_->strings_of(std::move(type), std::move(space), path + " attribute " + name,
+                           [&](hid_t memory, void* to) { return H5Aread(id.get(), memory, to); });
+}
+
+std::string Hdf5Reader::text(const std::string& path, const std::string& name) const {
+  std::vector<std::string> values = texts(path, name);
+  GRAFT_CHECK(values.size() == 1, "{}: {} attribute {}: {} texts instead of one", this->name(),
+              escaped(path), escaped(name), values.size());
+  return values[0];
+}
+
+int64_t Hdf5Reader::integer(const std::string& path, const std::string& name) const {
+  auto values = impl_->values_of<int64_t>(path, name, H5T_NATIVE_INT64, true);
+  GRAFT_CHECK(values.size() == 1, "{}: {} attribute {}: {} numbers instead of one", this->name(),
+              escaped(path), escaped(name), values.size());
+  return values[0];
+}
+
+std::vector<double> Hdf5Reader::numbers(const std::string& path, const std::string& name) const {
+  return impl_->values_of<double>(path, name, H5T_NATIVE_DOUBLE, false);
+}
+
+}  // namespace graft

@@ -1,0 +1,186 @@
+#include "io/model_file.h"
+
+#include "io/hdf5.h"
+#include "io/safetensors.h"
+#include "io/sniff.h"
+#include "io/source_file.h"
+
+namespace graft {
+namespace {
+
+constexpr int64_t kVersion = 1;
+constexpr const char* kAbout =
+    "A neural network by graft. /tensors keeps published names and shapes; /preprocess makes its "
+    "input from an image; /classes names its outputs in order.";
+
+std::string layout_of(const Shape& shape) {
+  switch (shape.size()) {
+    case 0: return "scalar";
+    case 1: return "O";
+    case 2: return "OI";
+    case 4: return "OIHW";
+    default: return "row-major";
+  }
+}
+
+void put_preprocess(Hdf5Writer& file, const Preprocess& p) {
+  const std::string at = "/preprocess";
+  file.group(at);
+  file.attribute(at, "resize", int64_t(p.resize));
+  file.attribute(at, "crop", int64_t(p.crop));
+  file.attribute(at, "resize_rule", p.resize_rule);
+  file.attribute(at, "mean", std::span<const float>(p.mean));
+  file.attribute(at, "std", std::span<const float>(p.std));
+  file.attribute(at, "scale", std::span<const float>(&p.scale, 1));
+  file.attribute(at, "channels", std::string(p.bgr ? "BGR" : "RGB"));
+}
+
+int pixels(const Hdf5Reader& file, const char* name) {
+  int64_t value = file.integer("/preprocess", name);
+  GRAFT_CHECK(value > 0 && value <= 1 << 20, "{}: /preprocess {}: {} pixels", file.name(), name,
+              value);
+  return int(value);
+}
+
+template <size_t N> std::array<float, N> floats(const Hdf5Reader& file, const char* name) {
+  std::vector<double> values = file.numbers("/preprocess", name);
+  GRAFT_CHECK(values.size() == N, "{}: /preprocess {}: {} numbers instead of {}", file.name(), name,
+              values.size(), N);
+  std::array<float, N> result;
+  std::copy(values.begin(), values.end(), result.begin());
+  return result;
+}
+
+Preprocess get_preprocess(const Hdf5Reader& file) {
+  Preprocess p;
+  p.resize = pixels(file, "resize");
+  p.crop = pixels(file, "crop");
+  p.resize_rule = file.text("/preprocess", "resize_rule");
+  p.mean = floats<3>(file, "mean");
+  p.std = floats<3>(file, "std");
+  p.scale = floats<1>(file, "scale")[0];
+  std::string channels = file.text("/preprocess", "channels");
+  GRAFT_CHECK(channels == "RGB" || channels == "BGR", "{}: /preprocess channels: \"{}\"",
+              file.name(), escaped(channels));
+  p.bgr = channels == "BGR";
+  try {
+    check_preprocess(p);
+  } catch (const Error& e) {
+    fail(Fault::data, "{}: {}", file.name(), e.what());
+  }
+  return p;
+}
+
+void check_names(const ModelFile& m) {
+  GRAFT_CHECK(m.class_ids.empty() || m.class_ids.size() == m.classes.size(),
+              "model file: {} class ids for {} classes", m.class_ids.size(), m.classes.size());
+  for (const auto& [name, hash] : m.frozen_hashes)
+    GRAFT_CHECK(m.tensors.contains(name), "model file: a hash for {}, which is no tensor", name);
+}
+
+// The format and version of a file of ours, or an Error that says what it is instead.
+void check_format(const Hdf5Reader& file) {
+  bool ours = file.has_attribute("/", "format") && file.has_attribute("/", "version") &&
+              file.text("/", "format").starts_with("graft ");
+  GRAFT_CHECK(ours, "{}: is HDF5, but no model of graft: convert it with `graft convert`",
+              file.name());
+  int64_t version = file.integer("/", "version");
+  GRAFT_CHECK(version <= kVersion && version > 0,
+              "{}: was written by a newer graft: its format is version {}, this program reads up "
+              "to {}; update graft", file.name(), version, kVersion);
+  GRAFT_CHECK(file.sealed() || !file.has_attribute("/", "checksum"),
+              "{}: its checksum is gone: the file was cut or edited since graft wrote it; after an "
+              "edit on purpose delete the attribute \"checksum\" of /", file.name());
+}
+
+bool is_keras(const Hdf5Reader& file) {
+  return file.has("/model_weights") || file.has_attribute("/", "layer_names") ||
+         file.has_attribute("/", "keras_version");
+}
+
+}  // namespace
+
+void put_tensors(Hdf5Writer& file, const std::string& group, const TensorMap& tensors,
+                 const std::map<std::string, std::string>& hashes) {
+  file.group(group);
+  for (const auto& [name, tensor] : tensors) {
+    Hdf5Writer::Attributes attributes{{"layout", layout_of(tensor.shape())}};
+    if (auto hash = hashes.find(name); hash != hashes.end())
+      attributes.emplace_back("frozen_sha256", hash->second);
+    file.tensor(group + "/" + name, tensor, attributes);
+  }
+}
+
+TensorMap get_tensors(const Hdf5Reader& file, const std::string& group) {
+  TensorMap tensors;
+  std::string prefix = group == "/" ? group : group + "/";
+  for (const std::string& name : file.datasets(group))
+    tensors.emplace_hint(tensors.end(), name, file.tensor(prefix + name));
+  return tensors;
+}
+
+void put_model(Hdf5Writer& file, const ModelFile& model, const std::string& format) {
+  check_names(model);
+  file.attribute("/", "format", format);
+  file.attribute("/", "version", kVersion);
+  file.attribute("/", "about", std::string(kAbout));
+  file.group("/arch");
+  file.attribute("/arch", "name", model.architecture);
+  file.attribute("/arch", "freeze_plan", model.freeze_plan);
+  put_preprocess(file, model.preprocess);
+  if (!model.classes.empty()) file.strings("/classes", model.classes);
+  if (!model.class_ids.empty()) file.strings("/class_ids", model.class_ids);
+  file.group("/origin");
+  for (const auto& [key, value] : model.origin) file.attribute("/origin", key, value);
+  put_tensors(file, "/tensors", model.tensors, model.frozen_hashes);
+  if (!model.golden) return;
+  file.tensor("/golden/input", model.golden->input, {{"layout", "NHWC"}});
+  file.tensor("/golden/logits", model.golden->logits, {{"layout", "NC"}});
+}
+
+ModelFile get_model(const Hdf5Reader& file) {
+  check_format(file);
+  ModelFile model;
+  model.architecture = file.text("/arch", "name");
+  model.freeze_plan = file.text("/arch", "freeze_plan");
+  model.preprocess = get_preprocess(file);
+  if (file.has("/classes")) model.classes = file.strings("/classes");
+  if (file.has("/class_ids")) model.class_ids = file.strings("/class_ids");
+  GRAFT_CHECK(model.class_ids.empty() || model.class_ids.size() == model.classes.size(),
+              "{}: {} class ids for {} classes", file.name(), model.class_ids.size(),
+              model.classes.size());
+  for (const std::string& key : file.attributes("/origin"))
+    model.origin[key] = file.text("/origin", key);
+  model.tensors = get_tensors(file, "/tensors");
+  for (const auto& [name, tensor] : model.tensors)
+    if (file.has_attribute("/tensors/" + name, "frozen_sha256"))
+      model.frozen_hashes[name] = file.text("/tensors/" + name, "frozen_sha256");
+  if (file.has("/golden"))
+    model.golden = Golden{file.tensor("/golden/input"), file.tensor("/golden/logits")};
+  return model;
+}
+
+void write_model_file(const std::filesystem::path& path, const ModelFile& model) {
+  Hdf5Writer file(path);
+  put_model(file, model, "graft model");
+  file.commit();
+}
+
+ModelFile read_model_file(const std::filesystem::path& path) { return get_model(Hdf5Reader(path)); }
+
+TensorMap read_tensors(const std::filesystem::path& path) {
+  Content content = sniff(InputFile(path));
+  if (content == Content::safetensors) return read_safetensors(path).tensors;
+  if (content != Content::hdf5)
+    refuse(content, escaped(path.string()), "a file of weights that graft reads");
+  Hdf5Reader file(path);
+  if (file.has("/tensors")) {
+    if (file.has_attribute("/", "format")) check_format(file);
+    return get_tensors(file, "/tensors");
+  }
+  GRAFT_CHECK(!is_keras(file), "{}: holds Keras weights, whose names and layouts differ; convert "
+              "it with `graft convert`", file.name());
+  return get_tensors(file, "/");
+}
+
+}  // namespace graft

@@ -1,0 +1,52 @@
+// A model file: HDF5 that says by itself what a user needs years later. `h5ls -rv` shows it all:
+//   /           format, version, about, checksum          /preprocess  resize, crop, mean, std, ...
+//   /arch       name, freeze_plan                          /classes     names in order; /class_ids
+//   /tensors/<published name>  layout, dtype, frozen_sha256 (proof that training left it alone)
+//   /origin     source, licence, ... as text               /golden      input and its logits
+// Tensors have their published shapes (convolution O,I,H,W). Every byte is under a checksum.
+#pragma once
+#include <filesystem>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/tensor_map.h"
+#include "io/transforms.h"
+
+namespace graft {
+
+struct Golden {  // what loading can verify
+  Tensor input;   // (1, H, W, 3) f32, normalised; small
+  Tensor logits;  // (1, classes) f32
+};
+
+struct ModelFile {
+  TensorMap tensors;
+  std::string architecture;
+  std::vector<std::string> classes;    // display names in order
+  std::vector<std::string> class_ids;  // second names, e.g. WordNet ids; empty, or one per class
+  Preprocess preprocess;
+  std::string freeze_plan;
+  std::map<std::string, std::string> origin;         // source, sha256, licence, tool version ...
+  std::map<std::string, std::string> frozen_hashes;  // tensor name -> SHA-256, before = after
+  std::optional<Golden> golden;
+};
+
+void write_model_file(const std::filesystem::path& path, const ModelFile& model);
+ModelFile read_model_file(const std::filesystem::path& path);  // a checkpoint is one as well
+
+// The tensors of any file that can be read: ours, other HDF5, safetensors. What the file is, its
+// contents say, not its name; a message tells what to do with others.
+TensorMap read_tensors(const std::filesystem::path& path);
+
+class Hdf5Reader;
+class Hdf5Writer;
+// The parts, for files that contain a model: `format` is "graft model" or what extends it.
+void put_model(Hdf5Writer& file, const ModelFile& model, const std::string& format);
+ModelFile get_model(const Hdf5Reader& file);
+void put_tensors(Hdf5Writer& file, const std::string& group, const TensorMap& tensors,
+                 const std::map<std::string, std::string>& hashes = {});
+TensorMap get_tensors(const Hdf5Reader& file, const std::string& group);
+
+}  // namespace graft
