@@ -1,11 +1,12 @@
 // JPEG through libjpeg(-turbo): accurate integer DCT and smooth chroma upsampling, its defaults.
 // Every warning of the library is an error here, so that a damaged file is never half a picture.
+#include <cstdio>  // jpeglib.h wants it first
+
 #include <jerror.h>
 #include <jpeglib.h>
 
 #include <algorithm>
 #include <csetjmp>
-#include <cstdio>  // jpeglib.h wants it first
 #include <string_view>
 
 #include "core/check.h"
