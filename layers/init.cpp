@@ -22,24 +22,33 @@ void initialize_conv(Conv2d& conv, Random random) {
   if (conv.bias.defined()) fill(conv.bias, [] { return 0.0f; });
 }
 
-void initialize_linear(Linear& layer, Random random) {
-  float bound = 1.0f / std::sqrt(float(layer.weight.dim(1)));
-  fill(layer.weight, [&] { return random.uniform(-bound, bound); });
-  fill(layer.bias, [&] { return random.uniform(-bound, bound); });
+// Weight and bias uniform within 1 / sqrt(fan_in).
+void initialize_uniform(Tensor& weight, Tensor& bias, Random random) {
+  float bound = 1.0f / std::sqrt(float(weight.size() / weight.dim(0)));
+  fill(weight, [&] { return random.uniform(-bound, bound); });
+  if (bias.defined()) fill(bias, [&] { return random.uniform(-bound, bound); });
 }
 
 }  // namespace
 
-void initialize(Module& root, uint64_t seed, const std::string& prefix) {
+void initialize(Module& root, uint64_t seed) {
   each_module(root, [&](const std::string& path, Module& m) {
-    Random random(seed, "init/" + prefix + (prefix.empty() || path.empty() ? "" : ".") + path);
+    Random random(seed, "init/" + path);
     if (auto* conv = dynamic_cast<Conv2d*>(&m)) initialize_conv(*conv, random);
-    if (auto* matrix = dynamic_cast<Linear*>(&m)) initialize_linear(*matrix, random);
+    if (auto* matrix = dynamic_cast<Linear*>(&m))
+      initialize_uniform(matrix->weight, matrix->bias, random);
     if (auto* norm = dynamic_cast<BatchNorm2d*>(&m)) {
       fill(norm->weight, [] { return 1.0f; });
       fill(norm->bias, [] { return 0.0f; });
     }
   });
+}
+
+void initialize_head(Module& layer, uint64_t seed) {
+  Random random(seed, "init/head");
+  if (auto* conv = dynamic_cast<Conv2d*>(&layer)) initialize_uniform(conv->weight, conv->bias, random);
+  if (auto* matrix = dynamic_cast<Linear*>(&layer))
+    initialize_uniform(matrix->weight, matrix->bias, random);
 }
 
 }  // namespace graft

@@ -7,7 +7,10 @@ namespace graft {
 
 // Filters: He et al. 2015, normal with deviation sqrt(2 / fan_out). Matrices: uniform within
 // 1 / sqrt(fan_in). Norms: gamma 1, beta 0. Other biases: 0 for filters, as the matrix for linear.
-// `prefix` stands before the paths when root is a part of a model.
-void initialize(Module& root, uint64_t seed, const std::string& prefix = "");
+void initialize(Module& root, uint64_t seed);
+
+// A classifier's last layer, Linear or Conv2d: all values uniform within 1 / sqrt(fan_in), so that
+// the first logits are small whatever the number of classes.
+void initialize_head(Module& layer, uint64_t seed);
 
 }  // namespace graft

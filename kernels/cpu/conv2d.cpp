@@ -143,7 +143,13 @@ memory packed_filter(const memory::desc& given, const memory::desc& wanted, cons
   memory source = view(given, w);
   if (given == wanted && !packed) return source;
   memory filter(wanted, onednn_engine());
-  reorder(source, filter);
+  if (wanted.data.format_kind == dnnl_format_kind_wino) {  // is only made from OIHW
+    memory plain({given.dims(), kF32, tag::oihw}, onednn_engine());
+    reorder(source, plain);
+    reorder(plain, filter);
+  } else {
+    reorder(source, filter);
+  }
   if (packed) {
     packed->impl = std::make_unique<PackedFilter::Impl>(PackedFilter::Impl{wanted, filter});
     packed->version = version;

@@ -1,0 +1,96 @@
+#!/usr/bin/env python3
+"""graft against PyTorch eager (channels_last) on one network, the two taken in turn.
+
+  python3 bench/model_race.py --bench build/model_bench --model resnet50 --batch 32 --mode infer
+
+Run it with a python3 that imports torch and torchvision. Each side does --warmup iterations, then
+they alternate for --rounds. Prints one JSON line: medians, p10 and p90 of seconds per iteration,
+images per second, ratio (> 1: graft is faster), peak memory of both processes.
+"""
+import argparse
+import json
+import resource
+import statistics
+import subprocess
+import time
+
+import torch
+import torchvision
+
+
+def peer(name, batch, mode, threads):
+    torch.set_num_threads(threads)
+    net = getattr(torchvision.models, name)(weights=None).to(memory_format=torch.channels_last)
+    side = 224
+    x = torch.randn(batch, 3, side, side).to(memory_format=torch.channels_last)
+    y = torch.zeros(batch, dtype=torch.long)
+    if mode == "infer":
+        net.eval()
+
+        def run():
+            with torch.no_grad():
+                net(x)
+        return run
+    net.train()
+    if mode == "head":
+        head = list(net.children())[-1]
+        head = head[-1] if isinstance(head, torch.nn.Sequential) and not name.startswith("squeeze") else head
+        for p in net.parameters():
+            p.requires_grad = False
+        for p in head.parameters():
+            p.requires_grad = True
+        for m in net.modules():
+            if isinstance(m, torch.nn.BatchNorm2d):
+                m.eval()
+    opt = torch.optim.SGD([p for p in net.parameters() if p.requires_grad], lr=1e-4, momentum=0.9)
+    loss = torch.nn.CrossEntropyLoss()
+
+    def run():
+        opt.zero_grad()
+        loss(net(x), y).backward()
+        opt.step()
+    return run
+
+
+def main():
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument("--bench", required=True)
+    p.add_argument("--model", default="resnet50")
+    p.add_argument("--batch", type=int, default=32)
+    p.add_argument("--mode", choices=["infer", "train", "head"], default="infer")
+    p.add_argument("--threads", type=int, default=2)
+    p.add_argument("--warmup", type=int, default=2)
+    p.add_argument("--rounds", type=int, default=10)
+    a = p.parse_args()
+    ours = subprocess.Popen([a.bench, a.model, str(a.batch), a.mode, str(a.threads)], text=True,
+                            stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert ours.stdout.readline().strip() == "ready"
+    run = peer(a.model, a.batch, a.mode, a.threads)
+    times = {"graft": [], "torch": []}
+    for i in range(a.warmup + a.rounds):
+        ours.stdin.write("\n")
+        ours.stdin.flush()
+        seconds, rss = ours.stdout.readline().split()
+        begin = time.perf_counter()
+        run()
+        theirs = time.perf_counter() - begin
+        if i >= a.warmup:
+            times["graft"].append(float(seconds))
+            times["torch"].append(theirs)
+    ours.stdin.close()
+    out = {"model": a.model, "batch": a.batch, "mode": a.mode, "threads": a.threads, "rounds": a.rounds,
+           "torch_version": torch.__version__}
+    for side, values in times.items():
+        values.sort()
+        out[side] = {"median_s": round(statistics.median(values), 4),
+                     "p10_s": round(values[len(values) // 10], 4),
+                     "p90_s": round(values[-1 - len(values) // 10], 4),
+                     "images_per_second": round(a.batch / statistics.median(values), 2)}
+    out["graft"]["peak_rss_mb"] = int(rss)
+    out["torch"]["peak_rss_mb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+    out["ratio"] = round(out["torch"]["median_s"] / out["graft"]["median_s"], 3)
+    print(json.dumps(out))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,42 @@
+// A classifier is a trunk, which turns an image into features, and a head, the one layer that knows
+// the classes. Transfer learning keeps the first and replaces the second.
+// Inputs are (N,H,W,3) f32, normalised as `preprocess` says; outputs are logits (N, classes).
+#pragma once
+#include <string>
+#include <vector>
+
+#include "io/transforms.h"
+#include "layers/freeze.h"
+#include "layers/module.h"
+
+namespace graft {
+
+class Classifier : public Module {
+ public:
+  virtual Tensor trunk(Tensor x) = 0;        // image -> what head() takes
+  virtual Tensor head(Tensor features) = 0;  // -> logits
+  Tensor forward(Tensor x) override { return head(trunk(std::move(x))); }
+
+  virtual std::string head_path() const = 0;  // of the layer that knows the classes: "fc"
+  int64_t classes();
+
+  // A new head for so many classes, its values drawn from the seed; every other tensor stays.
+  void replace_head(int64_t classes, uint64_t seed = 0);
+
+  std::string architecture;               // its name in the zoo
+  std::vector<std::string> class_names;   // in the order of the logits; may be empty
+  std::vector<std::string> class_ids;     // second names (WordNet ids); empty or as many
+  Preprocess preprocess;
+
+ protected:
+  virtual Module& head_layer() = 0;       // a Linear or Conv2d
+  virtual void make_head(int64_t classes) = 0;  // uninitialised
+};
+
+// Initial values of the whole network, for training from scratch.
+void initialize(Classifier& model, uint64_t seed);
+
+void freeze(Classifier& model, const FreezePlan& plan);
+void freeze(Classifier& model, const std::string& plan);
+
+}  // namespace graft
