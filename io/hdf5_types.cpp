@@ -15,20 +15,24 @@ hid_t small_float(hid_t base, size_t mantissa) {
   return type;
 }
 
+hid_t half() {
+  static const hid_t type = small_float(H5T_IEEE_F32LE, 10);
+  return type;
+}
+
 struct Row {
   hid_t file;
   Element element;
 };
 
 const std::vector<Row>& rows() {
-  static const hid_t half = small_float(H5T_IEEE_F32LE, 10);
   static const hid_t brain = small_float(H5T_IEEE_F32LE, 7);
   static const Element f32{DType::f32, H5T_NATIVE_FLOAT}, i32{DType::i32, H5T_NATIVE_INT32},
-      i64{DType::i64, H5T_NATIVE_INT64}, u8{DType::u8, H5T_NATIVE_UINT8}, f16{DType::f16, half},
+      i64{DType::i64, H5T_NATIVE_INT64}, u8{DType::u8, H5T_NATIVE_UINT8}, f16{DType::f16, half()},
       bf16{DType::bf16, brain};
   static const std::vector<Row> table = {
       {H5T_IEEE_F32LE, f32}, {H5T_IEEE_F32BE, f32}, {H5T_IEEE_F64LE, f32}, {H5T_IEEE_F64BE, f32},
-      {half, f16}, {small_float(H5T_IEEE_F32BE, 10), f16},
+      {half(), f16}, {small_float(H5T_IEEE_F32BE, 10), f16},
       {brain, bf16}, {small_float(H5T_IEEE_F32BE, 7), bf16},
       {H5T_STD_U8LE, u8}, {H5T_STD_U8BE, u8}, {H5T_STD_I8LE, i32}, {H5T_STD_I8BE, i32},
       {H5T_STD_I16LE, i32}, {H5T_STD_I16BE, i32}, {H5T_STD_U16LE, i32}, {H5T_STD_U16BE, i32},
@@ -46,9 +50,14 @@ std::optional<Element> element_of(hid_t file_type) {
 }
 
 hid_t stored_type(DType dtype) {
-  if (dtype == DType::bf16) return H5T_STD_U16LE;
-  for (const Row& row : rows())
-    if (row.element.dtype == dtype) return row.file;
+  switch (dtype) {
+    case DType::f32: return H5T_IEEE_F32LE;
+    case DType::bf16: return H5T_STD_U16LE;
+    case DType::f16: return half();
+    case DType::u8: return H5T_STD_U8LE;
+    case DType::i32: return H5T_STD_I32LE;
+    case DType::i64: return H5T_STD_I64LE;
+  }
   return -1;
 }
 

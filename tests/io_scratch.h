@@ -1,0 +1,118 @@
+// For tests of io/: a folder that vanishes, whole files as strings, and "this must be an Error".
+#pragma once
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <string>
+
+#include "core/check.h"
+#include "io/model_file.h"
+
+namespace graft::test {
+
+namespace fs = std::filesystem;
+
+class Scratch {
+ public:
+  Scratch() {
+    std::string pattern = (fs::temp_directory_path() / "graft-io-XXXXXX").string();
+    if (!mkdtemp(pattern.data())) throw std::runtime_error("mkdtemp");
+    path_ = pattern;
+  }
+  ~Scratch() {
+    std::error_code ignored;
+    fs::remove_all(path_, ignored);
+  }
+  fs::path operator/(const std::string& name) const { return path_ / name; }
+  const fs::path& path() const { return path_; }
+  size_t files() const { return size_t(std::distance(fs::directory_iterator(path_), {})); }
+
+ private:
+  fs::path path_;
+};
+
+inline std::string slurp(const fs::path& path) {
+  std::ifstream file(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
+inline void spill(const fs::path& path, const std::string& bytes) {
+  std::ofstream(path, std::ios::binary | std::ios::trunc) << bytes;
+}
+
+// The message of the Error that f throws; anything else fails the test.
+template <class F> std::string error_of(F f, Fault fault = Fault::data) {
+  try {
+    f();
+  } catch (const Error& e) {
+    EXPECT_EQ(int(e.fault), int(fault)) << e.what();
+    return e.what();
+  }
+  ADD_FAILURE() << "no Error was thrown";
+  return "";
+}
+
+inline bool same(const Tensor& a, const Tensor& b) {
+  return a.shape() == b.shape() && a.dtype() == b.dtype() &&
+         std::memcmp(a.raw(), b.raw(), a.bytes()) == 0;
+}
+
+inline bool same(const TensorMap& a, const TensorMap& b) {
+  if (a.size() != b.size()) return false;
+  for (const auto& [name, tensor] : a)
+    if (!b.contains(name) || !same(tensor, b.at(name))) return false;
+  return true;
+}
+
+inline Tensor counted(Shape shape, float first = 0) {
+  Tensor t(std::move(shape));
+  for (int64_t i = 0; i < t.size(); ++i) t.mutable_data()[i] = first + 0.37f * float(i);
+  return t;
+}
+
+inline ModelFile small_model(float value = 1) {
+  ModelFile m;
+  m.tensors["conv1.weight"] = counted({2, 3, 1, 1}, value);
+  m.tensors["fc.weight"] = counted({2, 2}, value + 10).to(DType::bf16);
+  m.tensors["fc.bias"] = counted({2}, value + 20).to(DType::f16);
+  m.tensors["bn.num_batches_tracked"] = Tensor::zeros({}, DType::i64);
+  m.architecture = "tiny";
+  m.classes = {"ants", "bées"};
+  m.class_ids = {"n1", "n22"};
+  m.freeze_plan = "trunk";
+  m.preprocess.resize = 64;
+  m.preprocess.crop = 56;
+  m.preprocess.bgr = true;
+  m.preprocess.mean = {0.1f, 0.2f, 0.3f};
+  m.origin = {{"source", "a test"}, {"licence", ""}};
+  m.frozen_hashes = {{"conv1.weight", std::string(64, 'a')}};
+  m.golden = Golden{counted({1, 2, 2, 3}), counted({1, 2})};
+  return m;
+}
+
+inline void expect_same(const ModelFile& a, const ModelFile& b) {
+  EXPECT_TRUE(same(a.tensors, b.tensors));
+  EXPECT_EQ(a.architecture, b.architecture);
+  EXPECT_EQ(a.classes, b.classes);
+  EXPECT_EQ(a.class_ids, b.class_ids);
+  EXPECT_EQ(a.freeze_plan, b.freeze_plan);
+  EXPECT_EQ(a.origin, b.origin);
+  EXPECT_EQ(a.frozen_hashes, b.frozen_hashes);
+  EXPECT_EQ(a.preprocess.resize, b.preprocess.resize);
+  EXPECT_EQ(a.preprocess.crop, b.preprocess.crop);
+  EXPECT_EQ(a.preprocess.resize_rule, b.preprocess.resize_rule);
+  EXPECT_EQ(a.preprocess.mean, b.preprocess.mean);
+  EXPECT_EQ(a.preprocess.std, b.preprocess.std);
+  EXPECT_EQ(a.preprocess.scale, b.preprocess.scale);
+  EXPECT_EQ(a.preprocess.bgr, b.preprocess.bgr);
+  ASSERT_EQ(a.golden.has_value(), b.golden.has_value());
+  if (!a.golden) return;
+  EXPECT_TRUE(same(a.golden->input, b.golden->input));
+  EXPECT_TRUE(same(a.golden->logits, b.golden->logits));
+}
+
+}  // namespace graft::test
