@@ -19,7 +19,7 @@ class CsvReader {
   std::string where() const;                     // "file.csv, line 7", for messages
 
  private:
-  int get();   // a byte, or -1 at the end
+  int get();  // a byte, or -1 at the end
   int peek();
   bool refill();
   void quoted(std::string& field);
@@ -27,8 +27,8 @@ class CsvReader {
   InputFile file_;
   std::vector<std::string> fields_;
   std::vector<char> buffer_;
-  size_t used_ = 0;               // of buffer_
-  int64_t offset_ = 0;            // of the file, behind buffer_
+  size_t used_ = 0;     // of buffer_
+  int64_t offset_ = 0;  // of the file, behind buffer_
   int64_t line_ = 1, record_line_ = 1;
   size_t record_bytes_ = 0;
 };

@@ -29,9 +29,10 @@ constexpr Codec bmp{"BMP", bmp_size, decode_bmp, no_orientation};
 const char* unsupported_format(std::string_view head) {
   using namespace std::string_view_literals;
   if (head.starts_with("GIF8")) return "GIF";
-  if (head.starts_with("RIFF") && head.substr(8, 4) == "WEBP") return "WebP";
+  auto at = [&](size_t i) { return head.substr(std::min(i, head.size()), 4); };
+  if (head.starts_with("RIFF") && at(8) == "WEBP") return "WebP";
   if (head.starts_with("II*\0"sv) || head.starts_with("MM\0*"sv)) return "TIFF";
-  if (head.substr(4, 4) == "ftyp") return head.substr(8, 4) == "avif" ? "AVIF" : "HEIC";
+  if (at(4) == "ftyp") return at(8) == "avif" ? "AVIF" : "HEIC";
   if (head.starts_with("8BPS")) return "PSD";
   if (head.starts_with("\xff\x0a"sv) || head.starts_with("\0\0\0\x0cJXL "sv)) return "JPEG XL";
   if (head.starts_with("\0\0\0\x0cjP  "sv)) return "JPEG 2000";

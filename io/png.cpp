@@ -1,6 +1,7 @@
 // PNG and BMP through stb_image, which trusts its input more than we do: what it leaves unchecked
 // (checksums, completeness, memory) is checked here before and while it runs.
-#include <array>
+#include <zlib.h>
+
 #include <climits>
 #include <cstdlib>
 #include <cstring>
@@ -58,22 +59,6 @@ uint32_t little(const uint8_t* p, int size) {
   return value;
 }
 
-constexpr std::array<uint32_t, 256> crc_table = [] {
-  std::array<uint32_t, 256> table{};
-  for (uint32_t i = 0; i < 256; ++i) {
-    uint32_t value = i;
-    for (int bit = 0; bit < 8; ++bit) value = value >> 1 ^ (value & 1 ? 0xedb88320u : 0);
-    table[i] = value;
-  }
-  return table;
-}();
-
-uint32_t crc32(const uint8_t* bytes, size_t count) {  // PNG specification, annex D
-  uint32_t crc = ~0u;
-  for (size_t i = 0; i < count; ++i) crc = crc >> 8 ^ crc_table[(crc ^ bytes[i]) & 0xff];
-  return ~crc;
-}
-
 // Chunks that decide pixels must have a right checksum; the others are never read. Length, kind,
 // data, checksum; the chunks must lead to an IEND.
 void check_png_chunks(const Source& source) {
@@ -86,7 +71,7 @@ void check_png_chunks(const Source& source) {
     if (length > file.size() - at - 12) damaged(source, "PNG", "a chunk reaches beyond the end");
     const uint8_t* kind = &file[at + 4];
     bool critical = !(kind[0] & 0x20) || std::memcmp(kind, "tRNS", 4) == 0;
-    if (critical && crc32(kind, size_t(length) + 4) != big32(kind + 4 + length)) {
+    if (critical && ::crc32(0, kind, length + 4) != big32(kind + 4 + length)) {
       damaged(source, "PNG", "wrong checksum of a chunk");
     }
     data_seen |= std::memcmp(kind, "IDAT", 4) == 0;
