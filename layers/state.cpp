@@ -1,5 +1,7 @@
 #include "layers/state.h"
 
+#include <set>
+
 #include "core/text.h"
 #include "kernels/layout.h"
 
@@ -9,21 +11,6 @@ namespace {
 Shape file_shape(const Param& p) {
   if (p.layout != FileLayout::filter_oihw) return p.shape();
   return {p.dim(0), p.dim(3), p.dim(1), p.dim(2)};
-}
-
-Tensor to_file(const Param& p) {
-  Tensor file(file_shape(p));
-  int64_t columns = p.rank() == 2 ? p.dim(1) / (p.map_h * p.map_w) : 0;
-  switch (p.layout) {
-    case FileLayout::same: file.copy_from(p); break;
-    case FileLayout::filter_oihw:
-      cpu::ohwi_to_oihw(p.dim(0), p.dim(3), p.dim(1), p.dim(2), p.data(), file.mutable_data());
-      break;
-    case FileLayout::columns_chw:
-      cpu::hwc_to_chw_columns(p.dim(0), columns, p.map_h, p.map_w, p.data(), file.mutable_data());
-      break;
-  }
-  return file;
 }
 
 void from_file(const Tensor& any_type, Param& p) {
@@ -53,22 +40,6 @@ void compare(const std::string& name, const Shape& wanted, const TensorMap& tens
   }
 }
 
-LoadReport compare(Module& model, const TensorMap& tensors) {
-  LoadReport report;
-  TensorMap known;
-  each_param(model, [&](const std::string& path, Param& p) {
-    compare(path, file_shape(p), tensors, report);
-    known[path];
-  });
-  each_buffer(model, [&](const std::string& path, Tensor& t) {
-    compare(path, t.shape(), tensors, report);
-    known[path];
-  });
-  for (auto& [name, tensor] : tensors)
-    if (!known.contains(name)) report.unexpected.push_back(name);
-  return report;
-}
-
 void copy_fitting(Module& model, const TensorMap& tensors) {
   each_param(model, [&](const std::string& path, Param& p) {
     auto found = tensors.find(path);
@@ -84,9 +55,24 @@ void copy_fitting(Module& model, const TensorMap& tensors) {
 
 }  // namespace
 
+Tensor published(const Param& p) {
+  Tensor file(file_shape(p));
+  int64_t columns = p.rank() == 2 ? p.dim(1) / (p.map_h * p.map_w) : 0;
+  switch (p.layout) {
+    case FileLayout::same: file.copy_from(p); break;
+    case FileLayout::filter_oihw:
+      cpu::ohwi_to_oihw(p.dim(0), p.dim(3), p.dim(1), p.dim(2), p.data(), file.mutable_data());
+      break;
+    case FileLayout::columns_chw:
+      cpu::hwc_to_chw_columns(p.dim(0), columns, p.map_h, p.map_w, p.data(), file.mutable_data());
+      break;
+  }
+  return file;
+}
+
 TensorMap state(Module& model) {
   TensorMap all;
-  each_param(model, [&](const std::string& path, Param& p) { all[path] = to_file(p); });
+  each_param(model, [&](const std::string& path, Param& p) { all[path] = published(p); });
   each_buffer(model, [&](const std::string& path, Tensor& t) { all[path] = t.clone(); });
   return all;
 }
@@ -103,14 +89,30 @@ std::string LoadReport::text() const {
   return text;
 }
 
+LoadReport compare_state(Module& model, const TensorMap& tensors) {
+  LoadReport report;
+  std::set<std::string> known;
+  each_param(model, [&](const std::string& path, Param& p) {
+    compare(path, file_shape(p), tensors, report);
+    known.insert(path);
+  });
+  each_buffer(model, [&](const std::string& path, Tensor& t) {
+    compare(path, t.shape(), tensors, report);
+    known.insert(path);
+  });
+  for (auto& [name, tensor] : tensors)
+    if (!known.contains(name)) report.unexpected.push_back(name);
+  return report;
+}
+
 LoadReport load_matching(Module& model, const TensorMap& tensors) {
-  LoadReport report = compare(model, tensors);
+  LoadReport report = compare_state(model, tensors);
   copy_fitting(model, tensors);
   return report;
 }
 
 void load_state(Module& model, const TensorMap& tensors) {
-  LoadReport report = compare(model, tensors);
+  LoadReport report = compare_state(model, tensors);
   GRAFT_CHECK(report.complete(), "the weights do not fit this model: {}", report.text());
   copy_fitting(model, tensors);
 }

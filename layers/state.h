@@ -9,7 +9,8 @@
 
 namespace graft {
 
-TensorMap state(Module& model);  // copies; what is saved: parameters and buffers
+Tensor published(const Param& p);  // a copy in the shape and order of files
+TensorMap state(Module& model);    // copies; what is saved: parameters and buffers
 
 struct LoadReport {
   std::vector<std::string> loaded, missing, unexpected;
@@ -17,6 +18,9 @@ struct LoadReport {
   bool complete() const { return missing.empty() && unexpected.empty() && misshapen.empty(); }
   std::string text() const;            // every difference, for one message
 };
+
+// What fits by name and shape; copies nothing.
+LoadReport compare_state(Module& model, const TensorMap& tensors);
 
 // Copies every tensor that fits by name and shape (f16 and bf16 are widened) and reports the rest.
 // num_batches_tracked may be missing: old files have none.

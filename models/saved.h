@@ -1,0 +1,41 @@
+// Between a network and its file: a model file is an architecture with its weights, classes and
+// preprocessing. Also: telling which architecture foreign weights belong to.
+#pragma once
+#include <filesystem>
+#include <memory>
+#include <string>
+
+#include "io/model_file.h"
+#include "layers/state.h"
+#include "models/classifier.h"
+
+namespace graft {
+
+ModelFile to_file(Classifier& model);                           // no golden, no origin, no hashes
+std::unique_ptr<Classifier> from_file(const ModelFile& file);   // throws where anything differs
+
+void save_model(const std::filesystem::path& path, Classifier& model);
+std::unique_ptr<Classifier> load_model(const std::filesystem::path& path);
+
+// Any weights as a network: a model file as it is; other tensors as the architecture `name`, or the
+// one they fit when it is empty.
+struct Adopted {
+  std::unique_ptr<Classifier> model;
+  LoadReport report;    // complete unless `partial` was allowed
+  ModelFile file;       // what stood in the file besides tensors; those are moved out
+};
+Adopted adopt(const std::filesystem::path& path, const std::string& name, bool partial = false);
+
+// The row of the zoo whose names and shapes fit these tensors exactly, apart from the number of
+// classes; "" for none. `nearest` is set to the row that shares the most.
+std::string recognise(const TensorMap& tensors, std::string* nearest = nullptr);
+
+// A small fixed input and what the network makes of it, in eval mode.
+Golden make_golden(Classifier& model);
+// Largest difference of the logits, relative to the largest logit.
+double golden_difference(Classifier& model, const Golden& golden);
+
+// SHA-256 of every tensor that training must not change, as it is in files, by name.
+std::map<std::string, std::string> hash_frozen(Classifier& model);
+
+}  // namespace graft
