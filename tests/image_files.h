@@ -137,10 +137,6 @@ inline Bytes exif_app1(int orientation, bool big_endian = false) {
   return out;
 }
 
-inline void add_big32(Bytes& out, uint32_t value) {
-  for (int shift = 24; shift >= 0; shift -= 8) out.push_back(uint8_t(value >> shift));
-}
-
 inline void put_big32(uint8_t* at, uint32_t value) {
   for (int i = 0; i < 4; ++i) at[i] = uint8_t(value >> (24 - 8 * i));
 }
@@ -200,14 +196,18 @@ inline Bytes png_rows(int width, int height, const Bytes& rows, const PngForm& f
   return out;
 }
 
+inline Bytes png_header(uint32_t width, uint32_t height, const PngForm& form = {}) {
+  Bytes data(13);
+  put_big32(&data[0], width);
+  put_big32(&data[4], height);
+  data[8] = uint8_t(form.depth), data[9] = uint8_t(form.type), data[12] = form.interlaced;
+  return png_chunk("IHDR", data);
+}
+
 inline Bytes make_png(int width, int height, const Bytes& rows, const PngForm& form = {}) {
   Bytes out{0x89, 'P', 'N', 'G', '\r', '\n', 0x1a, '\n'};
   auto add = [&](const Bytes& more) { out.insert(out.end(), more.begin(), more.end()); };
-  Bytes header;
-  add_big32(header, uint32_t(width));
-  add_big32(header, uint32_t(height));
-  for (int v : {form.depth, form.type, 0, 0, int(form.interlaced)}) header.push_back(uint8_t(v));
-  add(png_chunk("IHDR", header));
+  add(png_header(uint32_t(width), uint32_t(height), form));
   for (const Bytes& chunk : form.chunks) add(chunk);
   add(png_chunk("IDAT", deflated(png_rows(width, height, rows, form))));
   for (const Bytes& chunk : form.after) add(chunk);
