@@ -41,6 +41,7 @@ inline std::string slurp(const fs::path& path) {
 }
 
 inline void spill(const fs::path& path, const std::string& bytes) {
+  fs::remove(path);  // ext4 writes a truncated file to the disk at once, which is slow
   std::ofstream(path, std::ios::binary | std::ios::trunc) << bytes;
 }
 
