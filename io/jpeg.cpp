@@ -16,6 +16,11 @@
 namespace graft {
 namespace {
 
+struct Decompressor : jpeg_decompress_struct {
+  Decompressor() : jpeg_decompress_struct{} {}
+  ~Decompressor() { jpeg_destroy_decompress(this); }  // also when it was never created
+};
+
 // libjpeg reports failure by a call that must not return: we jump back to step(), which throws.
 // Only the code inside step() is jumped over, and nothing there owns anything.
 class Reader {
@@ -38,7 +43,6 @@ class Reader {
     check_dimensions(source_, "JPEG", info_.image_width, info_.image_height);
     limit_memory();
   }
-  ~Reader() { jpeg_destroy_decompress(&info_); }
   Reader(const Reader&) = delete;
   Reader& operator=(const Reader&) = delete;
 
@@ -65,7 +69,7 @@ class Reader {
   int step_height() const { return info_.max_v_samp_factor * DCTSIZE; }  // of a row of blocks
 
   const Source& source_;
-  jpeg_decompress_struct info_{};
+  Decompressor info_;
   jpeg_error_mgr errors_{};
   jpeg_progress_mgr progress_{};
   std::jmp_buf jump_;

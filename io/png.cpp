@@ -74,7 +74,10 @@ void check_png_chunks(const Source& source) {
     if (critical && ::crc32(0, kind, length + 4) != big32(kind + 4 + length)) {
       damaged(source, "PNG", "wrong checksum of a chunk");
     }
-    data_seen |= std::memcmp(kind, "IDAT", 4) == 0;
+    if (std::memcmp(kind, "IDAT", 4) == 0) {
+      if (!data_seen && length == 0) damaged(source, "PNG", "its first IDAT chunk is empty");
+      data_seen = true;
+    }
     if (std::memcmp(kind, "IEND", 4) == 0) break;
     at += size_t(length) + 12;
   }
