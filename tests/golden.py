@@ -1,0 +1,259 @@
+#!/usr/bin/python3
+"""Expected values of whole networks, made with PyTorch and torchvision, for models_golden_test.cpp.
+
+  tests/golden.py --run build/graft_models_tests              everything, one network at a time
+  tests/golden.py --out DIR --archs resnet18 squeezenet1_1    only the files
+
+Every network gets seeded random weights in which nothing is an identity that would hide a mistake:
+norms scale, shift and have running statistics near, but not equal to, those of a batch; biases are
+not zero. Dropout is off. DIR/<arch> then holds
+
+  weights.safetensors   the tensors under torchvision's names
+  golden.safetensors    computed in float64; "noise" is the largest difference that PyTorch's own
+                        float32 has from it, so a tolerance can be a small multiple of it
+    input (N,H,W,3), labels (N)      logits, logits_noise          in eval mode
+    <regime>/loss, loss_noise        before each of three SGD steps, momentum 0.9, in train mode
+    <regime>/grad/<parameter>        the first gradient in the order of graft's memory, flat; of n
+                                     elements every (n / 20000 + 1)th
+    <regime>/norm/<parameter>        l2 norm of all of it, and the noise of that
+    <regime>/noise/<parameter>       l2 norm of the noise of what is in grad/
+    <regime>/after/<buffer>          running statistics after the steps
+    <regime>/noise/<buffer>          largest difference
+    <regime>/logits, logits_noise    after the steps, in eval mode
+  and in its metadata plan/<regime>, the freeze plan, and rate.
+Regimes: head trains the last layer only, last the last stage too, all everything.
+"""
+import argparse
+import json
+import math
+import multiprocessing
+import os
+import shutil
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+
+import torch
+import torchvision
+from torch import nn
+
+RESNETS = ["resnet18", "resnet34", "resnet50", "resnet101", "resnet152"]
+SQUEEZENETS = ["squeezenet1_0", "squeezenet1_1"]
+VGGS = ["vgg11", "vgg13", "vgg16", "vgg19", "vgg11_bn", "vgg13_bn", "vgg16_bn", "vgg19_bn"]
+LAST_BLOCK = {"vgg11": 16, "vgg13": 20, "vgg16": 24, "vgg19": 28,
+              "vgg11_bn": 22, "vgg13_bn": 28, "vgg16_bn": 34, "vgg19_bn": 40}
+SAMPLE = 20_000  # elements of a gradient
+STEPS, RATE = 3, 1e-3
+TYPES = {torch.float32: "F32", torch.int32: "I32", torch.int64: "I64"}
+
+
+def write_safetensors(path, tensors, metadata):
+    header, offset = {"__metadata__": metadata}, 0
+    for name, t in tensors.items():
+        size = t.numel() * t.element_size()
+        header[name] = {"dtype": TYPES[t.dtype], "shape": list(t.shape),
+                        "data_offsets": [offset, offset + size]}
+        offset += size
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 8)
+    with open(path, "wb") as file:
+        file.write(struct.pack("<Q", len(text)) + text)
+        for t in tensors.values():
+            file.write(t.detach().contiguous().numpy().tobytes())
+
+
+def head_of(arch):
+    return {"r": "fc", "v": "classifier.6", "s": "classifier.1"}[arch[0]]
+
+
+def plans(arch):
+    last = {"r": "layer4", "s": "features.11"}.get(arch[0]) or f"features.{LAST_BLOCK[arch]}"
+    return {"head": "trunk", "last": "until:" + last, "all": "none"}
+
+
+def randomise(net, head, x):
+    for module in net.modules():
+        if isinstance(module, (nn.Conv2d, nn.Linear)):
+            nn.init.normal_(module.weight, 0, math.sqrt(2 / module.weight[0].numel()))
+            if module.bias is not None:
+                nn.init.normal_(module.bias, 0.05, 0.1)
+        elif isinstance(module, nn.BatchNorm2d):
+            nn.init.uniform_(module.weight, 0.5, 1.5)
+            nn.init.normal_(module.bias, 0, 0.1)
+        elif isinstance(module, nn.Dropout):
+            module.p = 0.0
+    for block in net.modules():  # keeps deep sums of branches, and so rounding, small
+        last_norm = getattr(block, "bn3", None) or getattr(block, "bn2", None)
+        if last_norm is not None:
+            last_norm.weight.data *= 0.3
+    settle_statistics(net, x)
+    outputs = []
+    hook = net.get_submodule(head).register_forward_hook(lambda m, i, o: outputs.append(o))
+    net.eval()(x)
+    hook.remove()
+    for p in net.get_submodule(head).parameters():
+        p.data /= outputs[0].std()
+
+
+def settle_statistics(net, x):
+    norms = [m for m in net.modules() if isinstance(m, nn.BatchNorm2d)]
+    for norm in norms:
+        norm.momentum = 1.0
+    if norms:
+        net.train()(x)
+    for norm in norms:
+        norm.momentum = 0.1
+        norm.running_mean += 0.2 * norm.running_var.sqrt() * torch.randn_like(norm.running_mean)
+        norm.running_var *= torch.empty_like(norm.running_var).uniform_(0.6, 1.5)
+        norm.num_batches_tracked.fill_(3)
+
+
+def freeze(net, plan, head):
+    """Sets what learns; what does not is in eval mode. Returns the parameters that learn."""
+    names = [name for name, _ in net.named_parameters()]
+    first = 0
+    if plan != "none":
+        prefix = head if plan == "trunk" else plan.split(":")[1]
+        number = {name: i for i, (name, _) in enumerate(net.named_modules())}
+        first = next(i for i, n in enumerate(names) if number[n.rpartition(".")[0]] >= number[prefix])
+    learning = set(names[first:])
+    net.train()
+    for name, module in net.named_modules():
+        own = [f"{name}.{n}" for n, _ in module.named_parameters(recurse=False)]
+        if own and not learning.intersection(own):
+            module.eval()
+    for name, p in net.named_parameters():
+        p.requires_grad_(name in learning)
+        p.grad = None
+    return {name: p for name, p in net.named_parameters() if name in learning}
+
+
+def sample(grad):
+    """Filters as (O,H,W,I), columns of VGG's first matrix as (H,W,C); thinned out."""
+    if grad.dim() == 2 and grad.shape[1] == 512 * 7 * 7:
+        grad = grad.view(-1, 512, 7, 7)
+    if grad.dim() == 4:
+        grad = grad.permute(0, 2, 3, 1)
+    return grad.flatten()[::grad.numel() // SAMPLE + 1].clone()
+
+
+def l2(t):
+    return torch.stack([row.double().norm() for row in t]).norm() if t.dim() else t.double().abs()
+
+
+def train(net, plan, head, x, y):
+    """Three steps -> everything worth comparing, by name."""
+    learning = freeze(net, plan, head)
+    sgd = torch.optim.SGD(learning.values(), lr=RATE, momentum=0.9)
+    seen, losses = {}, []
+    for step in range(STEPS):
+        sgd.zero_grad()
+        loss = nn.functional.cross_entropy(net(x), y)
+        loss.backward()
+        losses.append(loss.item())
+        if step == 0:
+            seen["grad"] = {n: sample(p.grad).double() for n, p in learning.items()}
+            seen["norm"] = {n: l2(p.grad) for n, p in learning.items()}
+        sgd.step()
+    seen["loss"] = torch.tensor(losses, dtype=torch.double)
+    seen["after"] = {n: b.double() for n, b in net.named_buffers() if "running" in n}
+    with torch.no_grad():
+        seen["logits"] = net.eval()(x).double()
+    return seen
+
+
+def compare(regime, single, double):
+    """The tensors of one regime from its run in float32 and the same in float64."""
+    out = {}
+
+    def add(name, noise, a, b):
+        out[f"{regime}/{name}"], out[f"{regime}/{noise}"] = b.float(), (a - b).abs().max().float()
+
+    for name in ("loss", "logits"):
+        add(name, name + "_noise", single[name], double[name])
+    for name, exact in double["after"].items():
+        add("after/" + name, "noise/" + name, single["after"][name], exact)
+    for name, exact in double["grad"].items():
+        norm = double["norm"][name]
+        out[f"{regime}/grad/{name}"] = exact.float()
+        out[f"{regime}/noise/{name}"] = (single["grad"][name] - exact).norm().float()
+        out[f"{regime}/norm/{name}"] = torch.stack([norm, (single["norm"][name] - norm).abs()]).float()
+    return out
+
+
+def make(arch, folder, size, batch, seed):
+    torch.set_num_threads(1)  # at these sizes more threads wait for each other
+    torch.manual_seed(seed)
+    os.makedirs(folder, exist_ok=True)
+    net = getattr(torchvision.models, arch)(weights=None, num_classes=10)
+    head, x = head_of(arch), torch.randn(batch, 3, size, size)
+    with torch.no_grad():
+        randomise(net, head, x)
+    x, y = torch.randn(batch, 3, size, size), torch.randint(10, (batch,))
+    start = {name: t.clone() for name, t in net.state_dict().items()}
+    write_safetensors(os.path.join(folder, "weights.safetensors"), start, {"format": "pt"})
+
+    out = {"input": x.permute(0, 2, 3, 1), "labels": y.int()}
+    metadata = {"arch": arch, "rate": str(RATE), "torch": torch.__version__}
+    with torch.no_grad():
+        single, exact = net.eval()(x).double(), net.double()(x.double())
+    out["logits"], out["logits_noise"] = exact.float(), (single - exact).abs().max().float()
+    for regime, plan in plans(arch).items():
+        net.float().load_state_dict(start)
+        rough = train(net, plan, head, x, y)
+        net.double().load_state_dict(start)
+        out.update(compare(regime, rough, train(net, plan, head, x.double(), y)))
+        metadata["plan/" + regime] = plan
+    write_safetensors(os.path.join(folder, "golden.safetensors"), out, metadata)
+
+
+def make_apart(arch, args, out):
+    """In a process of its own, so that its memory is free before the next one starts."""
+    child = multiprocessing.get_context("fork").Process(
+        target=make, args=(arch, os.path.join(out, arch), args.size, args.batch, args.seed))
+    child.start()
+    child.join()
+    return child.exitcode == 0
+
+
+def run(args):
+    """Makes the files of each network, runs its tests, removes them. -> networks that failed"""
+    failed = []
+    for arch in args.archs:
+        start, out = time.time(), tempfile.mkdtemp(prefix="graft_golden_")
+        try:
+            ok = make_apart(arch, args, out)
+            made = time.time()
+            ok = ok and subprocess.run(
+                [args.run, f"--gtest_filter=*Golden*/{arch}_*-*/{arch}_bn_*", "--gtest_brief=1"],
+                env={"OMP_NUM_THREADS": "1", **os.environ, "GRAFT_GOLDEN_DIR": out}).returncode == 0
+        finally:
+            shutil.rmtree(out)
+        print(f"{arch}: {'ok' if ok else 'FAILED'}, {made - start:.1f} s to make, "
+              f"{time.time() - made:.1f} s to test", flush=True)
+        failed += [] if ok else [arch]
+    return failed
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", help="folder for the files")
+    parser.add_argument("--run", metavar="BINARY", help="make, test and remove one after the other")
+    parser.add_argument("--archs", nargs="+", default=RESNETS + SQUEEZENETS + VGGS)
+    parser.add_argument("--size", type=int, default=64, help="image side in pixels")
+    parser.add_argument("--batch", type=int, default=4)
+    parser.add_argument("--seed", type=int, default=1)
+    args = parser.parse_args()
+    if args.run:
+        failed = run(args)
+        sys.exit(f"golden: {', '.join(failed)} differ from PyTorch" if failed else 0)
+    if not args.out:
+        parser.error("--out or --run is needed")
+    sys.exit(0 if all([make_apart(arch, args, args.out) for arch in args.archs]) else 1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,143 @@
+// Whole networks against PyTorch: logits, three training steps in three regimes, every gradient.
+// Needs the files that golden.py makes; GRAFT_GOLDEN_DIR says where they are.
+#include <gtest/gtest.h>
+
+#include "layers/dropout.h"
+#include "layers/optimizer.h"
+#include "layers/state.h"
+#include "models/zoo.h"
+#include "tests/golden.h"
+
+namespace graft {
+namespace {
+
+using tests::GoldenFile;
+
+// Differences are allowed up to kNoise times PyTorch's own in float32, or up to these shares of the
+// value where that is luckily small. One activation whose sign rounding has turned moves a
+// gradient by a share of 1e-3, a wrong formula by far more.
+constexpr double kNoise = 8, kValueFloor = 2e-5, kGradientFloor = 2e-3;
+
+struct Case {
+  std::string arch, regime;
+};
+
+class Golden : public testing::TestWithParam<Case> {
+ protected:
+  void SetUp() override {
+    const auto& [arch, regime] = GetParam();
+    if (!GoldenFile::exists(arch))
+      GTEST_SKIP() << "no values for " << arch << ": run golden.py and set GRAFT_GOLDEN_DIR";
+    golden_ = std::make_unique<GoldenFile>(arch);
+    model_ = build_model(arch, 10);
+    load_state(*model_, golden_->weights);
+    golden_->weights.clear();
+    each_module(*model_, [](auto&, Module& m) {
+      if (auto* dropout = dynamic_cast<Dropout*>(&m)) dropout->p = 0;
+    });
+  }
+
+  // Of a tensor, or of a list of numbers.
+  void expect_near(const Tensor& ours, const std::string& name, const std::string& noise) {
+    const Tensor& theirs = golden_->at(name);
+    double difference = tests::largest_difference(ours, theirs);
+    double floor = kValueFloor * tests::largest(theirs);
+    check(name, difference, golden_->number(noise), floor);
+  }
+
+  void check(const std::string& name, double difference, double noise, double floor) {
+    EXPECT_LE(difference, std::max(kNoise * noise, floor)) << name << ", noise " << noise;
+    worst_noise_ = std::max(worst_noise_, difference / std::max(noise, floor / kNoise));
+    worst_floor_ = std::max(worst_floor_, difference / floor);
+  }
+
+  void expect_gradient(const std::string& path, const Tensor& grad) {
+    const std::string at = GetParam().regime + "/";
+    const Tensor& theirs = golden_->at(at + "grad/" + path);
+    const Tensor& norm = golden_->at(at + "norm/" + path);
+    const int64_t stride = grad.size() / 20000 + 1;
+    ASSERT_EQ(theirs.size(), (grad.size() + stride - 1) / stride) << path;
+    double squares = 0;
+    for (int64_t i = 0; i < theirs.size(); ++i)
+      squares += std::pow(double(grad.data()[i * stride]) - theirs.data()[i], 2);
+    // A convolution's bias before a norm has the gradient zero; what is computed is rounding.
+    double zero = 1e-6 * largest_norm_;
+    check("gradient of " + path, std::sqrt(squares), golden_->number(at + "noise/" + path),
+          kGradientFloor * tests::l2(theirs.data(), theirs.size()) + zero);
+    check("norm of the gradient of " + path,
+          std::abs(tests::l2(grad.data(), grad.size()) - norm.data()[0]), norm.data()[1],
+          kGradientFloor * norm.data()[0] + zero);
+  }
+
+  void expect_gradients() {
+    const std::string at = GetParam().regime + "/";
+    std::set<std::string> learning;
+    each_param(*model_, [&](auto& path, Param& p) {
+      if (p.requires_grad()) learning.insert(path);
+    });
+    ASSERT_EQ(learning, golden_->names(at + "grad/"));
+    for (const std::string& path : learning)
+      largest_norm_ = std::max(largest_norm_, double(golden_->at(at + "norm/" + path).data()[0]));
+    each_param(*model_, [&](auto& path, Param& p) {
+      if (p.requires_grad()) expect_gradient(path, p.grad());
+    });
+  }
+
+  Tensor run_steps() {
+    Optimizer sgd(*model_, {.momentum = 0.9});
+    const double rate = std::stod(golden_->metadata("rate"));
+    Tensor losses({3});
+    for (int step = 0; step < 3; ++step) {
+      model_->train();
+      sgd.zero_grad();
+      Tensor loss = cross_entropy((*model_)(golden_->at("input")), golden_->at("labels"));
+      losses.mutable_data()[step] = loss.item();
+      loss.backward();
+      if (step == 0) expect_gradients();
+      sgd.step(rate);
+    }
+    return losses;
+  }
+
+  std::unique_ptr<GoldenFile> golden_;
+  std::unique_ptr<Classifier> model_;
+  double largest_norm_ = 0;
+  double worst_noise_ = 0, worst_floor_ = 0;
+};
+
+TEST_P(Golden, TrainsAsPyTorch) {
+  const std::string at = GetParam().regime + "/";
+  model_->eval();
+  expect_near((*model_)(golden_->at("input")), "logits", "logits_noise");
+  freeze(*model_, golden_->metadata("plan/" + GetParam().regime));
+  TensorMap before;
+  for (auto& [path, tensor] : frozen_tensors(*model_)) before[path] = tensor.clone();
+
+  expect_near(run_steps(), at + "loss", at + "loss_noise");
+  model_->eval();
+  expect_near((*model_)(golden_->at("input")), at + "logits", at + "logits_noise");
+  each_buffer(*model_, [&](auto& path, Tensor& t) {
+    if (t.dtype() == DType::f32) expect_near(t, at + "after/" + path, at + "noise/" + path);
+  });
+  for (auto& [path, tensor] : frozen_tensors(*model_))
+    EXPECT_EQ(std::memcmp(tensor.raw(), before.at(path).raw(), tensor.bytes()), 0) << path;
+  RecordProperty("worst_in_noise", fmt::format("{:.2f}", worst_noise_));
+  if (std::getenv("GRAFT_GOLDEN_REPORT"))
+    fmt::print("{:>14} {:>4}: {:8.2f} x noise, {:6.3f} x floor\n", GetParam().arch, GetParam().regime,
+               worst_noise_, worst_floor_);
+}
+
+std::vector<Case> cases() {
+  std::vector<Case> all;
+  for (const ZooRow& row : zoo())
+    for (const char* regime : {"head", "last", "all"})
+      if (row.name != std::string("resnet10_small")) all.push_back({row.name, regime});
+  return all;
+}
+
+INSTANTIATE_TEST_SUITE_P(Zoo, Golden, testing::ValuesIn(cases()), [](auto& info) {
+  return info.param.arch + "_" + info.param.regime;
+});
+
+}  // namespace
+}  // namespace graft
