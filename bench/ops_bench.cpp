@@ -1,6 +1,6 @@
 // Operations at the sizes of ResNet-50, VGG-16 and MobileNet, made by the same makers as the tests'
-// table. fwd runs without history; grad<i> is the gradient of input i alone, the others frozen; grad
-// is all of them. GFLOP/s counts multiply and add; GB/s counts every array once.
+// table. fwd runs without history; grad<i> is the gradient of input i alone, the others frozen;
+// grad is all of them. GFLOP/s counts multiply and add; GB/s counts every array once.
 //   ops_bench --benchmark_filter='conv2d.*fwd'
 #include <benchmark/benchmark.h>
 
@@ -60,17 +60,19 @@ void backward(benchmark::State& state, const OpCase& row, unsigned wanted) {
     }));
     made = bytes_of(grads);
   }
-  count(state, row.flops * __builtin_popcount(wanted), bytes_of(inputs) + double(dy.bytes()) + made);
+  count(state, row.flops * __builtin_popcount(wanted),
+        bytes_of(inputs) + double(dy.bytes()) + made);
 }
 
 void add_rows(const OpCase& row, bool one_by_one) {
-  benchmark::RegisterBenchmark((row.name + "/fwd").c_str(), [row](auto& s) { forward(s, row); })
-      ->UseRealTime();
+  benchmark::RegisterBenchmark((row.name + "/fwd").c_str(), [row](auto& s) {
+    forward(s, row);
+  })->UseRealTime();
   const unsigned all = (1u << row.inputs.size()) - 1;
   auto add = [&](const std::string& name, unsigned wanted) {
-    benchmark::RegisterBenchmark((row.name + "/" + name).c_str(),
-                                 [row, wanted](auto& s) { backward(s, row, wanted); })
-        ->UseManualTime();
+    benchmark::RegisterBenchmark((row.name + "/" + name).c_str(), [row, wanted](auto& s) {
+      backward(s, row, wanted);
+    })->UseManualTime();
   };
   if (!one_by_one) return add("grad", all);
   for (size_t i = 0; i < row.inputs.size(); ++i) add("grad" + std::to_string(i), 1u << i);
@@ -98,12 +100,14 @@ void add_memory_rows() {
   for (bool train : {true, false})
     for (bool residual : {false, true})
       add_rows(batch_norm_case(residual ? "relu_residual_56" : "relu_56", wide, train,
-                               Activation::relu, residual), false);
+                               Activation::relu, residual),
+               false);
   add_rows(batch_norm_case("silu_56", wide, true, Activation::silu, false), false);
   for (Activation a : {Activation::relu, Activation::gelu, Activation::hardswish})
     add_rows(activation_case(a, wide), false);
   add_rows(pool_case("stem_112", true, {kBatch, 112, 112, 64},
-                     {.window = {3, 3}, .padding = {1, 1, 1, 1}}), false);
+                     {.window = {3, 3}, .padding = {1, 1, 1, 1}}),
+           false);
   add_rows(pool_case("vgg_224", true, {2, 224, 224, 64}, {}), false);
   add_rows(pool_case("2x2_56", false, {kBatch, 56, 56, 128}, {}), false);
   add_rows(adaptive_case("global_7", {kBatch, 7, 7, 2048}, 1, 1), false);
@@ -115,8 +119,11 @@ void optimizer_step(benchmark::State& state, bool adamw) {
   Tensor p = Tensor::full({n}, 0.01f), g = Tensor::full({n}, 0.001f);
   Tensor m = Tensor::zeros({n}), v = Tensor::zeros({n});
   for (auto _ : state) {
-    if (adamw) cpu::adamw({.lr = 1e-5f}, n, g.data(), 1, p.mutable_data(), m.mutable_data(), v.mutable_data());
-    else cpu::sgd({.lr = 1e-5f, .momentum = 0.9f}, n, g.data(), 1, p.mutable_data(), m.mutable_data());
+    if (adamw)
+      cpu::adamw({.lr = 1e-5f}, n, g.data(), 1, p.mutable_data(), m.mutable_data(),
+                 v.mutable_data());
+    else
+      cpu::sgd({.lr = 1e-5f, .momentum = 0.9f}, n, g.data(), 1, p.mutable_data(), m.mutable_data());
   }
   count(state, 0, (adamw ? 7.0 : 5.0) * 4 * double(n));
 }
@@ -141,8 +148,12 @@ int main(int argc, char** argv) {
   using namespace graft::tests;
   add_matrix_rows();
   add_memory_rows();
-  benchmark::RegisterBenchmark("sgd_resnet50", [](auto& s) { optimizer_step(s, false); })->UseRealTime();
-  benchmark::RegisterBenchmark("adamw_resnet50", [](auto& s) { optimizer_step(s, true); })->UseRealTime();
+  benchmark::RegisterBenchmark("sgd_resnet50", [](auto& s) {
+    optimizer_step(s, false);
+  })->UseRealTime();
+  benchmark::RegisterBenchmark("adamw_resnet50", [](auto& s) {
+    optimizer_step(s, true);
+  })->UseRealTime();
   benchmark::RegisterBenchmark("gradient_norm_resnet50", gradient_norm)->UseRealTime();
   benchmark::RegisterBenchmark("normalize_224", normalize_images)->UseRealTime();
   benchmark::Initialize(&argc, argv);

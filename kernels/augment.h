@@ -5,7 +5,7 @@
 namespace graft {
 
 struct Normalization {  // (pixel scale - mean) / std per channel, after a swap of 0 and 2 if bgr
-  float scale;          // where 1 / scale is a whole number, pixels are divided by it: exact as u8 / 255
+  float scale;  // where 1 / scale is a whole number, pixels are divided by it: exact as u8 / 255
   float mean[3], std[3];
   bool bgr = false;
 };

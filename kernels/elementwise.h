@@ -22,7 +22,7 @@ GRAFT_HD inline float exp_f32(float x) {
   constexpr float kRound = 0x1.8p23f;  // adding it leaves n in the low mantissa bits
   float t = x * 1.44269504f + kRound;
   float n = t - kRound;
-  float r = x - n * 0.693359375f;      // ln2 in two parts; the first product is exact
+  float r = x - n * 0.693359375f;  // ln2 in two parts; the first product is exact
   r = r + n * 2.12194440e-4f;
   float p = 1.38145999e-3f;
   p = p * r + 8.36871564e-3f;
@@ -118,15 +118,23 @@ struct Hardswish {  // x relu6(x + 3) / 6
 };
 
 // Calls body(Op{}) with the struct of the activation. A new activation: one struct, one line here.
-template <class Body> void with_activation(Activation a, const Body& body) {
+template <class Body>
+void with_activation(Activation a, const Body& body) {
   switch (a) {
-    case Activation::none: return body(Identity{});
-    case Activation::relu: return body(Relu{});
-    case Activation::relu6: return body(Relu6{});
-    case Activation::sigmoid: return body(Sigmoid{});
-    case Activation::silu: return body(Silu{});
-    case Activation::gelu: return body(Gelu{});
-    case Activation::hardswish: return body(Hardswish{});
+    case Activation::none:
+      return body(Identity{});
+    case Activation::relu:
+      return body(Relu{});
+    case Activation::relu6:
+      return body(Relu6{});
+    case Activation::sigmoid:
+      return body(Sigmoid{});
+    case Activation::silu:
+      return body(Silu{});
+    case Activation::gelu:
+      return body(Gelu{});
+    case Activation::hardswish:
+      return body(Hardswish{});
   }
 }
 

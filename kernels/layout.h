@@ -10,8 +10,10 @@ void oihw_to_ohwi(int64_t o, int64_t i, int64_t h, int64_t w, const float* from,
 void ohwi_to_oihw(int64_t o, int64_t i, int64_t h, int64_t w, const float* from, float* to);
 
 // A linear weight (rows, c h w) whose columns index flattened (C,H,W), to flattened (H,W,C).
-void chw_to_hwc_columns(int64_t rows, int64_t c, int64_t h, int64_t w, const float* from, float* to);
-void hwc_to_chw_columns(int64_t rows, int64_t c, int64_t h, int64_t w, const float* from, float* to);
+void chw_to_hwc_columns(int64_t rows, int64_t c, int64_t h, int64_t w, const float* from,
+                        float* to);
+void hwc_to_chw_columns(int64_t rows, int64_t c, int64_t h, int64_t w, const float* from,
+                        float* to);
 
 // Rows of `width` floats in `planes` groups; strides in floats.
 struct Strided {

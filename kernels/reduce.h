@@ -6,7 +6,7 @@
 namespace graft::cpu {
 
 double sum(int64_t n, const float* x);
-double sum_of_squares(int64_t n, const float* x);                   // for clipping by global norm
+double sum_of_squares(int64_t n, const float* x);  // for clipping by global norm
 double dot(int64_t n, const float* a, const float* b);
 void sum_rows(int64_t rows, int64_t c, const float* x, float* y);  // (rows, c) -> (c)
 // y[j] = sum over the rows of a b, both (rows, c).

@@ -1,7 +1,6 @@
-#include "core/autograd.h"
-
 #include <gtest/gtest.h>
 
+#include "core/autograd.h"
 #include "core/ops.h"
 
 namespace graft {
@@ -101,7 +100,8 @@ TEST(Autograd, AFrozenWeightKeepsNoActivation) {
 }
 
 // Storages that the graph of op(x) holds besides y's own: the input's values must not be there.
-template <class Op> bool keeps_input(Op op) {
+template <class Op>
+bool keeps_input(Op op) {
   Tensor x = leaf({1, 4, 4, 3}, 1);
   Tensor h = scale(x, 2);
   auto values = storage_of(h);
@@ -172,9 +172,7 @@ TEST(Autograd, DeepChainsAreFreedWithoutBackward) {
   y = Tensor();
 }
 
-TEST(Autograd, BackwardStartsAtAScalar) {
-  EXPECT_THROW(scale(leaf({2}, 1), 2).backward(), Error);
-}
+TEST(Autograd, BackwardStartsAtAScalar) { EXPECT_THROW(scale(leaf({2}, 1), 2).backward(), Error); }
 
 TEST(Autograd, DropoutReplaysItsMask) {
   Tensor x = leaf({1000}, 1);
@@ -199,7 +197,8 @@ TEST(Autograd, DropoutReplaysItsMask) {
 }
 
 TEST(Autograd, BatchNormMovesRunningStatistics) {
-  Tensor x = Tensor::from({4, 1}, {1, 2, 3, 6}), one = Tensor::full({1}, 1), zero = Tensor::zeros({1});
+  Tensor x = Tensor::from({4, 1}, {1, 2, 3, 6}), one = Tensor::full({1}, 1),
+         zero = Tensor::zeros({1});
   Tensor mean = Tensor::full({1}, 10), var = Tensor::full({1}, 20);
   batch_norm_train(x, one, zero, mean, var, 0.1f, 1e-5f);
   EXPECT_FLOAT_EQ(mean.item(), 0.9f * 10 + 0.1f * 3);

@@ -6,7 +6,8 @@
 namespace graft {
 namespace {
 
-template <class Call> std::string message_of(Call call) {
+template <class Call>
+std::string message_of(Call call) {
   try {
     call();
   } catch (const Error& e) {
@@ -16,8 +17,8 @@ template <class Call> std::string message_of(Call call) {
   return "no error";
 }
 
-#define EXPECT_MESSAGE(call, ...)                                                       \
-  for (std::string part : {__VA_ARGS__})                                                \
+#define EXPECT_MESSAGE(call, ...)        \
+  for (std::string part : {__VA_ARGS__}) \
   EXPECT_NE(message_of([&] { call; }).find(part), std::string::npos) << message_of([&] { call; })
 
 const Tensor image = Tensor::zeros({2, 4, 4, 3}), row = Tensor::zeros({3});
@@ -63,8 +64,9 @@ TEST(Errors, Losses) {
   EXPECT_MESSAGE(cross_entropy(logits, Tensor::zeros({2})), "type f32, read as i32");
   EXPECT_MESSAGE(cross_entropy(logits, Tensor::zeros({3}, DType::i32)), "cross_entropy", "[3]");
   labels[1] = 2;
-  EXPECT_MESSAGE(cross_entropy(logits, Tensor::from<int32_t>({2}, labels), {.class_weights = {1, 2}}),
-                 "2 class weights for 3");
+  EXPECT_MESSAGE(
+      cross_entropy(logits, Tensor::from<int32_t>({2}, labels), {.class_weights = {1, 2}}),
+      "2 class weights for 3");
   EXPECT_MESSAGE(mean(Tensor::zeros({0, 3})), "mean", "[0, 3]");
   EXPECT_MESSAGE(dropout(row, 1.5f, 1, 0), "dropout", "1.5");
   EXPECT_MESSAGE(normalize(image, 1, {0, 0, 0}, {1, 1, 1}), "type f32, read as u8");

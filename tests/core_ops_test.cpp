@@ -138,13 +138,15 @@ TEST_P(Ops, BitsDoNotDependOnThreads) {
     cpu::set_thread_count(threads);
     EXPECT_TRUE(same_bits(y, c.call(make_inputs(c)))) << threads << " threads";
     std::vector<Tensor> more = gradients(c, all_inputs(c));
-    for (size_t i = 0; i < one.size(); ++i) EXPECT_TRUE(same_bits(one[i], more[i])) << "input " << i;
+    for (size_t i = 0; i < one.size(); ++i)
+      EXPECT_TRUE(same_bits(one[i], more[i])) << "input " << i;
   }
   cpu::set_thread_count(before);
 }
 
-INSTANTIATE_TEST_SUITE_P(Table, Ops, testing::ValuesIn(op_cases()),
-                         [](const auto& info) { return std::to_string(info.index) + "_" + info.param.name; });
+INSTANTIATE_TEST_SUITE_P(Table, Ops, testing::ValuesIn(op_cases()), [](const auto& info) {
+  return std::to_string(info.index) + "_" + info.param.name;
+});
 
 }  // namespace
 }  // namespace graft::tests

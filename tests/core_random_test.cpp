@@ -1,11 +1,11 @@
 // Philox against the known answers of Random123, and what streams promise.
-#include "core/random.h"
-
 #include <gtest/gtest.h>
 
 #include <cmath>
 #include <set>
 #include <vector>
+
+#include "core/random.h"
 
 namespace graft {
 namespace {

@@ -1,11 +1,10 @@
-#include "core/tensor.h"
-
 #include <gtest/gtest.h>
 
 #include <cmath>
 #include <limits>
 
 #include "core/ops.h"
+#include "core/tensor.h"
 
 namespace graft {
 namespace {
@@ -101,9 +100,9 @@ TEST(Tensor, Conversions) {
 
 TEST(DType, Bf16RoundsToNearestEven) {
   EXPECT_EQ(bf16(1.0f).bits, 0x3f80);
-  EXPECT_EQ(bf16(1.0f + 0x1p-8f).bits, 0x3f80);              // a tie goes to even: down
-  EXPECT_EQ(bf16(1.0f + 3 * 0x1p-8f).bits, 0x3f82);          // and up
-  EXPECT_EQ(bf16(1.0f + 0x1p-8f + 0x1p-20f).bits, 0x3f81);   // just above a tie
+  EXPECT_EQ(bf16(1.0f + 0x1p-8f).bits, 0x3f80);             // a tie goes to even: down
+  EXPECT_EQ(bf16(1.0f + 3 * 0x1p-8f).bits, 0x3f82);         // and up
+  EXPECT_EQ(bf16(1.0f + 0x1p-8f + 0x1p-20f).bits, 0x3f81);  // just above a tie
   EXPECT_EQ(float(bf16(-2.5f)), -2.5f);
   EXPECT_EQ(bf16(std::numeric_limits<float>::max()).bits, 0x7f80);  // rounds to infinity
   EXPECT_TRUE(std::isnan(float(bf16(std::nanf("")))));
@@ -113,11 +112,11 @@ TEST(DType, Bf16RoundsToNearestEven) {
 
 TEST(DType, F16RoundsAndSaturatesToInfinity) {
   EXPECT_EQ(f16(1.0f).bits, 0x3c00);
-  EXPECT_EQ(f16(1.0f + 0x1p-11f).bits, 0x3c00);      // a tie, to even
+  EXPECT_EQ(f16(1.0f + 0x1p-11f).bits, 0x3c00);  // a tie, to even
   EXPECT_EQ(f16(1.0f + 3 * 0x1p-11f).bits, 0x3c02);
   EXPECT_EQ(f16(65504.0f).bits, 0x7bff);
   EXPECT_EQ(f16(65520.0f).bits, 0x7c00);
-  EXPECT_EQ(f16(0x1p-24f).bits, 1);                  // smallest subnormal
+  EXPECT_EQ(f16(0x1p-24f).bits, 1);  // smallest subnormal
   EXPECT_EQ(f16(0x1p-26f).bits, 0);
   EXPECT_TRUE(std::isnan(float(f16(std::nanf("")))));
 }
@@ -127,7 +126,8 @@ TEST(Tensor, NormalizeIsNumpysArithmetic) {
   uint8_t values[] = {0, 128, 255, 1, 77, 200};
   std::copy(values, values + 6, pixels.mutable_data<uint8_t>());
   std::array<float, 3> mean{0.485f, 0.456f, 0.406f}, std{0.229f, 0.224f, 0.225f};
-  Tensor y = normalize(pixels, 1.0f / 255, mean, std), swapped = normalize(pixels, 1, mean, std, true);
+  Tensor y = normalize(pixels, 1.0f / 255, mean, std),
+         swapped = normalize(pixels, 1, mean, std, true);
   for (int i = 0; i < 6; ++i) {
     size_t c = size_t(i % 3);
     volatile float x = float(values[i]) / 255.0f, centred = x - mean[c];

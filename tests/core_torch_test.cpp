@@ -21,7 +21,8 @@ struct TorchCase {
   std::map<std::string, std::vector<Tensor>> tensors;  // by role
 
   float attr(const std::string& key, size_t i = 0) const { return attrs.at(key).at(i); }
-  template <size_t N> std::array<int, N> ints(const std::string& key) const {
+  template <size_t N>
+  std::array<int, N> ints(const std::string& key) const {
     std::array<int, N> result;
     for (size_t i = 0; i < N; ++i) result[i] = int(attr(key, i));
     return result;
@@ -64,12 +65,14 @@ PoolSpec pool_spec(const TorchCase& c) {
 }
 
 Tensor run_conv2d(const TorchCase& c, const std::vector<Tensor>& in) {
-  ConvSpec spec{c.ints<2>("stride"), c.ints<4>("padding"), c.ints<2>("dilation"), int(c.attr("groups"))};
+  ConvSpec spec{c.ints<2>("stride"), c.ints<4>("padding"), c.ints<2>("dilation"),
+                int(c.attr("groups"))};
   return conv2d(in[0], in[1], c.attr("bias") ? in[2] : Tensor(), spec, Activation(c.attr("act")),
                 c.attr("residual") ? in.back() : Tensor());
 }
 
-Tensor run_batch_norm(const TorchCase& c, const std::vector<Tensor>& in, std::vector<Tensor>& state) {
+Tensor run_batch_norm(const TorchCase& c, const std::vector<Tensor>& in,
+                      std::vector<Tensor>& state) {
   Tensor residual = in.size() > 3 ? in[3] : Tensor();
   auto act = Activation(c.attr("act"));
   state = {c.constant(0).clone(), c.constant(1).clone()};
@@ -107,7 +110,8 @@ Tensor run(const TorchCase& c, const std::vector<Tensor>& in, std::vector<Tensor
   if (c.op == "sum") return sum(in[0]);
   if (c.op == "mean") return mean(in[0]);
   if (c.op == "cross_entropy")
-    return cross_entropy(in[0], c.constant(0).to(DType::i32), {c.attr("smoothing"), c.attrs.at("weights")});
+    return cross_entropy(in[0], c.constant(0).to(DType::i32),
+                         {c.attr("smoothing"), c.attrs.at("weights")});
   if (c.op == "sgd" || c.op == "adamw") return run_optimizer(c);
   ADD_FAILURE() << "unknown operation " << c.op;
   return {};
@@ -131,7 +135,8 @@ void compare(const TorchCase& c) {
   ASSERT_TRUE(y.defined());
   expect_near(y, c.tensors.at("output")[0], "output");
   if (c.op == "batch_norm")
-    for (size_t i = 0; i < 2; ++i) expect_near(state[i], c.tensors.at("state")[i], "running statistic");
+    for (size_t i = 0; i < 2; ++i)
+      expect_near(state[i], c.tensors.at("state")[i], "running statistic");
   if (inputs.empty()) return;
   Tensor r(y.shape());
   for (int64_t i = 0; i < r.size(); ++i) r.mutable_data()[i] = float(std::sin(double(i)));

@@ -1,10 +1,10 @@
-#include "kernels/elementwise.h"
-
 #include <gtest/gtest.h>
 
 #include <cmath>
 #include <limits>
 #include <vector>
+
+#include "kernels/elementwise.h"
 
 namespace graft {
 namespace {
@@ -20,7 +20,8 @@ double ulps(float got, double exact) {  // error in units of the last place of a
 
 TEST(Elementwise, ExpIsAccurate) {
   double worst = 0;
-  for (float x = -87; x < 88; x += 0.0037f) worst = std::max(worst, ulps(exp_f32(x), std::exp(double(x))));
+  for (float x = -87; x < 88; x += 0.0037f)
+    worst = std::max(worst, ulps(exp_f32(x), std::exp(double(x))));
   EXPECT_LT(worst, 1.5);
   EXPECT_EQ(exp_f32(0), 1);
   EXPECT_LT(exp_f32(-kInf), 1.2e-38f);
@@ -30,7 +31,8 @@ TEST(Elementwise, ExpIsAccurate) {
 
 TEST(Elementwise, ErfIsAccurate) {
   double worst = 0;
-  for (float x = -5; x < 5; x += 0.00037f) worst = std::max(worst, ulps(erf_f32(x), std::erf(double(x))));
+  for (float x = -5; x < 5; x += 0.00037f)
+    worst = std::max(worst, ulps(erf_f32(x), std::erf(double(x))));
   EXPECT_LT(worst, 3);
   EXPECT_EQ(erf_f32(0), 0);
   EXPECT_EQ(erf_f32(10), 1);

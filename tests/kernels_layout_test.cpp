@@ -1,9 +1,9 @@
-#include "kernels/layout.h"
-
 #include <gtest/gtest.h>
 
 #include <numeric>
 #include <vector>
+
+#include "kernels/layout.h"
 
 namespace graft::cpu {
 namespace {
@@ -35,7 +35,8 @@ TEST(Layout, LinearAfterFlatten) {
   for (int64_t r = 0; r < rows; ++r)
     for (int64_t c = 0; c < C; ++c)
       for (int64_t at = 0; at < H * W; ++at)
-        ASSERT_EQ(ours[size_t((r * H * W + at) * C + c)], published[size_t((r * C + c) * H * W + at)]);
+        ASSERT_EQ(ours[size_t((r * H * W + at) * C + c)],
+                  published[size_t((r * C + c) * H * W + at)]);
   hwc_to_chw_columns(rows, C, H, W, ours.data(), back.data());
   EXPECT_EQ(back, published);
 }

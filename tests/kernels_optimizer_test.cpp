@@ -1,11 +1,11 @@
 // Optimiser steps against PyTorch's formulas in double, over several steps.
-#include "kernels/optimizer.h"
-
 #include <gtest/gtest.h>
 
 #include <cmath>
 #include <limits>
 #include <vector>
+
+#include "kernels/optimizer.h"
 
 namespace graft {
 namespace {

@@ -1,7 +1,5 @@
 // At sizes where work is really shared: the same bits for 1, 2 and 3 threads, and sums as exact as
 // double allows.
-#include "kernels/parallel.h"
-
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -11,6 +9,7 @@
 
 #include "kernels/gemm.h"
 #include "kernels/norm.h"
+#include "kernels/parallel.h"
 #include "kernels/pool.h"
 #include "kernels/reduce.h"
 #include "kernels/softmax.h"
@@ -91,7 +90,8 @@ TEST(Parallel, BatchNorm) {
   constexpr int64_t rows = 5003, c = 19, n = rows * c;
   Floats x = noise(n, 5), dy = noise(n, 6), gamma = noise(c, 7), beta = noise(c, 8);
   Floats mean(static_cast<size_t>(c)), var(mean), rstd(mean), y(static_cast<size_t>(n));
-  expect_same_bits(2 * c, [&](float* out) { batch_norm_statistics(rows, c, x.data(), out, out + c); });
+  expect_same_bits(2 * c,
+                   [&](float* out) { batch_norm_statistics(rows, c, x.data(), out, out + c); });
   batch_norm_statistics(rows, c, x.data(), mean.data(), var.data());
   batch_norm_rstd(c, var.data(), 1e-5f, rstd.data());
   NormProblem p{rows, c, mean.data(), rstd.data(), gamma.data(), beta.data(), Activation::relu};
@@ -104,11 +104,13 @@ TEST(Parallel, BatchNorm) {
 }
 
 TEST(Parallel, Pooling) {
-  PoolProblem p{3, 70, pool_axis(41, 3, 2, 1, 1, true, true), pool_axis(40, 3, 2, 1, 0, true, false)};
+  PoolProblem p{3, 70, pool_axis(41, 3, 2, 1, 1, true, true),
+                pool_axis(40, 3, 2, 1, 0, true, false)};
   Floats x = noise(p.in_size(), 9), dy = noise(p.out_size(), 10);
   std::vector<uint8_t> tap(size_t(p.out_size()));
   expect_same_bits(p.out_size(), [&](float* out) { max_pool(p, x.data(), out, tap.data()); });
-  expect_same_bits(p.in_size(), [&](float* out) { max_pool_backward(p, dy.data(), tap.data(), out); });
+  expect_same_bits(p.in_size(),
+                   [&](float* out) { max_pool_backward(p, dy.data(), tap.data(), out); });
   expect_same_bits(p.out_size(), [&](float* out) { avg_pool(p, x.data(), out); });
   expect_same_bits(p.in_size(), [&](float* out) { avg_pool_backward(p, dy.data(), out); });
 }
@@ -117,7 +119,8 @@ TEST(Parallel, MaxPoolTakesTheFirstOfEqualsAndKeepsNaN) {
   PoolProblem p{1, 1, pool_axis(1, 1, 1, 0, 0, false, true), pool_axis(4, 4, 4, 0, 0, false, true)};
   float y = 0, dx[4];
   uint8_t tap = 9;
-  const float one = 1, ties[] = {1, 3, 3, 2}, broken[] = {1, NAN, 5, 2}, low[] = {-INFINITY, -INFINITY, -INFINITY, -INFINITY};
+  const float one = 1, ties[] = {1, 3, 3, 2}, broken[] = {1, NAN, 5, 2},
+              low[] = {-INFINITY, -INFINITY, -INFINITY, -INFINITY};
   max_pool(p, ties, &y, &tap);
   EXPECT_EQ(tap, 1);
   max_pool_backward(p, &one, &tap, dx);
@@ -136,9 +139,8 @@ TEST(Parallel, SoftmaxAndCrossEntropy) {
   for (size_t i = 0; i < labels.size(); ++i) labels[i] = int32_t(i * 31 % classes);
   CrossEntropyProblem p{rows, classes, labels.data(), nullptr, 0.1f};
   expect_same_bits(rows * classes, [&](float* out) { softmax(rows, classes, x.data(), out); });
-  expect_same_bits(rows * classes + 1, [&](float* out) {
-    out[rows * classes] = cross_entropy(p, x.data(), out);
-  });
+  expect_same_bits(rows * classes + 1,
+                   [&](float* out) { out[rows * classes] = cross_entropy(p, x.data(), out); });
 }
 
 TEST(Parallel, CrossEntropyOfExtremeLogits) {

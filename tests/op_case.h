@@ -30,9 +30,9 @@ struct OpCase {
   std::vector<OpInput> inputs;
   std::function<Tensor(const std::vector<Tensor>&)> call;
   std::function<Values(const std::vector<Values>&)> meaning;
-  double flops = 0;          // of the forward pass
-  double tolerance = 2e-6;   // of the forward pass, relative to its largest value
-  bool composed = false;     // of several operations: several nodes
+  double flops = 0;         // of the forward pass
+  double tolerance = 2e-6;  // of the forward pass, relative to its largest value
+  bool composed = false;    // of several operations: several nodes
 };
 
 inline void PrintTo(const OpCase& c, std::ostream* out) { *out << c.name; }
@@ -51,21 +51,20 @@ inline Tensor make_input(const OpInput& input, std::string_view name, uint64_t i
   Random random(20, name, index);
   Tensor t(input.shape);
   float* values = t.mutable_data();
-  const int64_t block = std::min<int64_t>(t.size(), 65536);  // repeated in the benchmarks' large ones
+  const int64_t block =
+      std::min<int64_t>(t.size(), 65536);  // repeated in the benchmarks' large ones
   for (int64_t i = 0; i < block; ++i)
-    values[i] = input.fill == Fill::distinct ? 0.1f * float(i - block / 2)
-                                             : fill_value(input.fill, random);
+    values[i] =
+        input.fill == Fill::distinct ? 0.1f * float(i - block / 2) : fill_value(input.fill, random);
   if (input.fill == Fill::distinct)
-    for (int64_t i = block; i > 1; --i)
-      std::swap(values[i - 1], values[random.below(uint64_t(i))]);
+    for (int64_t i = block; i > 1; --i) std::swap(values[i - 1], values[random.below(uint64_t(i))]);
   for (int64_t i = block; i < t.size(); ++i) values[i] = values[i - block];
   return t;
 }
 
 inline std::vector<Tensor> make_inputs(const OpCase& c) {
   std::vector<Tensor> inputs;
-  for (size_t i = 0; i < c.inputs.size(); ++i)
-    inputs.push_back(make_input(c.inputs[i], c.name, i));
+  for (size_t i = 0; i < c.inputs.size(); ++i) inputs.push_back(make_input(c.inputs[i], c.name, i));
   return inputs;
 }
 
@@ -78,8 +77,8 @@ struct ConvCase {
 };
 
 inline Conv2dProblem problem_of(const ConvCase& c) {
-  Conv2dProblem p{.n = c.x[0], .h = c.x[1], .w = c.x[2], .c = c.x[3],
-                  .k = c.w[0], .r = c.w[1], .s = c.w[2]};
+  Conv2dProblem p{
+      .n = c.x[0], .h = c.x[1], .w = c.x[2], .c = c.x[3], .k = c.w[0], .r = c.w[1], .s = c.w[2]};
   p.stride_h = c.spec.stride[0], p.stride_w = c.spec.stride[1];
   p.pad_top = c.spec.padding[0], p.pad_left = c.spec.padding[1];
   p.pad_bottom = c.spec.padding[2], p.pad_right = c.spec.padding[3];
@@ -124,10 +123,12 @@ inline OpCase linear_case(std::string name, int64_t n, int64_t in, int64_t out, 
 }
 
 inline OpCase matmul_case(int64_t m, int64_t k, int64_t n) {
-  return {.name = "matmul", .inputs = {{{m, k}}, {{k, n}}},
+  return {.name = "matmul",
+          .inputs = {{{m, k}}, {{k, n}}},
           .call = [](const std::vector<Tensor>& t) { return matmul(t[0], t[1]); },
           .meaning = [=](const auto& v) { return reference::matmul(m, k, n, v[0], v[1]); },
-          .flops = 2.0 * double(m * k * n), .tolerance = 1e-5};
+          .flops = 2.0 * double(m * k * n),
+          .tolerance = 1e-5};
 }
 
 // ---- normalisation ----------------------------------------------------------------------------
@@ -136,11 +137,13 @@ inline OpCase batch_norm_case(std::string name, Shape x, bool train, Activation 
   OpCase row{.name = (train ? "batch_norm_train_" : "batch_norm_frozen_") + name,
              .inputs = {{x}, {{c}, Fill::positive}, {{c}}}};
   if (residual) row.inputs.push_back({x});
-  Tensor mean = make_input({{c}}, row.name, 100), var = make_input({{c}, Fill::positive}, row.name, 101);
+  Tensor mean = make_input({{c}}, row.name, 100),
+         var = make_input({{c}, Fill::positive}, row.name, 101);
   reference::Moments moments{{mean.data(), mean.data() + c}, {var.data(), var.data() + c}};
   row.call = [=](const std::vector<Tensor>& t) {
     Tensor other = residual ? t[3] : Tensor();
-    return train ? batch_norm_train(t[0], t[1], t[2], mean.clone(), var.clone(), 0.1f, 1e-5f, a, other)
+    return train ? batch_norm_train(t[0], t[1], t[2], mean.clone(), var.clone(), 0.1f, 1e-5f, a,
+                                    other)
                  : batch_norm_frozen(t[0], t[1], t[2], mean, var, 1e-5f, a, other);
   };
   row.meaning = [=](const std::vector<Values>& v) {
@@ -155,23 +158,41 @@ inline OpCase batch_norm_case(std::string name, Shape x, bool train, Activation 
 
 // ---- pooling ----------------------------------------------------------------------------------
 inline OpCase pool_case(std::string name, bool maximum, Shape x, PoolSpec s) {
-  return {.name = (maximum ? "max_pool2d_" : "avg_pool2d_") + name,
-          .inputs = {{x, maximum ? Fill::distinct : Fill::normal}},
-          .call = [=](const auto& t) { return maximum ? max_pool2d(t[0], s) : avg_pool2d(t[0], s); },
-          .meaning = [=](const auto& v) { return reference::pool2d(maximum, x, s, v[0]); }};
+  return {
+      .name = (maximum ? "max_pool2d_" : "avg_pool2d_") + name,
+      .inputs = {{x, maximum ? Fill::distinct : Fill::normal}},
+      .call = [=](const auto& t) { return maximum ? max_pool2d(t[0], s) : avg_pool2d(t[0], s); },
+      .meaning = [=](const auto& v) { return reference::pool2d(maximum, x, s, v[0]); }};
 }
 
 inline OpCase adaptive_case(std::string name, Shape x, int oh, int ow) {
-  return {.name = "adaptive_avg_pool2d_" + name, .inputs = {{x}},
-          .call = [=](const auto& t) { return adaptive_avg_pool2d(t[0], oh, ow); },
-          .meaning = [=](const auto& v) { return reference::adaptive_avg_pool2d(x, oh, ow, v[0]); }};
+  return {
+      .name = "adaptive_avg_pool2d_" + name,
+      .inputs = {{x}},
+      .call = [=](const auto& t) { return adaptive_avg_pool2d(t[0], oh, ow); },
+      .meaning = [=](const auto& v) { return reference::adaptive_avg_pool2d(x, oh, ow, v[0]); }};
 }
 
 // ---- the rest ---------------------------------------------------------------------------------
 inline OpCase activation_case(Activation a, Shape x) {
-  return {.name = name_of(a), .inputs = {{x, Fill::spread}},
+  return {.name = name_of(a),
+          .inputs = {{x, Fill::spread}},
           .call = [=](const auto& t) { return activate(t[0], a); },
           .meaning = [=](const auto& v) { return reference::activate(a, v[0]); }};
+}
+
+// b is repeated along a.
+inline OpCase binary_case(std::string name, Shape a, Shape b,
+                          Tensor (*op)(const Tensor&, const Tensor&), double (*f)(double, double)) {
+  return {.name = name,
+          .inputs = {{a}, {b}},
+          .call = [=](const auto& t) { return op(t[0], t[1]); },
+          .meaning =
+              [=](const auto& v) {
+                Values y = v[0];
+                for (size_t i = 0; i < y.size(); ++i) y[i] = f(y[i], v[1][i % v[1].size()]);
+                return y;
+              }};
 }
 
 inline OpCase cross_entropy_case(std::string name, int64_t rows, int64_t classes,
@@ -180,11 +201,13 @@ inline OpCase cross_entropy_case(std::string name, int64_t rows, int64_t classes
   Random random(7, name);
   for (int64_t i = 0; i < rows; ++i) labels.push_back(int32_t(random.below(uint64_t(classes))));
   Tensor wanted = Tensor::from<int32_t>({rows}, labels);
-  return {.name = "cross_entropy_" + name, .inputs = {{{rows, classes}}},
+  return {.name = "cross_entropy_" + name,
+          .inputs = {{{rows, classes}}},
           .call = [=](const auto& t) { return cross_entropy(t[0], wanted, spec); },
-          .meaning = [=](const auto& v) {
-            return Values{reference::cross_entropy(size_t(classes), v[0], labels, spec)};
-          }};
+          .meaning =
+              [=](const auto& v) {
+                return Values{reference::cross_entropy(size_t(classes), v[0], labels, spec)};
+              }};
 }
 
 }  // namespace graft::tests

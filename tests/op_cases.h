@@ -13,16 +13,26 @@ inline std::vector<OpCase> matrix_cases() {
       conv_case("1x1_stride2", {{2, 7, 5, 6}, {8, 1, 1, 6}, {.stride = {2, 2}}}),
       conv_case("3x3_bias", {{2, 6, 5, 3}, {7, 3, 3, 3}, {.padding = {1, 1, 1, 1}}, true}),
       conv_case("3x3_16", {{1, 6, 6, 16}, {16, 3, 3, 16}, {.padding = {1, 1, 1, 1}}}),
-      conv_case("7x7_stride2", {{1, 13, 11, 3}, {5, 7, 7, 3}, {.stride = {2, 2}, .padding = {3, 3, 3, 3}}}),
-      conv_case("same_even", {{1, 8, 6, 4}, {5, 3, 3, 4}, {.stride = {2, 2}, .padding = {0, 0, 1, 1}}, true}),
-      conv_case("asymmetric", {{2, 5, 6, 3}, {4, 3, 2, 3}, {.stride = {2, 1}, .padding = {0, 2, 1, 0}}, true}),
-      conv_case("dilated", {{1, 9, 8, 3}, {4, 3, 3, 3}, {.padding = {2, 2, 2, 2}, .dilation = {2, 2}}}),
-      conv_case("groups", {{2, 5, 5, 6}, {8, 3, 3, 3}, {.padding = {1, 1, 1, 1}, .groups = 2}, true}),
-      conv_case("depthwise", {{2, 6, 7, 10}, {10, 3, 3, 1}, {.padding = {1, 1, 1, 1}, .groups = 10}}),
-      conv_case("depthwise_stride2", {{1, 7, 7, 5}, {5, 5, 5, 1}, {.stride = {2, 2}, .padding = {1, 2, 2, 1}, .groups = 5}, true}),
+      conv_case("7x7_stride2",
+                {{1, 13, 11, 3}, {5, 7, 7, 3}, {.stride = {2, 2}, .padding = {3, 3, 3, 3}}}),
+      conv_case("same_even",
+                {{1, 8, 6, 4}, {5, 3, 3, 4}, {.stride = {2, 2}, .padding = {0, 0, 1, 1}}, true}),
+      conv_case("asymmetric",
+                {{2, 5, 6, 3}, {4, 3, 2, 3}, {.stride = {2, 1}, .padding = {0, 2, 1, 0}}, true}),
+      conv_case("dilated",
+                {{1, 9, 8, 3}, {4, 3, 3, 3}, {.padding = {2, 2, 2, 2}, .dilation = {2, 2}}}),
+      conv_case("groups",
+                {{2, 5, 5, 6}, {8, 3, 3, 3}, {.padding = {1, 1, 1, 1}, .groups = 2}, true}),
+      conv_case("depthwise",
+                {{2, 6, 7, 10}, {10, 3, 3, 1}, {.padding = {1, 1, 1, 1}, .groups = 10}}),
+      conv_case("depthwise_stride2", {{1, 7, 7, 5},
+                                      {5, 5, 5, 1},
+                                      {.stride = {2, 2}, .padding = {1, 2, 2, 1}, .groups = 5},
+                                      true}),
       conv_case("single_pixel", {{1, 1, 1, 3}, {2, 1, 1, 3}, {}, true}),
       conv_case("whole_image", {{2, 3, 4, 5}, {6, 3, 4, 5}}),
-      conv_case("relu_residual", {{2, 4, 5, 6}, {7, 3, 3, 6}, {.padding = {1, 1, 1, 1}}, true, true, relu}),
+      conv_case("relu_residual",
+                {{2, 4, 5, 6}, {7, 3, 3, 6}, {.padding = {1, 1, 1, 1}}, true, true, relu}),
       conv_case("relu6", {{2, 5, 5, 4}, {6, 3, 3, 4}, {}, true, false, relu6}),
       conv_case("silu_residual", {{1, 4, 4, 3}, {5, 1, 1, 3}, {}, true, true, silu}),
       conv_case("sigmoid", {{1, 3, 4, 3}, {5, 1, 1, 3}, {}, false, false, sigmoid}),
@@ -63,72 +73,67 @@ inline std::vector<OpCase> elementwise_cases() {
     rows.push_back(activation_case(a, {3, 5, 19}));
     rows.push_back(activation_case(a, {1}));
   }
-  rows.push_back({.name = "add", .inputs = {{{2, 3, 5}}, {{2, 3, 5}}},
-                  .call = [](const auto& t) { return add(t[0], t[1]); },
-                  .meaning = [](const auto& v) {
-                    Values y = v[0];
-                    for (size_t i = 0; i < y.size(); ++i) y[i] += v[1][i];
-                    return y;
-                  }});
-  rows.push_back({.name = "add_columns", .inputs = {{{2, 3, 5}}, {{5}}},
-                  .call = [](const auto& t) { return add(t[0], t[1]); },
-                  .meaning = [](const auto& v) {
-                    Values y = v[0];
-                    for (size_t i = 0; i < y.size(); ++i) y[i] += v[1][i % 5];
-                    return y;
-                  }});
-  rows.push_back({.name = "mul", .inputs = {{{7, 3}}, {{7, 3}}},
-                  .call = [](const auto& t) { return mul(t[0], t[1]); },
-                  .meaning = [](const auto& v) {
-                    Values y = v[0];
-                    for (size_t i = 0; i < y.size(); ++i) y[i] *= v[1][i];
-                    return y;
-                  }});
-  rows.push_back({.name = "mul_columns", .inputs = {{{4, 3}}, {{3}}},
-                  .call = [](const auto& t) { return mul(t[0], t[1]); },
-                  .meaning = [](const auto& v) {
-                    Values y = v[0];
-                    for (size_t i = 0; i < y.size(); ++i) y[i] *= v[1][i % 3];
-                    return y;
-                  }});
-  rows.push_back({.name = "scale", .inputs = {{{2, 9}}},
+  auto plus = [](double x, double y) { return x + y; };
+  auto times = [](double x, double y) { return x * y; };
+  rows.push_back(binary_case("add", {2, 3, 5}, {2, 3, 5}, add, plus));
+  rows.push_back(binary_case("add_columns", {2, 3, 5}, {5}, add, plus));
+  rows.push_back(binary_case("mul", {7, 3}, {7, 3}, mul, times));
+  rows.push_back(binary_case("mul_columns", {4, 3}, {3}, mul, times));
+  rows.push_back({.name = "scale",
+                  .inputs = {{{2, 9}}},
                   .call = [](const auto& t) { return scale(t[0], -1.5f); },
-                  .meaning = [](const auto& v) {
-                    Values y = v[0];
-                    for (double& value : y) value *= -1.5;
-                    return y;
-                  }});
+                  .meaning =
+                      [](const auto& v) {
+                        Values y = v[0];
+                        for (double& value : y) value *= -1.5;
+                        return y;
+                      }});
   return rows;
 }
 
 inline std::vector<OpCase> shape_cases() {
   return {
-      {.name = "reshape", .inputs = {{{2, 6}}},
-       .call = [](const auto& t) { return t[0].reshape({3, -1}); },
+      {.name = "reshape",
+       .inputs = {{{2, 6}}},
+       .call =
+           [](const auto& t) {
+             return t[0].reshape({3, -1});
+           },
        .meaning = [](const auto& v) { return v[0]; }},
-      {.name = "flatten", .inputs = {{{2, 3, 2, 2}}},
+      {.name = "flatten",
+       .inputs = {{{2, 3, 2, 2}}},
        .call = [](const auto& t) { return flatten(t[0]); },
        .meaning = [](const auto& v) { return v[0]; }},
-      {.name = "concat", .inputs = {{{2, 2, 3}}, {{2, 2, 1}}, {{2, 2, 4}}},
+      {.name = "concat",
+       .inputs = {{{2, 2, 3}}, {{2, 2, 1}}, {{2, 2, 4}}},
        .call = [](const auto& t) { return concat(t); },
-       .meaning = [](const auto& v) {
-         Values y;
-         for (size_t row = 0; row < 4; ++row)
-           for (size_t part = 0, width[] = {3, 1, 4}; part < 3; ++part)
-             for (size_t j = 0; j < width[part]; ++j) y.push_back(v[part][row * width[part] + j]);
-         return y;
-       }},
-      {.name = "pad", .inputs = {{{2, 2, 3, 2}}},
-       .call = [](const auto& t) { return pad(t[0], {1, 0, 2, 3}, 0.5f); },
-       .meaning = [](const auto& v) {
-         Values y;
-         for (int n = 0; n < 2; ++n)
-           for (int h = -1; h < 4; ++h)
-             for (int w = 0; w < 6; ++w)
-               for (int c = 0; c < 2; ++c)
-                 y.push_back(h >= 0 && h < 2 && w < 3 ? v[0][size_t(((n * 2 + h) * 3 + w) * 2 + c)] : 0.5);
-         return y;
-       }},
+       .meaning =
+           [](const auto& v) {
+             Values y;
+             for (size_t row = 0; row < 4; ++row)
+               for (size_t part = 0, width[] = {3, 1, 4}; part < 3; ++part)
+                 for (size_t j = 0; j < width[part]; ++j)
+                   y.push_back(v[part][row * width[part] + j]);
+             return y;
+           }},
+      {.name = "pad",
+       .inputs = {{{2, 2, 3, 2}}},
+       .call =
+           [](const auto& t) {
+             return pad(t[0], {1, 0, 2, 3}, 0.5f);
+           },
+       .meaning =
+           [](const auto& v) {
+             Values y;
+             for (int n = 0; n < 2; ++n)
+               for (int h = -1; h < 4; ++h)
+                 for (int w = 0; w < 6; ++w)
+                   for (int c = 0; c < 2; ++c)
+                     y.push_back(h >= 0 && h < 2 && w < 3
+                                     ? v[0][size_t(((n * 2 + h) * 3 + w) * 2 + c)]
+                                     : 0.5);
+             return y;
+           }},
   };
 }
 
@@ -138,20 +143,25 @@ inline std::vector<OpCase> pool_cases() {
       pool_case("odd", true, {1, 7, 5, 3}, {}),
       pool_case("ceil", true, {1, 7, 6, 3}, {.window = {3, 3}, .ceil_mode = true}),
       pool_case("overlap", true, {2, 7, 8, 67}, {.window = {3, 3}, .padding = {1, 1, 1, 1}}),
-      pool_case("asymmetric", true, {1, 5, 6, 2}, {.window = {3, 2}, .stride = {2, 1}, .padding = {0, 1, 1, 0}}),
+      pool_case("asymmetric", true, {1, 5, 6, 2},
+                {.window = {3, 2}, .stride = {2, 1}, .padding = {0, 1, 1, 0}}),
       pool_case("gaps", true, {1, 8, 7, 4}, {.window = {2, 1}, .stride = {3, 2}}),
       pool_case("2x2", false, {2, 6, 4, 5}, {}),
       pool_case("overlap", false, {2, 5, 7, 3}, {.window = {3, 3}, .padding = {1, 1, 1, 1}}),
-      pool_case("valid_count", false, {2, 5, 7, 3}, {.window = {3, 3}, .padding = {1, 1, 1, 1}, .count_padding = false}),
-      pool_case("ceil", false, {1, 6, 7, 2}, {.window = {3, 2}, .padding = {1, 0, 1, 0}, .ceil_mode = true}),
+      pool_case("valid_count", false, {2, 5, 7, 3},
+                {.window = {3, 3}, .padding = {1, 1, 1, 1}, .count_padding = false}),
+      pool_case("ceil", false, {1, 6, 7, 2},
+                {.window = {3, 2}, .padding = {1, 0, 1, 0}, .ceil_mode = true}),
       adaptive_case("uneven", {2, 7, 5, 3}, 3, 2),
       adaptive_case("larger", {1, 3, 2, 2}, 5, 4),
       adaptive_case("one", {2, 3, 3, 17}, 1, 1),
-      {.name = "global_avg_pool", .inputs = {{{2, 3, 5, 7}}},
+      {.name = "global_avg_pool",
+       .inputs = {{{2, 3, 5, 7}}},
        .call = [](const auto& t) { return global_avg_pool(t[0]); },
-       .meaning = [](const auto& v) {
-         return reference::adaptive_avg_pool2d({2, 3, 5, 7}, 1, 1, v[0]);
-       }},
+       .meaning =
+           [](const auto& v) {
+             return reference::adaptive_avg_pool2d({2, 3, 5, 7}, 1, 1, v[0]);
+           }},
   };
 }
 
@@ -162,23 +172,31 @@ inline std::vector<OpCase> loss_cases() {
     return sum;
   };
   return {
-      {.name = "sum", .inputs = {{{3, 7}}}, .call = [](const auto& t) { return sum(t[0]); },
+      {.name = "sum",
+       .inputs = {{{3, 7}}},
+       .call = [](const auto& t) { return sum(t[0]); },
        .meaning = [=](const auto& v) { return Values{total(v[0])}; }},
-      {.name = "mean", .inputs = {{{3, 7}}}, .call = [](const auto& t) { return mean(t[0]); },
+      {.name = "mean",
+       .inputs = {{{3, 7}}},
+       .call = [](const auto& t) { return mean(t[0]); },
        .meaning = [=](const auto& v) { return Values{total(v[0]) / 21}; }},
-      {.name = "softmax", .inputs = {{{3, 11}}}, .call = [](const auto& t) { return softmax(t[0]); },
+      {.name = "softmax",
+       .inputs = {{{3, 11}}},
+       .call = [](const auto& t) { return softmax(t[0]); },
        .meaning = [](const auto& v) { return reference::softmax(11, v[0]); }},
       cross_entropy_case("plain", 5, 7, {}),
       cross_entropy_case("single_row", 1, 3, {}),
       cross_entropy_case("smoothed", 4, 5, {.label_smoothing = 0.1f}),
       cross_entropy_case("weighted", 4, 3, {.class_weights = {0.5f, 2, 1.25f}}),
-      cross_entropy_case("both", 6, 4, {.label_smoothing = 0.2f, .class_weights = {1, 0.25f, 3, 0.5f}}),
+      cross_entropy_case("both", 6, 4,
+                         {.label_smoothing = 0.2f, .class_weights = {1, 0.25f, 3, 0.5f}}),
   };
 }
 
 inline std::vector<OpCase> op_cases() {
   std::vector<OpCase> all;
-  for (auto family : {matrix_cases, norm_cases, elementwise_cases, shape_cases, pool_cases, loss_cases})
+  for (auto family :
+       {matrix_cases, norm_cases, elementwise_cases, shape_cases, pool_cases, loss_cases})
     for (OpCase& row : family()) all.push_back(std::move(row));
   return all;
 }

@@ -5,8 +5,8 @@
                               GRAFT_REFERENCE_DIR=DIR
     op_reference.py --header  prints the small cases as tests/torch_values.h
 
-A case is text: `case NAME OP`, then `attr KEY COUNT VALUE...`, then `tensor ROLE RANK DIM... VALUE...`
-with roles input, constant, output, grad (one per input) and state (constants afterwards), then `end`.
+A case is text: `case NAME OP`, `attr KEY COUNT VALUE...`, `tensor ROLE RANK DIM... VALUE...`, `end`.
+Roles: input, constant, output, grad (one per input) and state (the constants afterwards).
 Tensors are in graft's layouts, (N,H,W,C) and (O,R,S,I)."""
 import sys
 import textwrap
@@ -50,7 +50,8 @@ def conv(name, x, w, stride=(1, 1), padding=(0, 0, 0, 0), dilation=(1, 1), group
 
     def f(x, w, *rest):
         t, l, b, r = padding
-        y = F.conv2d(F.pad(x, (l, r, t, b)), w, rest[0] if bias else None, stride, 0, dilation, groups)
+        padded = F.pad(x, (l, r, t, b))
+        y = F.conv2d(padded, w, rest[0] if bias else None, stride, 0, dilation, groups)
         return ACTS[act](y + rest[-1] if residual else y)
     case("conv2d_" + name, "conv2d", shapes, f, small=small, attrs=dict(
         stride=stride, padding=padding, dilation=dilation, groups=[groups], bias=[int(bias)],
@@ -100,7 +101,8 @@ def optimizer(name, kind, make, attrs):
 
 
 def make_cases():
-    conv("small", (1, 3, 3, 2), (2, 2, 2, 2), padding=(0, 0, 1, 1), bias=True, act="relu", small=True)
+    conv("small", (1, 3, 3, 2), (2, 2, 2, 2), padding=(0, 0, 1, 1), bias=True, act="relu",
+         small=True)
     conv("3x3", (2, 9, 7, 5), (6, 3, 3, 5), padding=(1, 1, 1, 1), bias=True)
     conv("1x1", (3, 5, 4, 17), (9, 1, 1, 17))
     conv("stride2", (2, 8, 8, 16), (32, 3, 3, 16), stride=(2, 2), padding=(1, 1, 1, 1))

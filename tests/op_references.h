@@ -14,13 +14,20 @@ using Values = std::vector<double>;
 
 inline double activate(Activation a, double x) {
   switch (a) {
-    case Activation::none: return x;
-    case Activation::relu: return std::max(x, 0.0);
-    case Activation::relu6: return std::clamp(x, 0.0, 6.0);
-    case Activation::sigmoid: return 1 / (1 + std::exp(-x));
-    case Activation::silu: return x / (1 + std::exp(-x));
-    case Activation::gelu: return 0.5 * x * (1 + std::erf(x / std::sqrt(2.0)));
-    case Activation::hardswish: return x * std::clamp(x + 3, 0.0, 6.0) / 6;
+    case Activation::none:
+      return x;
+    case Activation::relu:
+      return std::max(x, 0.0);
+    case Activation::relu6:
+      return std::clamp(x, 0.0, 6.0);
+    case Activation::sigmoid:
+      return 1 / (1 + std::exp(-x));
+    case Activation::silu:
+      return x / (1 + std::exp(-x));
+    case Activation::gelu:
+      return 0.5 * x * (1 + std::erf(x / std::sqrt(2.0)));
+    case Activation::hardswish:
+      return x * std::clamp(x + 3, 0.0, 6.0) / 6;
   }
   return x;
 }
@@ -91,8 +98,8 @@ inline Moments moments(const Values& x, size_t channels) {
   return m;
 }
 
-inline Values batch_norm(const Values& x, const Values& gamma, const Values& beta,
-                         const Moments& m, double eps, Activation a, const Values& residual) {
+inline Values batch_norm(const Values& x, const Values& gamma, const Values& beta, const Moments& m,
+                         double eps, Activation a, const Values& residual) {
   const size_t channels = m.mean.size();
   Values y(x.size());
   for (size_t i = 0; i < x.size(); ++i) {
@@ -123,7 +130,8 @@ inline Values pool2d(bool maximum, const Shape& in, const PoolSpec& s, const Val
           double best = -std::numeric_limits<double>::infinity(), sum = 0;
           int inside = 0, padded = 0;
           for (int64_t h = i * s.stride[0] - top; h < i * s.stride[0] - top + s.window[0]; ++h)
-            for (int64_t w = j * s.stride[1] - left; w < j * s.stride[1] - left + s.window[1]; ++w) {
+            for (int64_t w = j * s.stride[1] - left; w < j * s.stride[1] - left + s.window[1];
+                 ++w) {
               if (h < in[1] + bottom && w < in[2] + right) ++padded;
               if (h < 0 || h >= in[1] || w < 0 || w >= in[2]) continue;
               double v = x[size_t(((n * in[1] + h) * in[2] + w) * in[3] + c)];

@@ -20,8 +20,10 @@ int64_t rows_of(const Tensor& t) { return t.dim(-1) ? t.size() / t.dim(-1) : 0; 
 // a b, or a b[column]; without history.
 Tensor product(const Tensor& a, const Tensor& b, bool columns) {
   Tensor y(a.shape());
-  if (columns) cpu::mul_columns(rows_of(a), a.dim(-1), a.data(), b.data(), y.mutable_data());
-  else cpu::mul(a.size(), a.data(), b.data(), y.mutable_data());
+  if (columns)
+    cpu::mul_columns(rows_of(a), a.dim(-1), a.data(), b.data(), y.mutable_data());
+  else
+    cpu::mul(a.size(), a.data(), b.data(), y.mutable_data());
   return y;
 }
 
@@ -30,30 +32,31 @@ Tensor product(const Tensor& a, const Tensor& b, bool columns) {
 Tensor add(const Tensor& a, const Tensor& b) {
   bool columns = broadcasts("add", a, b);
   Tensor y(a.shape());
-  if (columns) cpu::add_columns(rows_of(a), a.dim(-1), a.data(), b.data(), y.mutable_data());
-  else cpu::add(a.size(), a.data(), b.data(), y.mutable_data());
-  return record("add", y, {{a, [](const Tensor& dy) { return dy; }},
-                           {b, [=](const Tensor& dy) {
-                              if (!columns) return dy;
-                              Tensor db({dy.dim(-1)});
-                              cpu::sum_rows(rows_of(dy), dy.dim(-1), dy.data(), db.mutable_data());
-                              return db;
-                            }}});
+  if (columns)
+    cpu::add_columns(rows_of(a), a.dim(-1), a.data(), b.data(), y.mutable_data());
+  else
+    cpu::add(a.size(), a.data(), b.data(), y.mutable_data());
+  return record("add", y,
+                {{a, [](const Tensor& dy) { return dy; }},
+                 {b, [=](const Tensor& dy) {
+                    if (!columns) return dy;
+                    Tensor db({dy.dim(-1)});
+                    cpu::sum_rows(rows_of(dy), dy.dim(-1), dy.data(), db.mutable_data());
+                    return db;
+                  }}});
 }
 
 Tensor mul(const Tensor& a, const Tensor& b) {
   bool columns = broadcasts("mul", a, b);
   Tensor y = product(a, b, columns);
-  return record("mul", y, {{a, [=, b = b.detach()](const Tensor& dy) {
-                              return product(dy, b, columns);
-                            }},
-                           {b, [=, a = a.detach()](const Tensor& dy) {
-                              if (!columns) return product(dy, a, false);
-                              Tensor db({dy.dim(-1)});
-                              cpu::dot_rows(rows_of(dy), dy.dim(-1), dy.data(), a.data(),
-                                            db.mutable_data());
-                              return db;
-                            }}});
+  return record("mul", y,
+                {{a, [=, b = b.detach()](const Tensor& dy) { return product(dy, b, columns); }},
+                 {b, [=, a = a.detach()](const Tensor& dy) {
+                    if (!columns) return product(dy, a, false);
+                    Tensor db({dy.dim(-1)});
+                    cpu::dot_rows(rows_of(dy), dy.dim(-1), dy.data(), a.data(), db.mutable_data());
+                    return db;
+                  }}});
 }
 
 Tensor scale(const Tensor& x, float factor) {

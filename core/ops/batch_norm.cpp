@@ -25,7 +25,7 @@ struct Norm {
 
   NormProblem problem(const Tensor& like) const {
     int64_t channels = like.dim(-1), rows = channels ? like.size() / channels : 0;
-    return {rows, channels, mean.data(), rstd.data(), data_or_null(gamma), data_or_null(beta),
+    return {rows,      channels, mean.data(), rstd.data(), data_or_null(gamma), data_or_null(beta),
             activation};
   }
 };
@@ -43,8 +43,8 @@ std::vector<Tensor> gradients(const Norm& norm, const Tensor& x, const Tensor& y
   if (needed[kResidual]) result[kResidual] = passes_through ? dy : Tensor(dy.shape());
   auto out = [&](Input i) { return result[i].defined() ? result[i].mutable_data() : nullptr; };
   NormGradients wanted{out(kX), out(kGamma), out(kBeta), passes_through ? nullptr : out(kResidual)};
-  auto backward = norm.trains_statistics ? cpu::batch_norm_backward_train
-                                         : cpu::batch_norm_backward_frozen;
+  auto backward =
+      norm.trains_statistics ? cpu::batch_norm_backward_train : cpu::batch_norm_backward_frozen;
   backward(p, data_or_null(x), data_or_null(y), dy.data(), wanted);
   return result;
 }
@@ -87,7 +87,8 @@ Tensor batch_norm_train(const Tensor& x, const Tensor& gamma, const Tensor& beta
   check_shapes(op, x, {&gamma, &beta, &running_mean, &running_var}, residual);
   if (must_split(activation, residual) && recording({&x, &gamma, &beta, &residual}))
     return activate(batch_norm_train(x, gamma, beta, running_mean, running_var, momentum, eps,
-                                     Activation::none, residual, update_running), activation);
+                                     Activation::none, residual, update_running),
+                    activation);
   const int64_t channels = x.dim(-1), rows = channels ? x.size() / channels : 0;
   GRAFT_CHECK(rows > 1, "{}: x {} has {} values per channel, statistics need more", op, x.shape(),
               rows);

@@ -34,12 +34,12 @@ Tensor concat(const std::vector<Tensor>& parts) {
   for (const Tensor& part : parts) {
     const int64_t own = part.dim(-1);
     cpu::copy_rows(1, rows, own, part.data(), {0, own}, values + at, {0, width});
-    edges.push_back({part, [=, shape = part.shape()](const Tensor& dy) {
-                       Tensor dx(shape);
-                       cpu::copy_rows(1, rows, own, dy.data() + at, {0, width}, dx.mutable_data(),
-                                      {0, own});
-                       return dx;
-                     }});
+    edges.push_back(
+        {part, [=, shape = part.shape()](const Tensor& dy) {
+           Tensor dx(shape);
+           cpu::copy_rows(1, rows, own, dy.data() + at, {0, width}, dx.mutable_data(), {0, own});
+           return dx;
+         }});
     at += own;
   }
   return record("concat", y, std::move(edges));

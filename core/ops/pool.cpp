@@ -1,6 +1,7 @@
+#include "kernels/pool.h"
+
 #include "core/autograd.h"
 #include "core/ops.h"
-#include "kernels/pool.h"
 
 namespace graft {
 namespace {
@@ -12,8 +13,8 @@ PoolAxis axis_of(const char* op, const Tensor& x, const PoolSpec& s, int i) {
               s.window, s.stride);
   GRAFT_CHECK(before >= 0 && after >= 0 && before < window && after < window,
               "{}: padding {} must be smaller than the window {}", op, s.padding, s.window);
-  PoolAxis axis = pool_axis(x.dim(1 + i), window, stride, before, after, s.ceil_mode,
-                            s.count_padding);
+  PoolAxis axis =
+      pool_axis(x.dim(1 + i), window, stride, before, after, s.ceil_mode, s.count_padding);
   GRAFT_CHECK(axis.out > 0, "{}: a window {} does not fit into x {} with padding {}", op, s.window,
               x.shape(), s.padding);
   return axis;

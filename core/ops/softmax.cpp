@@ -46,14 +46,15 @@ Tensor cross_entropy(const Tensor& logits, const Tensor& labels, const CrossEntr
   CrossEntropyProblem p{logits.dim(0), logits.dim(1), labels.data<int32_t>(), weights,
                         spec.label_smoothing};
   Tensor dlogits = recording({&logits}) ? Tensor(logits.shape()) : Tensor();
-  float loss = cpu::cross_entropy(p, logits.data(),
-                                  dlogits.defined() ? dlogits.mutable_data() : nullptr);
-  return record("cross_entropy", Tensor::full({}, loss), {{logits, [dlogits](const Tensor& dy) {
-                  if (dy.item() == 1.0f) return dlogits;
-                  Tensor scaled(dlogits.shape());
-                  cpu::scale(scaled.size(), dy.item(), dlogits.data(), scaled.mutable_data());
-                  return scaled;
-                }}});
+  float loss =
+      cpu::cross_entropy(p, logits.data(), dlogits.defined() ? dlogits.mutable_data() : nullptr);
+  return record("cross_entropy", Tensor::full({}, loss),
+                {{logits, [dlogits](const Tensor& dy) {
+                    if (dy.item() == 1.0f) return dlogits;
+                    Tensor scaled(dlogits.shape());
+                    cpu::scale(scaled.size(), dy.item(), dlogits.data(), scaled.mutable_data());
+                    return scaled;
+                  }}});
 }
 
 }  // namespace graft

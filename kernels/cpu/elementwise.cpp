@@ -9,14 +9,16 @@ namespace {
 
 constexpr int64_t kGrain = 16384;  // elements: below this a second thread costs more than it saves
 
-template <class F> void each(int64_t n, const F& f) {
+template <class F>
+void each(int64_t n, const F& f) {
   parallel_for(n, kGrain, [&](int64_t begin, int64_t end) {
 #pragma omp simd
     for (int64_t i = begin; i < end; ++i) f(i);
   });
 }
 
-template <class F> void each_column(int64_t rows, int64_t c, const F& f) {
+template <class F>
+void each_column(int64_t rows, int64_t c, const F& f) {
   parallel_for(rows, kGrain / std::max<int64_t>(c, 1) + 1, [&](int64_t begin, int64_t end) {
     for (int64_t row = begin; row < end; ++row) {
 #pragma omp simd

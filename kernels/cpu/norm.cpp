@@ -9,7 +9,7 @@
 namespace graft::cpu {
 namespace {
 
-constexpr int64_t kGrain = 16384;  // elements per thread at least
+constexpr int64_t kGrain = 16384;   // elements per thread at least
 constexpr int64_t kBlockRows = 32;  // rows summed in float before the sum goes on in double
 
 int64_t row_grain(int64_t channels) { return kGrain / std::max<int64_t>(channels, 1) + 1; }
@@ -20,7 +20,8 @@ struct ColumnSums {
   std::vector<double> s, q;
 };
 
-template <class Add> ColumnSums sum_columns(int64_t rows, int64_t channels, const Add& add) {
+template <class Add>
+ColumnSums sum_columns(int64_t rows, int64_t channels, const Add& add) {
   const int64_t chunks = chunk_count(rows, row_grain(channels));
   std::vector<double> partial(size_t(chunks * 2 * channels), 0.0);
   parallel_for(chunks, 1, [&](int64_t first, int64_t last) {
@@ -57,17 +58,22 @@ struct Affine {
 };
 
 // g = dy act'(z), from y where that is enough and from z computed again elsewhere.
-template <class Op> struct ActivationGradient {
+template <class Op>
+struct ActivationGradient {
   const float *x, *y, *dy, *mean, *scale, *shift;
 
   float operator()(int64_t i, int64_t j) const {
-    if constexpr (Op::kind == Activation::none) return dy[i];
-    else if constexpr (gradient_from_output(Op::kind)) return dy[i] * Op::df(0.0f, y[i]);
-    else return dy[i] * Op::df((x[i] - mean[j]) * scale[j] + shift[j], 0.0f);
+    if constexpr (Op::kind == Activation::none)
+      return dy[i];
+    else if constexpr (gradient_from_output(Op::kind))
+      return dy[i] * Op::df(0.0f, y[i]);
+    else
+      return dy[i] * Op::df((x[i] - mean[j]) * scale[j] + shift[j], 0.0f);
   }
 };
 
-template <class Body> void each_row(const NormProblem& p, const Body& body) {
+template <class Body>
+void each_row(const NormProblem& p, const Body& body) {
   parallel_for(p.rows, row_grain(p.channels), [&](int64_t begin, int64_t end) {
     for (int64_t row = begin; row < end; ++row) body(row * p.channels);
   });
@@ -84,7 +90,8 @@ void batch_norm_statistics(int64_t rows, int64_t channels, const float* x, float
       const float *a = x + row * channels, *b = a + channels, *c = b + channels, *d = c + channels;
 #pragma omp simd
       for (int64_t j = 0; j < channels; ++j) {
-        float w0 = a[j] - pivot[j], w1 = b[j] - pivot[j], w2 = c[j] - pivot[j], w3 = d[j] - pivot[j];
+        float w0 = a[j] - pivot[j], w1 = b[j] - pivot[j], w2 = c[j] - pivot[j],
+              w3 = d[j] - pivot[j];
         s[j] += (w0 + w1) + (w2 + w3);
         q[j] += (w0 * w0 + w1 * w1) + (w2 * w2 + w3 * w3);
       }
@@ -161,9 +168,9 @@ void write_affine_gradients(const NormProblem& p, const ColumnSums& sums,
   }
 }
 
-template <class Op> ActivationGradient<Op> gradient_of(const NormProblem& p, const Affine& affine,
-                                                       const float* x, const float* y,
-                                                       const float* dy) {
+template <class Op>
+ActivationGradient<Op> gradient_of(const NormProblem& p, const Affine& affine, const float* x,
+                                   const float* y, const float* dy) {
   return {x, y, dy, p.mean, affine.scale.data(), affine.shift.data()};
 }
 

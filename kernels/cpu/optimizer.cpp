@@ -9,7 +9,8 @@ namespace {
 
 constexpr int64_t kGrain = 16384;
 
-template <class F> void each(int64_t n, const F& f) {
+template <class F>
+void each(int64_t n, const F& f) {
   parallel_for(n, kGrain, [&](int64_t begin, int64_t end) {
 #pragma omp simd
     for (int64_t i = begin; i < end; ++i) f(i);

@@ -11,9 +11,7 @@ namespace {
 
 constexpr int64_t kBlock = 64;  // channels at a time: running maximum and tap stay in registers
 
-int64_t row_grain(const PoolProblem& p) {
-  return 16384 / std::max<int64_t>(p.w.in * p.c, 1) + 1;
-}
+int64_t row_grain(const PoolProblem& p) { return 16384 / std::max<int64_t>(p.w.in * p.c, 1) + 1; }
 
 // The maximum over one window for `count` <= kBlock channels from x (first channel of the image).
 template <bool kTaps>
@@ -64,7 +62,8 @@ void max_of_row(const PoolProblem& p, int64_t row, const float* x, float* y, uin
 }
 
 // Calls body(i, window) for every output i of the axis whose window holds the input position.
-template <class Body> void each_window_over(const PoolAxis& axis, int64_t position, const Body& body) {
+template <class Body>
+void each_window_over(const PoolAxis& axis, int64_t position, const Body& body) {
   int64_t first = 0;
   if (!axis.adaptive) {
     int64_t past = position + axis.before - axis.window;  // the last origin that is too early
@@ -82,7 +81,8 @@ template <class Body> void each_window_over(const PoolAxis& axis, int64_t positi
 
 // Runs body(image's first output row, input row h, dx of that row, zeroed) over all input rows:
 // every thread owns whole rows of dx, so windows may overlap.
-template <class Body> void each_input_row(const PoolProblem& p, float* dx, const Body& body) {
+template <class Body>
+void each_input_row(const PoolProblem& p, float* dx, const Body& body) {
   parallel_for(p.n * p.h.in, row_grain(p), [&](int64_t begin, int64_t end) {
     for (int64_t row = begin; row < end; ++row) {
       float* to = dx + row * p.w.in * p.c;

@@ -11,7 +11,8 @@ constexpr int64_t kGrain = 32768;  // elements per chunk at least
 constexpr int64_t kBlock = 4096;   // elements summed in float before double takes over
 
 // In kLanes independent sums, for one sum waits for itself at every addition.
-template <class F> double sum_of_block(int64_t at, int64_t end, const F& f) {
+template <class F>
+double sum_of_block(int64_t at, int64_t end, const F& f) {
   constexpr int64_t kLanes = 64;
   float lanes[kLanes] = {};
   for (; at + kLanes <= end; at += kLanes) {
@@ -24,7 +25,8 @@ template <class F> double sum_of_block(int64_t at, int64_t end, const F& f) {
   return total;
 }
 
-template <class F> double sum_of(int64_t n, const F& f) {
+template <class F>
+double sum_of(int64_t n, const F& f) {
   const int64_t chunks = chunk_count(n, kGrain);
   std::vector<double> partial(size_t(chunks), 0.0);
   parallel_for(chunks, 1, [&](int64_t first, int64_t last) {
@@ -40,7 +42,8 @@ template <class F> double sum_of(int64_t n, const F& f) {
   return total;
 }
 
-template <class F> void rows_of(int64_t rows, int64_t c, float* y, const F& f) {
+template <class F>
+void rows_of(int64_t rows, int64_t c, float* y, const F& f) {
   constexpr int64_t kRows = 32;
   const int64_t chunks = chunk_count(rows, kGrain / std::max<int64_t>(c, 1) + 1);
   std::vector<double> partial(size_t(chunks * c), 0.0);

@@ -25,7 +25,8 @@ float exp_below(float x, float top) {
   return d < -87.0f ? 0.0f : exp_f32(d);
 }
 
-template <class Body> void each_row(int64_t rows, int64_t classes, const Body& body) {
+template <class Body>
+void each_row(int64_t rows, int64_t classes, const Body& body) {
   parallel_for(rows, row_grain(classes), [&](int64_t begin, int64_t end) {
     for (int64_t row = begin; row < end; ++row) body(row, row * classes);
   });
@@ -92,8 +93,7 @@ void softmax_backward(int64_t rows, int64_t classes, const float* y, const float
 
 float cross_entropy(const CrossEntropyProblem& p, const float* logits, float* dlogits) {
   double weight = 0;
-  for (int64_t i = 0; i < p.rows; ++i)
-    weight += p.weights ? double(p.weights[p.labels[i]]) : 1.0;
+  for (int64_t i = 0; i < p.rows; ++i) weight += p.weights ? double(p.weights[p.labels[i]]) : 1.0;
   const float factor = float(1.0 / weight);
   std::vector<double> losses(size_t(p.rows));
   each_row(p.rows, p.classes, [&](int64_t row, int64_t at) {
