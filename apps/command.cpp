@@ -1,0 +1,146 @@
+#include "apps/command.h"
+
+#include <sys/resource.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cerrno>
+#include <charconv>
+#include <chrono>
+#include <cmath>
+#include <csignal>
+#include <cstring>
+#include <fstream>
+#include <thread>
+
+#include "core/check.h"
+#include "io/source_file.h"
+#include "kernels/parallel.h"
+
+namespace graft::app {
+namespace {
+
+std::atomic<int> caught{0};
+
+void on_signal(int signal) {
+  if (caught.exchange(signal)) _exit(128 + signal);
+}
+
+template <class Number>
+void parse_number(const std::string& name, const std::string& text, Number low, Number high,
+                  Number& value) {
+  Number parsed{};
+  auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), parsed);
+  bool whole = error == std::errc() && end == text.data() + text.size() && !text.empty();
+  if (!whole || !(parsed >= low && parsed <= high))
+    fail(Fault::usage, "{}: '{}' is not a number from {} to {}", name, text, low, high);
+  value = parsed;
+}
+
+template <class Number>
+void add_strict(CLI::App& command, const std::string& name, Number& value, Number low, Number high,
+                const std::string& help) {
+  auto parse = [&value, low, high, name](const std::string& text) {
+    parse_number(name, text, low, high, value);
+  };
+  command.add_option_function<std::string>(name, parse, help)
+      ->type_name(fmt::format("[{}, {}]", low, high))
+      ->default_str(fmt::format("{}", value));
+}
+
+}  // namespace
+
+void add_number(CLI::App& command, const std::string& name, double& value, double low, double high,
+                const std::string& help) {
+  add_strict(command, name, value, low, high, help);
+}
+
+void add_integer(CLI::App& command, const std::string& name, int64_t& value, int64_t low,
+                 int64_t high, const std::string& help) {
+  add_strict(command, name, value, low, high, help);
+}
+
+void add_integer(CLI::App& command, const std::string& name, int& value, int low, int high,
+                 const std::string& help) {
+  add_strict(command, name, value, low, high, help);
+}
+
+void add_common(CLI::App& command, Common& common) {
+  command.add_flag("--json", common.json, "Print one JSON document on stdout");
+  command.add_option("--device", common.device, "auto, cpu or cuda")->capture_default_str();
+  add_integer(command, "--threads", common.threads, 0, 1024, "Compute threads; 0: one per core");
+  auto seed = [&common](const std::string& text) {
+    parse_number<uint64_t>("--seed", text, 0, UINT64_MAX, common.seed);
+  };
+  command.add_option_function<std::string>("--seed", seed, "Where all random numbers come from")
+      ->default_str("0");
+}
+
+void apply(const Common& common) {
+  if (common.device == "cuda")
+    fail(Fault::unavailable, "--device cuda: this graft was built without CUDA; use --device cpu");
+  if (common.device != "auto" && common.device != "cpu")
+    fail(Fault::usage, "--device: '{}' is unknown; use auto, cpu or cuda", common.device);
+  unsigned cores = std::max(1u, std::thread::hardware_concurrency());
+  cpu::set_thread_count(common.threads > 0 ? common.threads : int(cores));
+}
+
+void say(const std::string& line) {
+  std::string text = line + "\n";
+  [[maybe_unused]] ssize_t written = ::write(STDERR_FILENO, text.data(), text.size());
+}
+
+void print(const std::string& text) {
+  std::string line = text + "\n";
+  for (size_t at = 0; at < line.size();) {
+    ssize_t written = ::write(STDOUT_FILENO, line.data() + at, line.size() - at);
+    if (written < 0 && errno == EINTR) continue;
+    if (written < 0) fail(Fault::io, "stdout: cannot write: {}", std::strerror(errno));
+    at += size_t(written);
+  }
+}
+
+void print(const Json& document) {
+  print(document.dump(2, ' ', false, Json::error_handler_t::replace));
+}
+
+int stop_signal() { return caught.load(); }
+
+void catch_signals() {
+  struct sigaction action {};
+  action.sa_handler = on_signal;
+  sigaction(SIGINT, &action, nullptr);
+  sigaction(SIGTERM, &action, nullptr);
+  std::signal(SIGPIPE, SIG_IGN);  // writing fails with EPIPE instead
+  std::signal(SIGXFSZ, SIG_IGN);  // likewise with EFBIG
+}
+
+std::string printable(const std::string& path) { return escaped(path); }
+
+int64_t peak_rss_mb() {
+  rusage use{};
+  getrusage(RUSAGE_SELF, &use);
+  return use.ru_maxrss / 1024;
+}
+
+double now() {
+  using namespace std::chrono;
+  return duration<double>(steady_clock::now().time_since_epoch()).count();
+}
+
+double seconds_since_start() {  // field 22 of /proc/self/stat: start, in ticks since boot
+  std::ifstream stat("/proc/self/stat");
+  std::string text((std::istreambuf_iterator<char>(stat)), {});
+  size_t at = text.rfind(')');
+  if (at == text.npos) return 0;
+  std::istringstream fields(text.substr(at + 2));
+  std::string field;
+  for (int i = 0; i < 20; ++i) fields >> field;
+  timespec boot{};
+  clock_gettime(CLOCK_BOOTTIME, &boot);
+  double ticks = std::strtod(field.c_str(), nullptr) / double(sysconf(_SC_CLK_TCK));
+  return double(boot.tv_sec) + double(boot.tv_nsec) * 1e-9 - ticks;
+}
+
+}  // namespace graft::app

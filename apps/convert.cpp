@@ -1,0 +1,131 @@
+// graft convert: weights from any format that can be read into a model file of ours, with its
+// class names, preprocessing, origin and a golden input; or into safetensors.
+#include "apps/command.h"
+#include "core/text.h"
+#include "io/file.h"
+#include "io/safetensors.h"
+#include "io/sha256.h"
+#include "models/saved.h"
+
+namespace graft::app {
+namespace {
+
+constexpr const char* kFooter = R"(Examples:
+  graft convert resnet18.safetensors resnet18.h5 --classes imagenet_class_index.json
+  graft convert run/model.h5 model.safetensors)";
+
+struct ConvertOptions {
+  Common common;
+  std::string in, out, model, classes;
+  bool partial = false;
+};
+
+struct ClassNames {
+  std::vector<std::string> names, ids;
+};
+
+std::string text_of(const std::string& path) {
+  InputFile file(path);
+  GRAFT_CHECK(file.size() <= 64 << 20, "{}: {} bytes is no list of classes", file.name(), file.size());
+  std::string text(size_t(file.size()), '\0');
+  file.read(0, text.data(), text.size());
+  return text;
+}
+
+// {"0": ["n01440764", "tench"], ...} or {"0": "tench", ...} or ["tench", ...].
+ClassNames classes_from_json(const Json& json, const std::string& path) {
+  ClassNames classes;
+  for (size_t i = 0; i < json.size(); ++i) {
+    std::string key = std::to_string(i);
+    GRAFT_CHECK(json.is_array() || json.contains(key), "{}: class {} is missing", path, i);
+    const Json& entry = json.is_array() ? json[i] : json[key];
+    bool pair = entry.is_array() && entry.size() == 2 && entry[0].is_string() && entry[1].is_string();
+    GRAFT_CHECK(pair || entry.is_string(), "{}: class {} is neither a name nor [id, name]", path, i);
+    classes.names.push_back(pair ? entry[1] : entry);
+    if (pair) classes.ids.push_back(entry[0]);
+  }
+  GRAFT_CHECK(classes.ids.empty() || classes.ids.size() == classes.names.size(),
+              "{}: some classes have an id and some have none", path);
+  return classes;
+}
+
+ClassNames read_classes(const std::string& path) {
+  std::string text = text_of(path);
+  size_t first = text.find_first_not_of(" \t\r\n\xef\xbb\xbf");
+  if (first != text.npos && (text[first] == '{' || text[first] == '[')) {
+    Json json = Json::parse(text.substr(first), nullptr, false);
+    GRAFT_CHECK(!json.is_discarded(), "{}: is no valid JSON", path);
+    return classes_from_json(json, path);
+  }
+  return {split(text, "\r\n"), {}};
+}
+
+void name_classes(Classifier& model, const std::string& path) {
+  ClassNames classes = read_classes(path);
+  GRAFT_CHECK(int64_t(classes.names.size()) == model.classes(),
+              "{}: {} class names for a model of {} classes", path, classes.names.size(),
+              model.classes());
+  model.class_names = std::move(classes.names);
+  model.class_ids = std::move(classes.ids);
+}
+
+void show_mapping(const Adopted& adopted, const ModelFile& file) {
+  for (const std::string& name : adopted.report.loaded) {
+    const Shape& shape = file.tensors.at(name).shape();
+    say(fmt::format("  {:<44} {} {}", name, shape, shape.size() == 4 ? "OIHW, kept" : "kept"));
+  }
+  say(adopted.report.text());
+}
+
+int run_convert(const ConvertOptions& o) {
+  apply(o.common);
+  std::error_code ignored;
+  if (std::filesystem::equivalent(o.in, o.out, ignored) || o.in == o.out)
+    fail(Fault::usage, "convert: the output {} is the input; name another file", printable(o.out));
+  bool safetensors = o.out.ends_with(".safetensors");
+  if (!safetensors && !o.out.ends_with(".h5") && !o.out.ends_with(".hdf5"))
+    fail(Fault::usage, "convert: {} must end in .h5 or .safetensors", printable(o.out));
+  Adopted adopted = adopt(o.in, o.model, o.partial);
+  Classifier& model = *adopted.model;
+  if (!o.classes.empty()) name_classes(model, o.classes);
+  ModelFile file = to_file(model);
+  file.freeze_plan = adopted.file.freeze_plan;
+  file.origin = adopted.file.origin;
+  file.origin["source"] = std::filesystem::path(o.in).filename().string();
+  file.origin["sha256"] = sha256_of_file(o.in);
+  file.origin["tool"] = std::string("graft ") + GRAFT_VERSION;
+  if (!adopted.report.complete()) file.origin["partial"] = adopted.report.text();
+  show_mapping(adopted, file);
+  if (safetensors) {
+    write_safetensors(o.out, file.tensors, {{"architecture", model.architecture}});
+  } else {
+    file.golden = make_golden(model);
+    write_model_file(o.out, file);
+  }
+  if (o.common.json)
+    print(Json{{"architecture", model.architecture}, {"classes", model.classes()},
+               {"loaded", adopted.report.loaded}, {"missing", adopted.report.missing},
+               {"unexpected", adopted.report.unexpected}, {"misshapen", adopted.report.misshapen},
+               {"sha256", file.origin["sha256"]}, {"out", o.out}});
+  else
+    print(fmt::format("{} with {} classes: {} tensors in {}", model.architecture, model.classes(),
+                      file.tensors.size(), printable(o.out)));
+  return 0;
+}
+
+}  // namespace
+
+Run add_convert(CLI::App& program) {
+  CLI::App* c = program.add_subcommand("convert", "Turn weights into a model file");
+  auto o = std::make_shared<ConvertOptions>();
+  c->add_option("in", o->in, "Weights or model file to read")->required();
+  c->add_option("out", o->out, "File to write: .h5 or .safetensors")->required();
+  c->add_option("--model", o->model, "Architecture, when the tensors do not tell");
+  c->add_option("--classes", o->classes, "Class names: one a line, or JSON index -> [id, name]");
+  c->add_flag("--partial", o->partial, "Accept weights that lack tensors or have others");
+  add_common(*c, o->common);
+  c->footer(kFooter);
+  return [o] { return run_convert(*o); };
+}
+
+}  // namespace graft::app

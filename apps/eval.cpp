@@ -1,0 +1,83 @@
+// graft eval: how right a model is on labelled images.
+#include "apps/command.h"
+#include "apps/training.h"
+#include "kernels/parallel.h"
+#include "models/saved.h"
+
+namespace graft::app {
+namespace {
+
+constexpr const char* kFooter = R"(Example:
+  graft eval --weights run/model.h5 --data photos/val)";
+
+struct EvalOptions {
+  Common common;
+  std::string weights, model, data;
+  int64_t batch = 32;
+  bool strict = false, verify = false;
+  double max_bad_images = 0.001;
+  int64_t loader_threads = -1;
+};
+
+Dataset open_data(const EvalOptions& o, const Classifier& model) {
+  DatasetOptions options;
+  options.allow_single_class = options.allow_empty = true;
+  options.names = model.class_names;
+  options.aliases = model.class_ids;
+  if (options.names.empty()) {  // labels can only be numbers then
+    for (int64_t i = 0; i < const_cast<Classifier&>(model).classes(); ++i)
+      options.names.push_back(std::to_string(i));
+  }
+  Dataset data = open_dataset(o.data, options);
+  for (const std::string& warning : data.report.warnings) say("warning: " + warning);
+  GRAFT_CHECK(!data.samples.empty(), "{}: no images to evaluate on", printable(o.data));
+  return data;
+}
+
+int run_eval(const EvalOptions& o) {
+  apply(o.common);
+  Adopted adopted = adopt(o.weights, o.model);
+  Classifier& model = *adopted.model;
+  if (o.verify) require_golden(adopted, o.weights);
+  Dataset data = open_data(o, model);
+  LoaderOptions options;
+  options.batch = o.batch;
+  options.threads = o.loader_threads >= 0 ? int(o.loader_threads) : cpu::thread_count();
+  options.strict = o.strict;
+  options.max_bad_fraction = o.max_bad_images;
+  Loader loader(data, Transform(model.preprocess), options);
+  double begin = now();
+  Evaluation result = evaluate(model, loader);
+  double seconds = now() - begin;
+  for (const BadFile& bad : loader.bad_files()) say("skipped: " + bad.message);
+  GRAFT_CHECK(result.images > 0, "{}: no image could be used", printable(o.data));
+  double top1 = result.accuracy(), top5 = double(result.top5) / double(result.images);
+  if (o.common.json)
+    print(Json{{"images", result.images}, {"top1", top1}, {"top5", top5}, {"loss", result.loss},
+               {"seconds", seconds}, {"bad_images", loader.bad_files().size()},
+               {"peak_rss_mb", peak_rss_mb()}});
+  else
+    print(fmt::format("{} images  top-1 {:.4f}  top-5 {:.4f}  loss {:.4f}  {:.1f} s", result.images,
+                      top1, top5, result.loss, seconds));
+  return 0;
+}
+
+}  // namespace
+
+Run add_eval(CLI::App& program) {
+  CLI::App* c = program.add_subcommand("eval", "Measure a model on labelled images");
+  auto o = std::make_shared<EvalOptions>();
+  c->add_option("--weights", o->weights, "Model file, or weights with --model")->required();
+  c->add_option("--model", o->model, "Architecture, when the file does not say it");
+  c->add_option("--data", o->data, "Folder with classes (or val/), or a CSV file")->required();
+  add_integer(*c, "--batch", o->batch, 1, 65536, "Images at a time");
+  add_number(*c, "--max-bad-images", o->max_bad_images, 0, 1, "Part that may fail to decode");
+  c->add_flag("--strict", o->strict, "Refuse the first bad image instead of skipping it");
+  c->add_flag("--verify", o->verify, "Replay the golden input of the weights first");
+  add_integer(*c, "--loader-threads", o->loader_threads, -1, 1024, "Decoding threads; -1: as needed");
+  add_common(*c, o->common);
+  c->footer(kFooter);
+  return [o] { return run_eval(*o); };
+}
+
+}  // namespace graft::app

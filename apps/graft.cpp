@@ -1,0 +1,92 @@
+// The program: one command of several, each in a file of its own. The library throws, and this is
+// the one place that catches, says what went wrong, and leaves with the exit code of its kind.
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <new>
+
+#include "apps/command.h"
+#include "core/check.h"
+#include "core/text.h"
+
+namespace {
+
+using namespace graft;
+using namespace graft::app;
+
+// "--lrr: unknown option; the nearest are --lr, ..." from the options of the command in use.
+std::string unknown_words(const CLI::App& program, const std::vector<std::string>& words) {
+  const CLI::App* command = &program;
+  for (const CLI::App* used : program.get_subcommands()) command = used;
+  std::vector<std::string> names;
+  bool option = words[0].starts_with("-");
+  if (option)
+    for (const CLI::Option* o : command->get_options()) names.push_back(o->get_name());
+  else
+    for (const CLI::App* c : program.get_subcommands({})) names.push_back(c->get_name());
+  std::string kind = option ? "option" : command == &program ? "command" : "argument";
+  if (!option && command != &program) return fmt::format("unexpected argument '{}'", words[0]);
+  return fmt::format("unknown {} '{}'; the nearest are {}", kind, words[0],
+                     enumerate(nearest_names(words[0], names)));
+}
+
+int refuse(const std::string& message, int code) {
+  say("graft: " + message);
+  return code;
+}
+
+// A closed stdin, stdout or stderr would give its number to the first file that is opened.
+void keep_standard_streams() {
+  while (true) {
+    int fd = open("/dev/null", O_RDONLY);  // writing there fails, as it should
+    if (fd > STDERR_FILENO || fd < 0) {
+      if (fd >= 0) close(fd);
+      return;
+    }
+  }
+}
+
+int run(int argc, char** argv) {
+  CLI::App program("graft: transfer learning on photographs. Take a trained network, graft a new "
+                   "head onto it, freeze what your data cannot teach, train the rest.", "graft");
+  program.require_subcommand(1);
+  program.set_help_all_flag("--help-all", "Help of every command");
+  program.set_version_flag("--version", std::string("graft ") + GRAFT_VERSION);
+  std::vector<std::pair<CLI::App*, Run>> commands;
+  for (auto add : {add_train, add_eval, add_predict, add_inspect, add_convert, add_models, add_demo}) {
+    Run command = add(program);
+    commands.emplace_back(program.get_subcommands({}).back(), std::move(command));
+  }
+  try {
+    program.parse(argc, argv);
+  } catch (const CLI::Success& e) {  // --help, --version
+    std::ostringstream text;
+    program.exit(e, text, text);
+    print(text.str());
+    return 0;
+  } catch (const CLI::ExtrasError&) {
+    std::vector<std::string> words = program.remaining(true);
+    return refuse(unknown_words(program, words) + "; see graft --help", 64);
+  } catch (const CLI::ParseError& e) {
+    return refuse(std::string(e.what()) + "; see graft --help", 64);
+  }
+  for (auto& [command, run] : commands)
+    if (command->parsed()) return run();
+  return 64;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  keep_standard_streams();
+  catch_signals();
+  try {
+    return run(argc, argv);
+  } catch (const Error& e) {
+    return refuse(e.what(), int(e.fault));
+  } catch (const std::bad_alloc&) {
+    return refuse("out of memory; try a smaller --batch", int(Fault::os));
+  } catch (const std::exception& e) {
+    return refuse(std::string("internal error: ") + e.what(), int(Fault::internal));
+  }
+}

@@ -1,0 +1,132 @@
+// graft inspect: what is in a file, or what a network is made of.
+#include "apps/command.h"
+#include "apps/progress.h"
+#include "core/text.h"
+#include "io/tensor_map.h"
+#include "models/saved.h"
+#include "models/zoo.h"
+
+namespace graft::app {
+namespace {
+
+constexpr const char* kFooter = R"(Examples:
+  graft inspect run/model.h5
+  graft inspect --model resnet18)";
+
+struct InspectOptions {
+  Common common;
+  std::string file, model;
+};
+
+Json layers_json(Classifier& model) {
+  Json layers = Json::array();
+  for (const FreezeRow& row : freeze_table(model))
+    layers.push_back({{"layer", row.layer}, {"is", row.description}, {"parameters", row.parameters},
+                      {"trained", row.trained}});
+  return layers;
+}
+
+std::string layers_text(Classifier& model) {
+  std::string text;
+  for (const FreezeRow& row : freeze_table(model))
+    text += fmt::format("  {:<28} {:>12}  {:<8} {}\n", row.layer, row.parameters,
+                        row.trained == 0 ? "frozen" : row.trained == row.parameters ? "trained"
+                                                                                  : "partly",
+                        row.description);
+  return text;
+}
+
+Json preprocess_json(const Preprocess& p) {
+  return {{"resize", p.resize}, {"rule", p.resize_rule}, {"crop", p.crop}, {"scale", p.scale},
+          {"mean", p.mean}, {"std", p.std}, {"channels", p.bgr ? "BGR" : "RGB"}};
+}
+
+// Hashes in the file against those of the values in the file.
+int64_t hashes_that_hold(const ModelFile& file) {
+  int64_t hold = 0;
+  for (auto& [name, hash] : file.frozen_hashes) {
+    auto tensor = file.tensors.find(name);
+    hold += tensor != file.tensors.end() && sha256_of(tensor->second) == hash;
+  }
+  return hold;
+}
+
+int inspect_model(Classifier& model, const ModelFile& file, const Common& common,
+                  const std::string& title) {
+  if (!file.freeze_plan.empty()) freeze(model, file.freeze_plan);
+  int64_t hold = hashes_that_hold(file);
+  if (common.json) {
+    Json document{{"architecture", model.architecture}, {"parameters", parameter_count(model)},
+                  {"trained_parameters", parameter_count(model, true)},
+                  {"classes", model.class_names}, {"class_ids", model.class_ids},
+                  {"preprocess", preprocess_json(model.preprocess)},
+                  {"freeze", file.freeze_plan}, {"origin", file.origin},
+                  {"frozen_tensors_proven", hold}, {"golden", file.golden.has_value()},
+                  {"layers", layers_json(model)}};
+    print(document);
+    return 0;
+  }
+  const Preprocess& p = model.preprocess;
+  std::string text = fmt::format("{}: {}, {} parameters\n{}", title, model.architecture,
+                                 parameter_count(model), layers_text(model));
+  if (!model.class_names.empty())
+    text += fmt::format("classes   {}: {}\n", model.class_names.size(), enumerate(model.class_names, 12));
+  text += fmt::format("input     short side {}, crop {}, {}\n", p.resize, p.crop, p.bgr ? "BGR" : "RGB");
+  if (!file.freeze_plan.empty())
+    text += fmt::format("freeze    {}; {} of {} frozen tensors proven unchanged\n", file.freeze_plan,
+                        hold, file.frozen_hashes.size());
+  for (auto& [key, value] : file.origin) text += fmt::format("origin    {}: {}\n", key, printable(value));
+  if (file.golden) text += "golden    input and logits stored; --verify replays them\n";
+  text.pop_back();
+  print(text);
+  return 0;
+}
+
+int inspect_tensors(const TensorMap& tensors, const Common& common, const std::string& title) {
+  std::string nearest, exact = recognise(tensors, &nearest);
+  Json list = Json::array();
+  std::string text = fmt::format("{}: {} tensors, {}", title, tensors.size(),
+                                 exact.empty() ? "most like " + nearest : exact);
+  for (auto& [name, tensor] : tensors) {
+    list.push_back({{"name", name}, {"type", name_of(tensor.dtype())}, {"shape", tensor.shape()}});
+    text += fmt::format("\n  {:<40} {:<5} {}", printable(name), name_of(tensor.dtype()), tensor.shape());
+  }
+  if (common.json)
+    print(Json{{"architecture", exact}, {"nearest", nearest}, {"tensors", list}});
+  else
+    print(text);
+  return 0;
+}
+
+int run_inspect(const InspectOptions& o) {
+  apply(o.common);
+  if (o.file.empty() == o.model.empty())
+    fail(Fault::usage, "inspect: give either a file or --model NAME");
+  if (!o.model.empty()) {
+    auto model = build_model(o.model, zoo_row(o.model).classes);
+    return inspect_model(*model, {}, o.common, "built");
+  }
+  TensorMap tensors = read_tensors(o.file);
+  ModelFile file;
+  try {
+    file = read_model_file(o.file);
+  } catch (const Error&) {  // tensors without an architecture
+    return inspect_tensors(tensors, o.common, printable(o.file));
+  }
+  auto model = from_file(file);
+  return inspect_model(*model, file, o.common, printable(o.file));
+}
+
+}  // namespace
+
+Run add_inspect(CLI::App& program) {
+  CLI::App* c = program.add_subcommand("inspect", "Show a model file, weights or a network");
+  auto o = std::make_shared<InspectOptions>();
+  c->add_option("file", o->file, "Model file or weights");
+  c->add_option("--model", o->model, "A network by name instead");
+  add_common(*c, o->common);
+  c->footer(kFooter);
+  return [o] { return run_inspect(*o); };
+}
+
+}  // namespace graft::app

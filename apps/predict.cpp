@@ -1,0 +1,105 @@
+// graft predict: what single images show.
+#include <cmath>
+
+#include "apps/command.h"
+#include "apps/training.h"
+#include "core/autograd.h"
+#include "io/source_file.h"
+#include "models/saved.h"
+
+namespace graft::app {
+namespace {
+
+constexpr const char* kFooter = R"(Example:
+  graft predict --weights run/model.h5 photo.jpg other.png)";
+
+struct PredictOptions {
+  Common common;
+  std::string weights, model;
+  std::vector<std::string> images;
+  int top = 5;
+  bool strict = false, verify = false;
+};
+
+struct Ranked {
+  std::string name;
+  float probability;
+};
+
+Tensor pixels_of(const std::string& path, const Transform& transform) {
+  int side = transform.size();
+  Tensor pixels({1, side, side, 3}, DType::u8);
+  std::vector<uint8_t> bytes = read_source(path);
+  transform.run(bytes, escaped(path), {}, Random(0, "predict"), pixels.mutable_data<uint8_t>());
+  return pixels;
+}
+
+std::vector<Ranked> classify(Classifier& model, const Tensor& pixels, int top) {
+  Tensor probabilities = softmax(model(input_of(model, {pixels, {}, {}})));
+  const float* p = probabilities.data();
+  std::vector<int64_t> order(probabilities.size());
+  for (size_t i = 0; i < order.size(); ++i) order[i] = int64_t(i);
+  size_t count = std::min<size_t>(size_t(top), order.size());
+  std::partial_sort(order.begin(), order.begin() + count, order.end(), [p](int64_t a, int64_t b) {
+    return p[a] != p[b] ? p[a] > p[b] : a < b;
+  });
+  std::vector<Ranked> ranked;
+  for (size_t i = 0; i < count; ++i) {
+    bool named = !model.class_names.empty();
+    ranked.push_back({named ? model.class_names[order[i]] : std::to_string(order[i]), p[order[i]]});
+  }
+  return ranked;
+}
+
+void report(Json& document, const Common& common, const std::string& file,
+            const std::vector<Ranked>& ranked) {
+  if (!common.json) {
+    print(printable(file));
+    for (const Ranked& r : ranked) print(fmt::format("  {:6.2f} %  {}", 100 * r.probability, r.name));
+    return;
+  }
+  Json classes = Json::array();
+  for (const Ranked& r : ranked) classes.push_back({{"name", r.name}, {"probability", r.probability}});
+  document.push_back({{"file", file}, {"classes", classes}});
+}
+
+int run_predict(const PredictOptions& o) {
+  apply(o.common);
+  Adopted adopted = adopt(o.weights, o.model);
+  Classifier& model = *adopted.model;
+  if (o.verify) require_golden(adopted, o.weights);
+  NoGrad no_grad;
+  model.eval();
+  Transform transform(model.preprocess);
+  Json document = Json::array();
+  int code = 0;
+  for (const std::string& file : o.images) {
+    try {
+      report(document, o.common, file, classify(model, pixels_of(file, transform), o.top));
+    } catch (const Error& e) {
+      if (o.strict || o.images.size() == 1 || e.fault == Fault::io) throw;
+      say(std::string("graft: skipped: ") + e.what());
+      code = int(e.fault);
+    }
+  }
+  if (o.common.json) print(document);
+  return code;
+}
+
+}  // namespace
+
+Run add_predict(CLI::App& program) {
+  CLI::App* c = program.add_subcommand("predict", "Say what images show");
+  auto o = std::make_shared<PredictOptions>();
+  c->add_option("--weights", o->weights, "Model file, or weights with --model")->required();
+  c->add_option("--model", o->model, "Architecture, when the file does not say it");
+  c->add_option("images", o->images, "Image files")->required();
+  add_integer(*c, "--top", o->top, 1, 1000, "How many classes to show");
+  c->add_flag("--strict", o->strict, "Stop at the first bad image");
+  c->add_flag("--verify", o->verify, "Replay the golden input of the weights first");
+  add_common(*c, o->common);
+  c->footer(kFooter);
+  return [o] { return run_predict(*o); };
+}
+
+}  // namespace graft::app

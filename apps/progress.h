@@ -1,0 +1,25 @@
+// What a person sees while a run goes on: the freeze plan as a table, and one line that moves on a
+// terminal and stays away elsewhere.
+#pragma once
+#include <string>
+
+#include "models/classifier.h"
+
+namespace graft::app {
+
+// Layers with parameters, grouped where a whole block is alike: parameters, learns or stays, norms.
+void show_plan(Classifier& model, const std::string& plan, int64_t train_images, int64_t val_images);
+std::string plan_table(Classifier& model);
+
+class ProgressLine {
+ public:
+  ProgressLine();
+  void update(int64_t epoch, int64_t epochs, int64_t batch, int64_t batches, double loss);
+  void finish(const std::string& line);  // replaces the moving line by one that stays
+
+ private:
+  bool terminal_;
+  double last_ = 0;  // seconds; redrawn ten times a second at most
+};
+
+}  // namespace graft::app

@@ -1,0 +1,98 @@
+#include "apps/run_folder.h"
+
+#include "apps/command.h"
+#include "core/check.h"
+
+namespace graft::app {
+namespace {
+
+std::filesystem::path writable(const std::filesystem::path& folder) {
+  make_writable_folder(folder);
+  return folder;
+}
+
+int64_t integer(const Checkpoint& c, const std::string& name) {
+  auto found = c.integers.find(name);
+  GRAFT_CHECK(found != c.integers.end(), "checkpoint: '{}' is missing", name);
+  return found->second;
+}
+
+double number(const Checkpoint& c, const std::string& name) {
+  auto found = c.numbers.find(name);
+  GRAFT_CHECK(found != c.numbers.end(), "checkpoint: '{}' is missing", name);
+  return found->second;
+}
+
+}  // namespace
+
+RunFolder::RunFolder(const std::filesystem::path& folder)
+    : folder_(writable(folder)), lock_(folder) {
+  remove_leftovers(folder);
+}
+
+bool RunFolder::has_checkpoint() const {
+  return std::filesystem::exists(checkpoint()) ||
+         std::filesystem::exists(previous_checkpoint(checkpoint()));
+}
+
+bool RunFolder::save(const std::filesystem::path& path, const std::function<void()>& write) {
+  try {
+    std::error_code ignored;
+    std::filesystem::create_directories(folder_, ignored);  // somebody may have removed it
+    write();
+    failed_ = false;
+  } catch (const Error& e) {
+    say(std::string("graft: warning: ") + e.what() + "; training goes on, the earlier " +
+        printable(path.filename().string()) + " is kept");
+    failed_ = true;
+  }
+  return !failed_;
+}
+
+void RunFolder::open_events(int64_t keep) {
+  events_ = std::make_unique<EventLog>(folder_ / "events.jsonl", keep);
+}
+
+void RunFolder::log(const std::string& json) {
+  save("events.jsonl", [&] { events_->append(json); });
+}
+
+std::string event_of(const EpochRecord& r) {
+  return Json{{"epoch", r.epoch}, {"train_loss", r.train_loss}, {"val_loss", r.val_loss},
+              {"val_accuracy", r.val_accuracy}, {"seconds", r.seconds}}.dump();
+}
+
+void put_progress(Checkpoint& c, const Progress& p) {
+  c.integers["epoch"] = p.epoch;
+  c.integers["batch"] = p.batch;
+  c.integers["step"] = p.step;
+  c.integers["images"] = p.images;
+  c.integers["trained_images"] = p.trained_images;
+  c.numbers["loss_sum"] = p.loss_sum;
+  c.numbers["best_accuracy"] = p.best_accuracy;
+  c.numbers["train_seconds"] = p.train_seconds;
+  c.numbers["eval_seconds"] = p.eval_seconds;
+  c.history.clear();
+  for (const EpochRecord& r : p.history) c.history.push_back(event_of(r));
+}
+
+Progress get_progress(const Checkpoint& c) {
+  Progress p;
+  p.epoch = integer(c, "epoch");
+  p.batch = integer(c, "batch");
+  p.step = integer(c, "step");
+  p.images = integer(c, "images");
+  p.trained_images = integer(c, "trained_images");
+  p.loss_sum = number(c, "loss_sum");
+  p.best_accuracy = number(c, "best_accuracy");
+  p.train_seconds = number(c, "train_seconds");
+  p.eval_seconds = number(c, "eval_seconds");
+  for (const std::string& line : c.history) {
+    Json r = Json::parse(line);
+    p.history.push_back({r["epoch"], r["train_loss"], r["val_loss"], r["val_accuracy"],
+                         r["seconds"]});
+  }
+  return p;
+}
+
+}  // namespace graft::app

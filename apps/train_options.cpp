@@ -1,0 +1,129 @@
+#include "apps/train_options.h"
+
+#include "core/check.h"
+
+namespace graft::app {
+namespace {
+
+// Calls field(name, member) for everything that decides what a run computes.
+template <class Options, class Field> void each_setting(Options& o, const Field& field) {
+  field("model", o.model), field("weights", o.weights), field("data", o.data);
+  field("freeze", o.freeze), field("partial", o.partial), field("strict", o.strict);
+  field("allow-single-class", o.allow_single_class), field("allow-empty", o.allow_empty);
+  field("epochs", o.epochs), field("batch", o.batch), field("lr", o.lr);
+  field("momentum", o.momentum), field("weight-decay", o.weight_decay);
+  field("clip-norm", o.clip_norm), field("nesterov", o.nesterov), field("decay-all", o.decay_all);
+  field("optimizer", o.optimizer), field("schedule", o.schedule), field("augment", o.augment);
+  field("class-weights", o.class_weights), field("warmup-epochs", o.warmup_epochs);
+  field("step-epochs", o.step_epochs), field("gamma", o.gamma);
+  field("label-smoothing", o.label_smoothing), field("val-split", o.val_split);
+  field("max-bad-images", o.max_bad_images), field("image-size", o.image_size);
+  field("seed", o.common.seed);
+}
+
+}  // namespace
+
+Json TrainOptions::to_json() const {
+  Json json;
+  each_setting(*this, [&](const char* name, const auto& value) { json[name] = value; });
+  return json;
+}
+
+void restore(TrainOptions& options, const Json& saved, const CLI::App& command) {
+  each_setting(options, [&](const char* name, auto& value) {
+    if (!saved.contains(name)) return;
+    auto before = saved[name].get<std::decay_t<decltype(value)>>();
+    bool given = command.count(std::string("--") + name) > 0;
+    if (given && before != value)
+      fail(Fault::usage, "--resume goes on with --{} {}, but --{} {} was given; leave it out, or "
+           "start a new run with another --out", name, Json(before).dump(), name,
+           Json(value).dump());
+    value = before;
+  });
+}
+
+void add_train_options(CLI::App& c, TrainOptions& o) {
+  c.add_option("--model", o.model, "What to build; not needed when the weights say it");
+  c.add_option("--weights", o.weights, "File to start from, or none: from scratch")
+      ->capture_default_str();
+  c.add_option("--data", o.data, "Folder with train/ and val/, or with classes, or a CSV file");
+  c.add_option("--out", o.out, "Folder of the run: model.h5, checkpoint.h5, events.jsonl")
+      ->capture_default_str();
+  c.add_option("--freeze", o.freeze, "What stays: trunk (all but the head), until:LAYER, none, 60%, "
+               "globs like layer1 or *.bias, !glob to except, bn=frozen|affine|stats|train")
+      ->capture_default_str();
+  c.add_flag("--resume", o.resume, "Go on with the run in --out where it stopped, bit for bit");
+  add_integer(c, "--epochs", o.epochs, 1, 1'000'000, "Passes over the training images");
+  add_integer(c, "--batch", o.batch, 1, 65536, "Images per step");
+  add_number(c, "--lr", o.lr, 1e-12, 1e6, "Learning rate at its highest");
+  c.add_option("--optimizer", o.optimizer, "sgd or adamw")->capture_default_str();
+  add_number(c, "--momentum", o.momentum, 0, 0.9999, "Of SGD");
+  c.add_flag("--nesterov", o.nesterov, "Nesterov's momentum");
+  add_number(c, "--weight-decay", o.weight_decay, 0, 1, "Pull towards zero");
+  c.add_flag("--decay-all", o.decay_all, "Decay biases and norms too");
+  add_number(c, "--clip-norm", o.clip_norm, 0, 1e6, "Largest norm of the gradient; 0: any");
+  c.add_option("--schedule", o.schedule, "constant, step, cosine or one-cycle")
+      ->capture_default_str();
+  add_number(c, "--warmup-epochs", o.warmup_epochs, 0, 1e6, "The rate rises linearly first");
+  add_number(c, "--step-epochs", o.step_epochs, 1e-3, 1e6, "step: epochs between two drops");
+  add_number(c, "--gamma", o.gamma, 1e-6, 1, "step: factor of a drop");
+  add_number(c, "--label-smoothing", o.label_smoothing, 0, 0.999, "Of the loss");
+  c.add_option("--class-weights", o.class_weights, "none or balanced")->capture_default_str();
+  c.add_option("--augment", o.augment, "none, standard (random crop and flip) or colour (and "
+               "brightness, contrast, saturation, hue)")->capture_default_str();
+  add_integer(c, "--image-size", o.image_size, 0, 4096, "Side in pixels; 0: the model's own");
+  add_number(c, "--val-split", o.val_split, 0, 0.9, "Part held back, by a hash of the file name, "
+             "when the data has no val/");
+  add_number(c, "--max-bad-images", o.max_bad_images, 0, 1, "Part that may fail to decode");
+  c.add_flag("--strict", o.strict, "Refuse the first bad image instead of skipping it");
+  c.add_flag("--partial", o.partial, "Accept weights that lack tensors or have others");
+  c.add_flag("--verify", o.verify, "Replay the golden input of the weights first");
+  c.add_flag("--allow-single-class", o.allow_single_class, "Train on one class only");
+  c.add_flag("--allow-empty", o.allow_empty, "Accept class folders without images");
+  c.add_flag("--force", o.force, "--resume even if the data has changed");
+  add_integer(c, "--loader-threads", o.loader_threads, -1, 1024, "Decoding threads; -1: as needed");
+  add_integer(c, "--cache-mb", o.cache_mb, 0, 1 << 20, "Memory for decoded images");
+  add_common(c, o.common);
+}
+
+Augment augment_named(const std::string& name) {
+  Augment augment;
+  if (name == "standard") return augment;
+  if (name != "colour")
+    fail(Fault::usage, "--augment: '{}' is unknown; use none, standard or colour", name);
+  augment.brightness = augment.contrast = augment.saturation = 0.4f;
+  augment.hue = 0.1f;
+  return augment;
+}
+
+OptimizerOptions optimizer_options(const TrainOptions& o) {
+  OptimizerOptions options;
+  if (o.optimizer == "adamw") options.kind = OptimizerOptions::Kind::adamw;
+  else if (o.optimizer != "sgd")
+    fail(Fault::usage, "--optimizer: '{}' is unknown; use sgd or adamw", o.optimizer);
+  if (o.nesterov && (o.momentum == 0 || o.optimizer != "sgd"))
+    fail(Fault::usage, "--nesterov needs --optimizer sgd and --momentum above 0");
+  options.momentum = o.momentum;
+  options.nesterov = o.nesterov;
+  options.weight_decay = o.weight_decay;
+  options.decay_all = o.decay_all;
+  options.clip_norm = o.clip_norm;
+  return options;
+}
+
+Schedule schedule_of(const TrainOptions& o, int64_t steps_per_epoch) {
+  auto steps = [&](double epochs) { return int64_t(epochs * double(steps_per_epoch) + 0.5); };
+  Schedule schedule;
+  schedule.kind = schedule_kind(o.schedule);
+  schedule.base = o.lr;
+  schedule.total_steps = o.epochs * steps_per_epoch;
+  schedule.warmup_steps = steps(o.warmup_epochs);
+  schedule.step_every = std::max<int64_t>(steps(o.step_epochs), 1);
+  schedule.step_factor = o.gamma;
+  if (schedule.warmup_steps > 0 && schedule.kind == Schedule::Kind::one_cycle)
+    fail(Fault::usage, "--warmup-epochs and --schedule one-cycle exclude each other: one-cycle "
+         "warms up by itself");
+  return schedule;
+}
+
+}  // namespace graft::app

@@ -1,0 +1,35 @@
+// What `graft train` is told, and how that is kept in a checkpoint.
+#pragma once
+#include <set>
+
+#include "apps/command.h"
+#include "apps/training.h"
+
+namespace graft::app {
+
+struct TrainOptions {
+  Common common;
+  std::string model, weights = "none", data, out = "graft-run", freeze = "trunk";
+  bool resume = false, partial = false, strict = false, allow_single_class = false,
+       allow_empty = false, verify = false, force = false;
+  int64_t epochs = 10, batch = 32;
+  double lr = 1e-3, momentum = 0.9, weight_decay = 0, clip_norm = 0;
+  bool nesterov = false, decay_all = false;
+  std::string optimizer = "sgd", schedule = "constant", augment = "standard", class_weights = "none";
+  double warmup_epochs = 0, step_epochs = 3, gamma = 0.1, label_smoothing = 0, val_split = 0;
+  double max_bad_images = 0.001;
+  int64_t image_size = 0, loader_threads = -1, cache_mb = 256;
+
+  Json to_json() const;  // what decides the result: not threads, not where it is written
+};
+
+void add_train_options(CLI::App& command, TrainOptions& options);
+
+// Takes the settings of a stopped run; throws when one that was given now differs from it.
+void restore(TrainOptions& options, const Json& saved, const CLI::App& command);
+
+Augment augment_named(const std::string& name);                     // not "none"
+OptimizerOptions optimizer_options(const TrainOptions& options);
+Schedule schedule_of(const TrainOptions& options, int64_t steps_per_epoch);
+
+}  // namespace graft::app
