@@ -72,9 +72,9 @@ LoadedCheckpoint read_checkpoint(const fs::path& path) {
     fs::path previous = previous_checkpoint(path);
     std::error_code ignored;
     if (is_whole(path) || !fs::exists(previous, ignored)) throw;
-    return {read_one(previous), previous,
-            fmt::format("{}; resuming from the one before, {}", e.what(),
-                        escaped(previous.string()))};
+    return {
+        read_one(previous), previous,
+        fmt::format("{}; resuming from the one before, {}", e.what(), escaped(previous.string()))};
   }
 }
 

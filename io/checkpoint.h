@@ -15,11 +15,11 @@ namespace graft {
 
 struct Checkpoint {
   ModelFile model;
-  TensorMap optimizer;  // its state by parameter name: "momentum/fc.weight"
-  std::map<std::string, std::string> text;      // options, fingerprint of the data ...
-  std::map<std::string, int64_t> integers;      // step, epoch, position, seed ...
-  std::map<std::string, double> numbers;        // best accuracy ...; bit for bit
-  std::vector<std::string> history;             // one JSON object per epoch
+  TensorMap optimizer;                      // its state by parameter name: "momentum/fc.weight"
+  std::map<std::string, std::string> text;  // options, fingerprint of the data ...
+  std::map<std::string, int64_t> integers;  // step, epoch, position, seed ...
+  std::map<std::string, double> numbers;    // best accuracy ...; bit for bit
+  std::vector<std::string> history;         // one JSON object per epoch
 };
 
 struct LoadedCheckpoint {

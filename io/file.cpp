@@ -22,7 +22,8 @@ namespace {
 
 constexpr const char* kMark = ".graft-tmp-";  // temporaries: .NAME.graft-tmp-PID-COUNT
 
-template <class Call> auto retried(Call call) {  // again after a signal
+template <class Call>
+auto retried(Call call) {  // again after a signal
   auto result = call();
   while (result < 0 && errno == EINTR) result = call();
   return result;
@@ -95,10 +96,11 @@ void InputFile::read(int64_t offset, void* to, size_t bytes) const {
   char* at = static_cast<char*>(to);
   while (bytes > 0) {
     ssize_t n = retried([&] { return ::pread(fd_.get(), at, bytes, offset); });
-    if (n < 0)
-      fail(Fault::io, "{}: cannot read at offset {}: {}", name_, offset, strerror(errno));
-    GRAFT_CHECK(n > 0, "{}: ends at offset {} where {} more bytes should be: it was cut, get it "
-                "again", name_, offset, bytes);
+    if (n < 0) fail(Fault::io, "{}: cannot read at offset {}: {}", name_, offset, strerror(errno));
+    GRAFT_CHECK(n > 0,
+                "{}: ends at offset {} where {} more bytes should be: it was cut, get it "
+                "again",
+                name_, offset, bytes);
     at += n, offset += n, bytes -= size_t(n);
   }
 }
@@ -111,8 +113,7 @@ AtomicFile::AtomicFile(const fs::path& target)
     fail(Fault::cant_create, "{}: is a folder or a device; give the name of a file", name_);
   temporary_ = fresh_temporary(target_);
   fd_ = Descriptor(::open(temporary_.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666));
-  if (fd_.get() < 0)
-    fail(fault_of_output(errno), "{}: cannot create: {}", name_, strerror(errno));
+  if (fd_.get() < 0) fail(fault_of_output(errno), "{}: cannot create: {}", name_, strerror(errno));
 }
 
 AtomicFile::~AtomicFile() {
@@ -164,7 +165,7 @@ void AtomicFile::keep_as(const fs::path& previous) {
     ::unlink(second.c_str());
     failed("keep the previous file", error);
   }
-  if (errno == ENOENT) return;  // no target yet
+  if (errno == ENOENT) return;                           // no target yet
   if (::rename(target_.c_str(), previous.c_str()) != 0)  // a file system without hard links
     failed("keep the previous file", errno);
 }
@@ -184,8 +185,8 @@ void make_writable_folder(const fs::path& folder) {
   fs::create_directories(folder, error);
   std::error_code ignored;
   if (error && !fs::is_directory(folder, ignored))
-    fail(fault_of_output(error.value()), "{}: cannot make the folder: {}",
-         escaped(folder.string()), error.message());
+    fail(fault_of_output(error.value()), "{}: cannot make the folder: {}", escaped(folder.string()),
+         error.message());
   AtomicFile probe(folder / "probe");
   probe.append("graft", 5);
 }
@@ -206,8 +207,10 @@ RunLock::RunLock(const fs::path& folder) {
     fail(fault_of_output(errno), "{}: cannot create .lock: {}", name, strerror(errno));
   if (retried([&] { return ::flock(fd_.get(), LOCK_EX | LOCK_NB); }) == 0) return;
   if (errno != EWOULDBLOCK) fail(Fault::io, "{}: cannot lock: {}", name, strerror(errno));
-  fail(Fault::temporary, "{}: another graft is working in this folder; wait for it, or choose "
-       "another --out", name);
+  fail(Fault::temporary,
+       "{}: another graft is working in this folder; wait for it, or choose "
+       "another --out",
+       name);
 }
 
 }  // namespace graft

@@ -1,8 +1,9 @@
 // HDF5 files, for trees of named tensors with attributes. Paths are absolute: "/tensors/fc.weight".
 // The reader trusts nothing: it walks hard links only; refuses links to elsewhere, external and
-// virtual data, data that was never written, and shapes the file cannot hold, before it takes memory.
-// The writer makes the file whole or not at all, and seals it: its last 24 bytes are "graftsum", the
-// length before them and its CRC-32C (two u64, little-endian). Other HDF5 programs ignore the seal.
+// virtual data, data that was never written, and shapes the file cannot hold, before it takes
+// memory. The writer makes the file whole or not at all, and seals it: its last 24 bytes are
+// "graftsum", the length before them and its CRC-32C (two u64, little-endian). Other HDF5 programs
+// ignore the seal.
 #pragma once
 #include <filesystem>
 #include <memory>
@@ -23,7 +24,7 @@ class Hdf5Reader {
 
   const std::string& name() const;  // of the file, fit for a message
   bool sealed() const;
-  bool has(const std::string& path) const;  // a group or a dataset
+  bool has(const std::string& path) const;                                  // a group or a dataset
   std::vector<std::string> datasets(const std::string& group = "/") const;  // below it, sorted
 
   Tensor tensor(const std::string& path) const;

@@ -21,7 +21,8 @@ struct File {
 Session& session_of(const H5FD_t* file) { return *reinterpret_cast<const File*>(file)->session; }
 
 // Runs `work`; no exception may pass through the C library, so the first is kept.
-template <class Work> bool guarded(Session& session, Work work) {
+template <class Work>
+bool guarded(Session& session, Work work) {
   try {
     work();
     return true;
@@ -85,8 +86,10 @@ herr_t read(H5FD_t* file, H5FD_mem_t, hid_t, haddr_t offset, size_t size, void* 
   Session& s = session_of(file);
   auto* bytes = static_cast<char*>(to);
   bool done = guarded(s, [&] {
-    if (s.input) read_input(s, int64_t(offset), bytes, size);
-    else read_output(s, int64_t(offset), bytes, size);
+    if (s.input)
+      read_input(s, int64_t(offset), bytes, size);
+    else
+      read_output(s, int64_t(offset), bytes, size);
   });
   return done ? 0 : -1;
 }
@@ -101,8 +104,7 @@ herr_t write(H5FD_t* file, H5FD_mem_t, hid_t, haddr_t offset, size_t size, const
 herr_t truncate(H5FD_t* file, hid_t, hbool_t) {
   Session& s = session_of(file);
   auto end = int64_t(reinterpret_cast<File*>(file)->end);
-  if (s.output && !s.error && s.output->size() != end)
-    guarded(s, [&] { s.output->resize(end); });
+  if (s.output && !s.error && s.output->size() != end) guarded(s, [&] { s.output->resize(end); });
   return 0;
 }
 

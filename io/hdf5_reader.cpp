@@ -49,7 +49,8 @@ struct Hdf5Reader::Impl : hdf5::Tree {
                 escaped(path));
     GRAFT_CHECK(layout != H5D_CHUNKED,
                 "{}: {}: is stored in chunks, which graft does not read; rewrite the file with "
-                "`h5repack -l CONTI -f NONE IN OUT`", name(), escaped(path));
+                "`h5repack -l CONTI -f NONE IN OUT`",
+                name(), escaped(path));
     check(layout == H5D_CONTIGUOUS || layout == H5D_COMPACT, path, "has an unknown layout");
     return set;
   }
@@ -75,8 +76,8 @@ struct Hdf5Reader::Impl : hdf5::Tree {
   // The declared bytes are really there: written once, and inside the file.
   void check_stored(hid_t set, uint64_t bytes, const std::string& path) const {
     uint64_t stored = H5Dget_storage_size(set);
-    GRAFT_CHECK(stored == bytes, "{}: {}: declares {} bytes but stores {}{}", name(),
-                escaped(path), bytes, stored, stored ? "" : ": it was never written");
+    GRAFT_CHECK(stored == bytes, "{}: {}: declares {} bytes but stores {}{}", name(), escaped(path),
+                bytes, stored, stored ? "" : ": it was never written");
     haddr_t offset = bytes ? H5Dget_offset(set) : HADDR_UNDEF;  // undefined when compact
     bool inside = offset == HADDR_UNDEF ||
                   (offset <= haddr_t(session.end) && bytes <= haddr_t(session.end) - offset);
@@ -107,7 +108,8 @@ struct Hdf5Reader::Impl : hdf5::Tree {
     std::string bytes(count * width, '\0');
     check(read(type.get(), bytes.data()) >= 0, where, "cannot be read");
     H5T_str_t padding = H5Tget_strpad(type.get());
-    for (size_t i = 0; i < count; ++i) values[i] = unpadded(bytes.substr(i * width, width), padding);
+    for (size_t i = 0; i < count; ++i)
+      values[i] = unpadded(bytes.substr(i * width, width), padding);
     return values;
   }
 
@@ -121,8 +123,9 @@ struct Hdf5Reader::Impl : hdf5::Tree {
   }
 
   // Numbers of a class as T, which `memory` describes.
-  template <class T> std::vector<T> values_of(const std::string& path, const std::string& name,
-                                              hid_t memory, bool whole) const {
+  template <class T>
+  std::vector<T> values_of(const std::string& path, const std::string& name, hid_t memory,
+                           bool whole) const {
     Id id = attribute(path, name);
     std::string where = path + " attribute " + name;
     Id type(H5Aget_type(id.get()), H5Tclose), space(H5Aget_space(id.get()), H5Sclose);
@@ -194,7 +197,8 @@ std::vector<std::string> Hdf5Reader::strings(const std::string& path) const {
 std::vector<std::string> Hdf5Reader::attributes(const std::string& path) const {
   Id holder = impl_->object(path);
   std::vector<std::string> names;
-  int done = H5Aiterate2(holder.get(), H5_INDEX_NAME, H5_ITER_NATIVE, nullptr, collect_name, &names);
+  int done =
+      H5Aiterate2(holder.get(), H5_INDEX_NAME, H5_ITER_NATIVE, nullptr, collect_name, &names);
   impl_->check(done >= 0, path, "its attributes cannot be listed");
   std::sort(names.begin(), names.end());
   return names;

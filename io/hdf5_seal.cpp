@@ -17,7 +17,8 @@ struct Seal {
 constexpr char kMark[] = "graftsum";
 
 // CRC-32C of the first `length` bytes that `read(offset, to, bytes)` delivers.
-template <class Read> uint64_t checksum(int64_t length, Read read) {
+template <class Read>
+uint64_t checksum(int64_t length, Read read) {
   std::vector<char> piece(size_t(std::min<int64_t>(length, 1 << 18)));  // stays in the L2 cache
   uint32_t crc = 0;
   for (int64_t at = 0; at < length;) {
@@ -34,7 +35,8 @@ template <class Read> uint64_t checksum(int64_t length, Read read) {
 void append_seal(AtomicFile& file) {
   Seal seal{{}, uint64_t(file.size()), 0};
   std::memcpy(seal.mark, kMark, 8);
-  seal.crc = checksum(file.size(), [&](int64_t at, char* to, size_t n) { file.read_at(at, to, n); });
+  seal.crc =
+      checksum(file.size(), [&](int64_t at, char* to, size_t n) { file.read_at(at, to, n); });
   file.append(&seal, sizeof seal);
 }
 
@@ -46,8 +48,10 @@ int64_t check_seal(const InputFile& file) {
   if (std::memcmp(seal.mark, kMark, 8) != 0) return file.size();
   auto read = [&](int64_t at, char* to, size_t n) { file.read(at, to, n); };
   bool fits = seal.length == uint64_t(length) && seal.crc == checksum(length, read);
-  GRAFT_CHECK(fits, "{}: damaged: its checksum does not fit its contents; get it again, or use an "
-              "older copy", file.name());
+  GRAFT_CHECK(fits,
+              "{}: damaged: its checksum does not fit its contents; get it again, or use an "
+              "older copy",
+              file.name());
   return length;
 }
 

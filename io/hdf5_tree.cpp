@@ -75,14 +75,17 @@ void Tree::walk(const std::string& path, haddr_t address, std::set<haddr_t>& vis
   for (const Link& link : links) follow(path, link, visited, depth);
 }
 
-void Tree::follow(const std::string& path, const Link& link, std::set<haddr_t>& visited, int depth) {
+void Tree::follow(const std::string& path, const Link& link, std::set<haddr_t>& visited,
+                  int depth) {
   std::string full = (path == "/" ? path : path + "/") + link.name;
   bool plain = !link.name.empty() && link.name != "." && link.name.find('/') == std::string::npos;
   GRAFT_CHECK(plain, "{}: a link in {} has an illegal name", name(), escaped(path));
   GRAFT_CHECK(link.type == H5L_TYPE_HARD,
               "{}: {} is {}, which may lead anywhere; copy the file with `h5copy -f ext,soft`",
-              name(), escaped(full), link.type == H5L_TYPE_SOFT ? "a soft link" :
-              link.type == H5L_TYPE_EXTERNAL ? "a link to another file" : "a user-defined link");
+              name(), escaped(full),
+              link.type == H5L_TYPE_SOFT       ? "a soft link"
+              : link.type == H5L_TYPE_EXTERNAL ? "a link to another file"
+                                               : "a user-defined link");
   H5I_type_t kind = H5Iget_type(object(link.address, full).get());
   check(kind != H5I_BADID, full, "is of no known kind");
   if (kind == H5I_GROUP) walk(full, link.address, visited, depth + 1);

@@ -53,7 +53,9 @@ struct Hdf5Writer::Impl {
 
   ~Impl() {
     if (!file.ok()) return;
-    if (!session.error) session.error = std::make_exception_ptr(Error(Fault::internal, "given up"));  // drops what is not written
+    if (!session.error)
+      session.error =
+          std::make_exception_ptr(Error(Fault::internal, "given up"));  // drops what is not written
     file.reset();
   }
 
@@ -94,7 +96,8 @@ struct Hdf5Writer::Impl {
     H5Pset_fill_time(list.get(), H5D_FILL_TIME_NEVER);
     Id space = space_of(dims);
     Id set(H5Dcreate2(file.get(), path.c_str(), type, space.get(), H5P_DEFAULT, list.get(),
-                      H5P_DEFAULT), H5Dclose);
+                      H5P_DEFAULT),
+           H5Dclose);
     check(set.ok(), path, "cannot be made; the name is taken");
     bool empty = std::find(dims.begin(), dims.end(), 0u) != dims.end();
     bool done = empty || H5Dwrite(set.get(), type, H5S_ALL, H5S_ALL, H5P_DEFAULT, data) >= 0;

@@ -15,11 +15,16 @@ constexpr const char* kAbout =
 
 std::string layout_of(const Shape& shape) {
   switch (shape.size()) {
-    case 0: return "scalar";
-    case 1: return "O";
-    case 2: return "OI";
-    case 4: return "OIHW";
-    default: return "row-major";
+    case 0:
+      return "scalar";
+    case 1:
+      return "O";
+    case 2:
+      return "OI";
+    case 4:
+      return "OIHW";
+    default:
+      return "row-major";
   }
 }
 
@@ -42,7 +47,8 @@ int pixels(const Hdf5Reader& file, const char* name) {
   return int(value);
 }
 
-template <size_t N> std::array<float, N> floats(const Hdf5Reader& file, const char* name) {
+template <size_t N>
+std::array<float, N> floats(const Hdf5Reader& file, const char* name) {
   std::vector<double> values = file.numbers("/preprocess", name);
   GRAFT_CHECK(values.size() == N, "{}: /preprocess {}: {} numbers instead of {}", file.name(), name,
               values.size(), N);
@@ -87,10 +93,12 @@ void check_format(const Hdf5Reader& file) {
   int64_t version = file.integer("/", "version");
   GRAFT_CHECK(version <= kVersion && version > 0,
               "{}: was written by a newer graft: its format is version {}, this program reads up "
-              "to {}; update graft", file.name(), version, kVersion);
+              "to {}; update graft",
+              file.name(), version, kVersion);
   GRAFT_CHECK(file.sealed() || !file.has_attribute("/", "checksum"),
               "{}: its checksum is gone: the file was cut or edited since graft wrote it; after an "
-              "edit on purpose delete the attribute \"checksum\" of /", file.name());
+              "edit on purpose delete the attribute \"checksum\" of /",
+              file.name());
 }
 
 bool is_keras(const Hdf5Reader& file) {
@@ -178,8 +186,10 @@ TensorMap read_tensors(const std::filesystem::path& path) {
     if (file.has_attribute("/", "format")) check_format(file);
     return get_tensors(file, "/tensors");
   }
-  GRAFT_CHECK(!is_keras(file), "{}: holds Keras weights, whose names and layouts differ; convert "
-              "it with `graft convert`", file.name());
+  GRAFT_CHECK(!is_keras(file),
+              "{}: holds Keras weights, whose names and layouts differ; convert "
+              "it with `graft convert`",
+              file.name());
   return get_tensors(file, "/");
 }
 

@@ -16,7 +16,7 @@
 
 namespace graft {
 
-struct Golden {  // what loading can verify
+struct Golden {   // what loading can verify
   Tensor input;   // (1, H, W, 3) f32, normalised; small
   Tensor logits;  // (1, classes) f32
 };

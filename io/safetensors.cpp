@@ -22,12 +22,13 @@ constexpr size_t kMaxRank = 32;
 // How elements in the file become elements in memory.
 struct Encoding {
   const char* name;
-  size_t bytes;  // of one element in the file
-  DType dtype;   // in memory
+  size_t bytes;                                              // of one element in the file
+  DType dtype;                                               // in memory
   void (*widen)(const char* from, int64_t count, void* to);  // null when they are the same
 };
 
-template <class From, class To> void widen(const char* from, int64_t count, void* to) {
+template <class From, class To>
+void widen(const char* from, int64_t count, void* to) {
   for (int64_t i = 0; i < count; ++i) {
     From value;
     std::memcpy(&value, from + i * int64_t(sizeof(From)), sizeof(From));
@@ -36,10 +37,14 @@ template <class From, class To> void widen(const char* from, int64_t count, void
 }
 
 constexpr Encoding kEncodings[] = {
-    {"F32", 4, DType::f32, nullptr},  {"F16", 2, DType::f16, nullptr},
-    {"BF16", 2, DType::bf16, nullptr}, {"U8", 1, DType::u8, nullptr},
-    {"I32", 4, DType::i32, nullptr},  {"I64", 8, DType::i64, nullptr},
-    {"BOOL", 1, DType::u8, nullptr},  {"F64", 8, DType::f32, widen<double, float>},
+    {"F32", 4, DType::f32, nullptr},
+    {"F16", 2, DType::f16, nullptr},
+    {"BF16", 2, DType::bf16, nullptr},
+    {"U8", 1, DType::u8, nullptr},
+    {"I32", 4, DType::i32, nullptr},
+    {"I64", 8, DType::i64, nullptr},
+    {"BOOL", 1, DType::u8, nullptr},
+    {"F64", 8, DType::f32, widen<double, float>},
     {"I8", 1, DType::i32, widen<int8_t, int32_t>},
     {"I16", 2, DType::i32, widen<int16_t, int32_t>},
     {"U16", 2, DType::i32, widen<uint16_t, int32_t>},
@@ -64,8 +69,8 @@ class HeaderReader {
     file_.read(0, &length, 8);
     GRAFT_CHECK(length >= 2 && length <= uint64_t(std::min(kMaxHeader, file_.size() - 8)),
                 "{}: its first 8 bytes promise a header of {} bytes, but the file has {} (and 100 "
-                "MB is the limit): it was cut, or is no safetensors file", file_.name(), length,
-                file_.size());
+                "MB is the limit): it was cut, or is no safetensors file",
+                file_.name(), length, file_.size());
     std::string text(length, '\0');
     file_.read(8, text.data(), length);
     GRAFT_CHECK(text[0] == '{', "{}: the safetensors header does not begin with '{{'",
@@ -82,8 +87,10 @@ class HeaderReader {
   void parse(const std::string& text) {
     json header = parse_json(text, file_.name(), 4);
     for (const auto& [name, value] : header.items()) {
-      if (name == "__metadata__") read_metadata(value);
-      else entries.push_back(entry(name, value));
+      if (name == "__metadata__")
+        read_metadata(value);
+      else
+        entries.push_back(entry(name, value));
     }
   }
 

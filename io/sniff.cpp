@@ -34,22 +34,28 @@ bool has_hdf5_signature(const InputFile& file) {
 
 const char* description(Content content) {
   switch (content) {
-    case Content::hdf5: return "an HDF5 file";
-    case Content::safetensors: return "a safetensors file";
+    case Content::hdf5:
+      return "an HDF5 file";
+    case Content::safetensors:
+      return "a safetensors file";
     case Content::zip:
       return "a zip archive, as PyTorch's .pth and .pt files are; save its state_dict with "
              "safetensors.torch.save_file and use that";
     case Content::pickle:
       return "a Python pickle, as PyTorch's files before version 1.6 are; load it in PyTorch and "
              "save its state_dict with safetensors.torch.save_file";
-    case Content::gzip: return "compressed with gzip; unpack it with gunzip first";
-    case Content::tar: return "a tar archive; unpack it with tar xf first";
+    case Content::gzip:
+      return "compressed with gzip; unpack it with gunzip first";
+    case Content::tar:
+      return "a tar archive; unpack it with tar xf first";
     case Content::lfs:
       return "a git-LFS pointer, not the file itself; fetch that with `git lfs pull`";
     case Content::html:
       return "a web page, so the download went wrong; get the file itself, by its direct link";
-    case Content::empty: return "empty; get or make it again";
-    case Content::unknown: break;
+    case Content::empty:
+      return "empty; get or make it again";
+    case Content::unknown:
+      break;
   }
   return "of no kind that graft knows; give an HDF5 or a safetensors file";
 }

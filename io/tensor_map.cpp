@@ -7,7 +7,8 @@ namespace graft {
 namespace {
 
 // Elements whose exponent bits are all ones. A plain sum, so that it vectorises.
-template <class Bits> int64_t count_exponent(const Tensor& t, Bits exponent) {
+template <class Bits>
+int64_t count_exponent(const Tensor& t, Bits exponent) {
   const Bits* bits = static_cast<const Bits*>(t.raw());
   int64_t count = 0;
   for (int64_t i = 0, n = t.size(); i < n; ++i) count += (bits[i] & exponent) == exponent;
@@ -20,10 +21,14 @@ std::string sha256_of(const Tensor& tensor) { return sha256(tensor.raw(), tensor
 
 int64_t count_nonfinite(const Tensor& tensor) {
   switch (tensor.dtype()) {
-    case DType::f32: return count_exponent<uint32_t>(tensor, 0x7f800000u);
-    case DType::bf16: return count_exponent<uint16_t>(tensor, 0x7f80);
-    case DType::f16: return count_exponent<uint16_t>(tensor, 0x7c00);
-    default: return 0;
+    case DType::f32:
+      return count_exponent<uint32_t>(tensor, 0x7f800000u);
+    case DType::bf16:
+      return count_exponent<uint16_t>(tensor, 0x7f80);
+    case DType::f16:
+      return count_exponent<uint16_t>(tensor, 0x7c00);
+    default:
+      return 0;
   }
 }
 
@@ -35,7 +40,8 @@ void require_finite(const TensorMap& tensors, const std::string& file) {
   }
   GRAFT_CHECK(bad.empty(),
               "{}: values that are NaN or infinite; such weights are of no use, get the file "
-              "again:{}", escaped(file), bad);
+              "again:{}",
+              escaped(file), bad);
 }
 
 }  // namespace graft

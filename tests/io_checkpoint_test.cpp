@@ -1,5 +1,3 @@
-#include "io/checkpoint.h"
-
 #include <signal.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -11,6 +9,7 @@
 #include <limits>
 #include <set>
 
+#include "io/checkpoint.h"
 #include "io/file.h"
 #include "tests/io_scratch.h"
 
@@ -40,7 +39,9 @@ int ftruncate(int fd, off_t n) noexcept { return hit() ? -1 : int(syscall(SYS_ft
 int rename(const char* a, const char* b) noexcept {
   return hit() ? -1 : int(syscall(SYS_rename, a, b));
 }
-int link(const char* a, const char* b) noexcept { return hit() ? -1 : int(syscall(SYS_link, a, b)); }
+int link(const char* a, const char* b) noexcept {
+  return hit() ? -1 : int(syscall(SYS_link, a, b));
+}
 }
 
 namespace graft::test {
@@ -81,6 +82,12 @@ int64_t step_of(const fs::path& path) {
   Checkpoint c = read_checkpoint(path).checkpoint;
   expect_equal(c, numbered(c.integers.at("step")));
   return c.integers.at("step");
+}
+
+// The life of a child; no exception may leave it, or it would go on with the tests.
+[[noreturn]] void write_and_exit(const fs::path& path, int64_t first, int64_t last) noexcept {
+  for (int64_t step = first; step <= last; ++step) write_checkpoint(path, numbered(step));
+  _exit(0);
 }
 
 TEST_F(CheckpointTest, RoundTripAndTheOneBefore) {
@@ -165,8 +172,7 @@ TEST_F(CheckpointTest, ProcessEndsAtEveryCall) {
     pid_t pid = fork();
     if (pid == 0) {
       faults = {0, n, 0};
-      write_checkpoint(path, numbered(3));
-      _exit(0);
+      write_and_exit(path, 3, 3);
     }
     int status = 0;
     waitpid(pid, &status, 0);
@@ -190,11 +196,12 @@ TEST_F(CheckpointTest, KilledAtRandomTimes) {
   write_checkpoint(path, numbered(0));
   int64_t last = 0;
   for (int round = 0; round < 50; ++round) {
+    fs::remove(before);
     pid_t pid = fork();
-    if (pid == 0) {
-      for (int64_t step = last + 1;; ++step) write_checkpoint(path, numbered(step));
-    }
-    usleep(1000 + useconds_t(round * 7919 % 20000));
+    if (pid == 0) write_and_exit(path, last + 1, INT64_MAX);
+    // Every second child is let come to a rename first, however slow the disk is.
+    for (int i = 0; round % 2 && i < 10000 && !fs::exists(before); ++i) usleep(1000);
+    usleep(useconds_t(round * 7919 % 20000));
     kill(pid, SIGKILL);
     waitpid(pid, nullptr, 0);
     LoadedCheckpoint loaded = read_checkpoint(path);

@@ -1,5 +1,3 @@
-#include "io/file.h"
-
 #include <signal.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -7,6 +5,7 @@
 
 #include "io/crc32c.h"
 #include "io/events.h"
+#include "io/file.h"
 #include "io/sha256.h"
 #include "tests/io_scratch.h"
 
@@ -83,7 +82,8 @@ TEST(AtomicFile, RefusesWhatIsNoFile) {
 }
 
 // Runs f in a child without root's rights; true when it returned true.
-template <class F> bool as_nobody(F f) {
+template <class F>
+bool as_nobody(F f) {
   pid_t pid = fork();
   if (pid == 0) {
     bool ok = getuid() != 0 || setuid(65534) == 0;

@@ -25,8 +25,8 @@ void make(const fs::path& path, const std::function<void(hid_t)>& fill) {
   H5Pclose(access);
 }
 
-hid_t dataset(hid_t file, const char* name, hid_t type, std::vector<hsize_t> dims,
-              const void* data, hid_t memory, hid_t create = H5P_DEFAULT) {
+hid_t dataset(hid_t file, const char* name, hid_t type, std::vector<hsize_t> dims, const void* data,
+              hid_t memory, hid_t create = H5P_DEFAULT) {
   hid_t space = dims.empty() ? H5Screate(H5S_SCALAR)
                              : H5Screate_simple(int(dims.size()), dims.data(), nullptr);
   hid_t set = H5Dcreate2(file, name, type, space, H5P_DEFAULT, create, H5P_DEFAULT);
@@ -71,7 +71,8 @@ TEST(Hdf5, RoundTrip) {
   Hdf5Reader reader(dir / "f.h5");
   EXPECT_TRUE(reader.sealed());
   EXPECT_EQ(reader.datasets("/t").size(), t.size());
-  for (const auto& [name, tensor] : t) EXPECT_TRUE(same(tensor, reader.tensor("/t/" + name))) << name;
+  for (const auto& [name, tensor] : t)
+    EXPECT_TRUE(same(tensor, reader.tensor("/t/" + name))) << name;
   EXPECT_EQ(reader.strings("/words"), (std::vector<std::string>{"", "ä", "three"}));
   EXPECT_TRUE(reader.strings("/nothing").empty());
   EXPECT_EQ(reader.numbers("/t", "pi"), std::vector<double>{0.1});
@@ -157,63 +158,76 @@ TEST(Hdf5, AllKindsOfStringsAndAUserBlock) {
 
 TEST(Hdf5, LinksToElsewhereAreRefused) {
   Scratch dir;
-  expect_says(refused(dir, [](hid_t f) {
-    H5Lcreate_external("/etc/passwd", "/x", f, "out", H5P_DEFAULT, H5P_DEFAULT);
-  }), "another file");
-  expect_says(refused(dir, [](hid_t f) {
-    H5Lcreate_soft("/loop", f, "loop", H5P_DEFAULT, H5P_DEFAULT);
-  }), "soft link");
-  expect_says(refused(dir, [](hid_t f) {
-    hid_t g = H5Gcreate2(f, "g", H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT);
-    H5Lcreate_hard(f, "/", g, "up", H5P_DEFAULT, H5P_DEFAULT);
-    H5Gclose(g);
-  }), "cycle");
+  expect_says(refused(dir,
+                      [](hid_t f) {
+                        H5Lcreate_external("/etc/passwd", "/x", f, "out", H5P_DEFAULT, H5P_DEFAULT);
+                      }),
+              "another file");
+  expect_says(
+      refused(dir, [](hid_t f) { H5Lcreate_soft("/loop", f, "loop", H5P_DEFAULT, H5P_DEFAULT); }),
+      "soft link");
+  expect_says(refused(dir,
+                      [](hid_t f) {
+                        hid_t g = H5Gcreate2(f, "g", H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT);
+                        H5Lcreate_hard(f, "/", g, "up", H5P_DEFAULT, H5P_DEFAULT);
+                        H5Gclose(g);
+                      }),
+              "cycle");
 }
 
 TEST(Hdf5, DataElsewhereIsRefused) {
   Scratch dir;
-  expect_says(refused(dir, [](hid_t f) {
-    hid_t create = H5Pcreate(H5P_DATASET_CREATE);
-    H5Pset_external(create, "/etc/passwd", 0, 12);
-    dataset(f, "x", H5T_IEEE_F32LE, {3}, nullptr, 0, create);
-    H5Pclose(create);
-  }), "another file");
-  expect_says(refused(dir, [](hid_t f) {
-    hsize_t n = 3;
-    hid_t create = H5Pcreate(H5P_DATASET_CREATE), space = H5Screate_simple(1, &n, nullptr);
-    H5Pset_virtual(create, space, "/etc/passwd", "x", space);
-    H5Dclose(dataset(f, "x", H5T_IEEE_F32LE, {3}, nullptr, 0, create));
-    H5Sclose(space), H5Pclose(create);
-  }), "other files");
+  expect_says(refused(dir,
+                      [](hid_t f) {
+                        hid_t create = H5Pcreate(H5P_DATASET_CREATE);
+                        H5Pset_external(create, "/etc/passwd", 0, 12);
+                        dataset(f, "x", H5T_IEEE_F32LE, {3}, nullptr, 0, create);
+                        H5Pclose(create);
+                      }),
+              "another file");
+  expect_says(refused(dir,
+                      [](hid_t f) {
+                        hsize_t n = 3;
+                        hid_t create = H5Pcreate(H5P_DATASET_CREATE),
+                              space = H5Screate_simple(1, &n, nullptr);
+                        H5Pset_virtual(create, space, "/etc/passwd", "x", space);
+                        H5Dclose(dataset(f, "x", H5T_IEEE_F32LE, {3}, nullptr, 0, create));
+                        H5Sclose(space), H5Pclose(create);
+                      }),
+              "other files");
 }
 
 TEST(Hdf5, DataThatIsNotThereIsRefused) {
   Scratch dir;
-  expect_says(refused(dir, [](hid_t f) {
-    dataset(f, "x", H5T_IEEE_F32LE, {10}, nullptr, 0);
-  }), "never written");
-  expect_says(refused(dir, [](hid_t f) {
-    dataset(f, "x", H5T_IEEE_F32LE, {1 << 30, 1 << 20, 64}, nullptr, 0);
-  }), "more bytes than the file");
-  expect_says(refused(dir, [](hid_t f) {
-    hid_t create = H5Pcreate(H5P_DATASET_CREATE);
-    hsize_t chunk = 3;
-    H5Pset_chunk(create, 1, &chunk);
-    dataset(f, "x", H5T_IEEE_F32LE, {3}, kValues, H5T_NATIVE_FLOAT, create);
-    H5Pclose(create);
-  }), "chunks");
-  expect_says(refused(dir, [](hid_t f) {
-    uint64_t v = 1;
-    dataset(f, "x", H5T_STD_U64LE, {1}, &v, H5T_NATIVE_UINT64);
-  }), "element type");
+  expect_says(refused(dir, [](hid_t f) { dataset(f, "x", H5T_IEEE_F32LE, {10}, nullptr, 0); }),
+              "never written");
+  expect_says(refused(dir,
+                      [](hid_t f) {
+                        dataset(f, "x", H5T_IEEE_F32LE, {1 << 30, 1 << 20, 64}, nullptr, 0);
+                      }),
+              "more bytes than the file");
+  expect_says(refused(dir,
+                      [](hid_t f) {
+                        hid_t create = H5Pcreate(H5P_DATASET_CREATE);
+                        hsize_t chunk = 3;
+                        H5Pset_chunk(create, 1, &chunk);
+                        dataset(f, "x", H5T_IEEE_F32LE, {3}, kValues, H5T_NATIVE_FLOAT, create);
+                        H5Pclose(create);
+                      }),
+              "chunks");
+  expect_says(refused(dir,
+                      [](hid_t f) {
+                        uint64_t v = 1;
+                        dataset(f, "x", H5T_STD_U64LE, {1}, &v, H5T_NATIVE_UINT64);
+                      }),
+              "element type");
 }
 
 // A file of the library's own, without our seal: damage meets the library itself.
 TEST(Hdf5, ForeignFilesCutAnywhereAreErrors) {
   Scratch dir;
-  make(dir / "f.h5", [](hid_t f) {
-    dataset(f, "x", H5T_IEEE_F32LE, {3}, kValues, H5T_NATIVE_FLOAT);
-  });
+  make(dir / "f.h5",
+       [](hid_t f) { dataset(f, "x", H5T_IEEE_F32LE, {3}, kValues, H5T_NATIVE_FLOAT); });
   std::string whole = slurp(dir / "f.h5");
   for (size_t n = 0; n < whole.size(); ++n) {
     spill(dir / "cut.h5", whole.substr(0, n));

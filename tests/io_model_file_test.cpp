@@ -1,8 +1,7 @@
-#include "io/model_file.h"
-
 #include <sys/mount.h>
 
 #include "io/hdf5.h"
+#include "io/model_file.h"
 #include "io/safetensors.h"
 #include "tests/io_scratch.h"
 
@@ -130,8 +129,8 @@ TEST(ModelFile, FullDiskLeavesTheOldFile) {
       break;
     } catch (const Error& e) {
       ++failures;
-      EXPECT_EQ(int(e.fault), int(kept > 240 && e.fault == Fault::cant_create ? Fault::cant_create
-                                                                             : Fault::io));
+      EXPECT_EQ(int(e.fault),
+                int(kept > 240 && e.fault == Fault::cant_create ? Fault::cant_create : Fault::io));
       EXPECT_EQ(slurp(dir / "m.h5"), old);
       EXPECT_EQ(dir.files(), 2u);
     }

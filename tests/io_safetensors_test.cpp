@@ -1,7 +1,6 @@
-#include "io/safetensors.h"
-
 #include <limits>
 
+#include "io/safetensors.h"
 #include "io/tensor_map.h"
 #include "tests/io_scratch.h"
 
@@ -14,7 +13,8 @@ std::string file_of(const std::string& header, const std::string& buffer = "") {
 }
 
 std::string one(const std::string& dtype, const std::string& shape, const std::string& range) {
-  return "{\"t\":{\"dtype\":\"" + dtype + "\",\"shape\":" + shape + ",\"data_offsets\":" + range + "}}";
+  return "{\"t\":{\"dtype\":\"" + dtype + "\",\"shape\":" + shape + ",\"data_offsets\":" + range +
+         "}}";
 }
 
 TensorMap every_type() {
@@ -84,7 +84,8 @@ TEST(Safetensors, RefusesMalformedFiles) {
       {"header of length 0", file_of("")},
       {"not an object", file_of("[1]")},
       {"space before {", file_of(" {}")},
-      {"bad UTF-8", file_of("{\"\xff\xfe\":{\"dtype\":\"F32\",\"shape\":[],\"data_offsets\":[0,4]}}", "1234")},
+      {"bad UTF-8",
+       file_of("{\"\xff\xfe\":{\"dtype\":\"F32\",\"shape\":[],\"data_offsets\":[0,4]}}", "1234")},
       {"key twice", file_of("{\"t\":" + open + "[0,4]},\"t\":" + open + "[4,8]}}", eight)},
       {"negative offset", file_of(one("F32", "[2]", "[-8,0]"), eight)},
       {"fractional offset", file_of(one("F32", "[2]", "[0,8.0]"), eight)},
@@ -94,7 +95,8 @@ TEST(Safetensors, RefusesMalformedFiles) {
       {"begin after end", file_of(one("F32", "[2]", "[8,0]"), eight)},
       {"unknown type", file_of(one("F33", "[2]", "[0,8]"), eight)},
       {"unsupported type", file_of(one("U64", "[1]", "[0,8]"), eight)},
-      {"type that is a number", file_of("{\"t\":{\"dtype\":5,\"shape\":[2],\"data_offsets\":[0,8]}}", eight)},
+      {"type that is a number",
+       file_of("{\"t\":{\"dtype\":5,\"shape\":[2],\"data_offsets\":[0,8]}}", eight)},
       {"shape and range differ", file_of(one("F32", "[3]", "[0,8]"), eight)},
       {"product overflow", file_of(one("F32", "[4294967296,4294967296]", "[0,0]"))},
       {"product overflow to 8", file_of(one("U8", "[9223372036854775807,2]", "[0,8]"), eight)},
@@ -105,7 +107,8 @@ TEST(Safetensors, RefusesMalformedFiles) {
       {"trailing bytes", file_of(f, eight + "y")},
       {"data missing", file_of(f, "1234")},
       {"field missing", file_of("{\"t\":{\"dtype\":\"F32\",\"shape\":[2]}}", eight)},
-      {"field unknown", file_of("{\"t\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8],\"x\":1}}", eight)},
+      {"field unknown",
+       file_of("{\"t\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8],\"x\":1}}", eight)},
       {"garbage after the JSON", file_of(f + "x", eight)},
   };
   for (const auto& [what, bytes] : bad) {

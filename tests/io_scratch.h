@@ -19,7 +19,8 @@ namespace fs = std::filesystem;
 class Scratch {
  public:
   Scratch() {
-    std::string pattern = (fs::temp_directory_path() / "graft-io-XXXXXX").string();
+    fs::path base = fs::exists("/dev/shm") ? "/dev/shm" : fs::temp_directory_path();  // memory
+    std::string pattern = (base / "graft-io-XXXXXX").string();
     if (!mkdtemp(pattern.data())) throw std::runtime_error("mkdtemp");
     path_ = pattern;
   }
@@ -46,7 +47,8 @@ inline void spill(const fs::path& path, const std::string& bytes) {
 }
 
 // The message of the Error that f throws; anything else fails the test.
-template <class F> std::string error_of(F f, Fault fault = Fault::data) {
+template <class F>
+std::string error_of(F f, Fault fault = Fault::data) {
   try {
     f();
   } catch (const Error& e) {
