@@ -16,8 +16,7 @@
 #include <unordered_set>
 
 #include "core/check.h"
-#include "io/sample_cache.h"
-#include "io/source_file.h"
+#include "io/sample_maker.h"
 
 namespace graft {
 namespace {
@@ -74,7 +73,6 @@ struct Loader::Impl {
   void work();  // a thread's life
   std::optional<Task> take(bool head_only);
   void run(const Task& task);
-  void make(int64_t index, uint8_t* out);
   void refill();
   std::shared_ptr<Slot> finished_head();
   bool hand_out(Slot& slot, Batch& batch);
@@ -83,7 +81,7 @@ struct Loader::Impl {
   const Dataset& data;
   const Transform transform;
   const LoaderOptions options;
-  SampleCache cache;
+  SampleMaker maker;
   int64_t batches = 0;
 
   std::mutex mutex;
@@ -106,7 +104,7 @@ Loader::Impl::Impl(const Dataset& data, Transform transform, const LoaderOptions
     : data(data),
       transform(std::move(transform)),
       options(options),
-      cache(int64_t(data.samples.size()), options.cache_bytes) {
+      maker(data, this->transform, options.decode, options.seed, options.cache_bytes) {
   GRAFT_CHECK(options.batch > 0 && options.prefetch >= 0 && options.threads >= 0 &&
                   options.threads <= 1024 && options.min_last_batch >= 1,
               "loader: batch {}, prefetch {}, threads {}, min_last_batch {}", options.batch,
@@ -162,7 +160,7 @@ void Loader::Impl::run(const Task& task) {
   std::optional<std::string> bad;
   std::exception_ptr broken;
   try {
-    make(index, slot.pixels + task.place * transform.bytes());
+    maker.make(index, epoch, slot.pixels + task.place * transform.bytes());
   } catch (const Error& error) {
     if (is_fault_of_file(error))
       bad = error.what();
@@ -175,29 +173,6 @@ void Loader::Impl::run(const Task& task) {
   slot.bad[size_t(task.place)] = std::move(bad);
   if (broken && !slot.broken) slot.broken = broken;
   if (++slot.done == slot.places) work_done.notify_all();
-}
-
-void Loader::Impl::make(int64_t index, uint8_t* out) {
-  const Sample& sample = data.samples[size_t(index)];
-  Random random(options.seed, "augment", epoch * data.samples.size() + uint64_t(index));
-  if (std::shared_ptr<const Image> kept = cache.find(index)) {
-    if (transform.random()) return transform.run(*kept, random, out);
-    std::memcpy(out, kept->rgb.get(), size_t(transform.bytes()));
-    return;
-  }
-  Bytes file = read_source(sample.path);
-  if (transform.random() && cache.has_room()) {
-    auto decoded = std::make_shared<Image>(decode_image(file, sample.path, options.decode));
-    transform.run(*decoded, random, out);
-    cache.offer(index, std::move(decoded));
-    return;
-  }
-  transform.run(file, sample.path, options.decode, random, out);
-  if (!transform.random() && cache.has_room()) {
-    auto finished = std::make_shared<Image>(transform.size(), transform.size());
-    std::memcpy(finished->rgb.get(), out, finished->bytes());
-    cache.offer(index, std::move(finished));
-  }
 }
 
 void Loader::Impl::start(uint64_t new_epoch, int64_t first_batch) {

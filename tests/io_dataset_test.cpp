@@ -9,6 +9,7 @@
 #include <set>
 
 #include "io/csv.h"
+#include "io/image.h"
 #include "io/source_file.h"
 #include "tests/image_files.h"
 
@@ -250,6 +251,21 @@ TEST(Dataset, ManyFilesAreScannedFast) {
   auto begin = std::chrono::steady_clock::now();
   EXPECT_EQ(open_dataset(folder.path()).samples.size(), 20000u);
   EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(2));
+}
+
+TEST(Dataset, RealImagesAllDecode) {
+  const char* data = std::getenv("GRAFT_TEST_DATA");
+  if (!data) GTEST_SKIP() << "GRAFT_TEST_DATA is not set";
+  std::string images = std::string(data) + "/images";
+  Split split = open_split(images + "/hymenoptera");
+  EXPECT_EQ(split.train.classes, (Names{"ants", "bees"}));
+  EXPECT_EQ(split.train.samples.size(), 244u);
+  EXPECT_EQ(split.val.samples.size(), 153u);
+  EXPECT_EQ(split.train.report.left_out["extension .gif"], 1);
+  Dataset csv = open_dataset(images + "/imagenet_500.csv");
+  ASSERT_EQ(csv.samples.size(), 500u);
+  for (size_t i = 0; i < 500; i += 5) EXPECT_NO_THROW(read_image(csv.samples[i].path));
+  for (const Sample& sample : split.val.samples) EXPECT_NO_THROW(read_image(sample.path));
 }
 
 // ---- CSV ----
