@@ -1,0 +1,97 @@
+#!/usr/bin/env bash
+# Builds graft and passes every test, on a fresh Debian or Ubuntu machine: tests/run.sh
+# Installs what is missing from the distribution's packages (as root, or with sudo).
+# Environment: GRAFT_TEST_DATA, a folder of real weights and photographs (those tests are skipped
+# without it); BUILD, the build folder (default build); GRAFT_QUICK=1 leaves out the sanitizer builds.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+source apps/setup.sh
+install_packages "${GRAFT_PACKAGES[@]}" ccache libgtest-dev libbenchmark-dev python3-torch \
+  python3-torchvision python3-pil python3-numpy python3-pytest python3-h5py
+
+BUILD=$(realpath -m "${BUILD:-build}")
+PYTHON=/usr/bin/python3 # the one that Debian's packages belong to
+RESULTS=$BUILD/results
+LIMIT=$((20 * 60))      # seconds that one test may take
+export GRAFT_REFERENCE_DIR=$BUILD/reference OMP_WAIT_POLICY=passive
+export CCACHE_SLOPPINESS=pch_defines,time_macros
+rm -rf "$RESULTS" && mkdir -p "$RESULTS" "$GRAFT_REFERENCE_DIR"
+failed=0
+
+step() { # title, command...
+  printf '\n== %s\n' "$1"
+  shift
+  local begin=$SECONDS
+  if "$@"; then echo "   ok, $((SECONDS - begin)) s"; else
+    echo "   FAILED, $((SECONDS - begin)) s: $*"
+    failed=1
+  fi
+}
+
+build() { # folder, cmake options...
+  local folder=$1
+  shift
+  cmake -S . -B "$folder" -G Ninja "$@" >"$folder.log" 2>&1 && ninja -C "$folder" >>"$folder.log" 2>&1 || {
+    grep -E -A3 'error|FAILED|CMake Error' "$folder.log" | head -60
+    return 1
+  }
+  ! grep -E 'warning:' "$folder.log" || { echo "warnings are errors here"; return 1; }
+}
+
+suite() { # name, folder, ctest options...
+  local name=$1 folder=$2
+  shift 2
+  ctest --test-dir "$folder" -j2 --timeout "$LIMIT" --output-junit "$RESULTS/$name.xml" \
+    --output-on-failure "$@" >"$RESULTS/$name.log" 2>&1 || {
+    grep -E '\(Failed\)|\(Timeout\)|Failure|rror' "$RESULTS/$name.log" | head -60
+    return 1
+  }
+  tail -3 "$RESULTS/$name.log"
+}
+
+embed() { # the README's program, against the installed package
+  cmake --install "$BUILD" --prefix "$BUILD/install" >/dev/null
+  cmake -S tests/embed -B "$BUILD/embed" -G Ninja -DCMAKE_PREFIX_PATH="$BUILD/install" >"$BUILD/embed.log" 2>&1
+  ninja -C "$BUILD/embed" >>"$BUILD/embed.log" 2>&1 || { tail -20 "$BUILD/embed.log"; return 1; }
+  "$BUILD/graft" train --model resnet10_small --weights none --data "$BUILD/embed/photos" \
+    --epochs 1 --freeze none --augment none --out "$BUILD/embed/run" 2>/dev/null
+  "$BUILD/embed/embed" "$BUILD/embed/run/model.h5" | grep 'right: 8 of 8'
+  $PYTHON tests/readme.py README.md tests/embed/embed.cpp
+}
+
+photos() { # two classes of four pictures each
+  $PYTHON - "$BUILD/embed/photos" <<'EOF'
+import sys, os
+from PIL import Image
+for part in ("train", "val"):
+    for name, colour in (("dark", (30, 40, 50)), ("light", (220, 210, 200))):
+        folder = os.path.join(sys.argv[1], part, name)
+        os.makedirs(folder, exist_ok=True)
+        for i in range(4):
+            Image.new("RGB", (40, 40), tuple(c + 5 * i for c in colour)).save(f"{folder}/{part}{i}.png")
+EOF
+}
+
+step "layering" $PYTHON tests/layering.py .
+step "build" build "$BUILD"
+step "reference values: operations" $PYTHON tests/op_reference.py "$GRAFT_REFERENCE_DIR"
+step "reference values: images" $PYTHON tests/decode_reference.py "$GRAFT_REFERENCE_DIR"
+step "unit tests" suite unit "$BUILD"
+step "whole networks against PyTorch" $PYTHON tests/golden.py --run "$BUILD/graft_models_tests"
+step "photographs" photos
+step "embedding" embed
+step "command line" env GRAFT="$BUILD/graft" $PYTHON -m pytest -q -x --maxfail=20 tests/cli \
+  --junitxml="$RESULTS/cli.xml"
+if [ "${GRAFT_QUICK:-0}" = 0 ]; then
+  step "build with address and undefined-behaviour sanitizers" build "$BUILD-asan" \
+    -DCMAKE_BUILD_TYPE=RelWithDebInfo -DGRAFT_BENCH=OFF -DGRAFT_SANITIZE=address,undefined
+  step "unit tests under both" env UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 \
+    suite asan "$BUILD-asan"
+  step "build with the thread sanitizer" build "$BUILD-tsan" \
+    -DCMAKE_BUILD_TYPE=RelWithDebInfo -DGRAFT_BENCH=OFF -DGRAFT_SANITIZE=thread
+  step "loader and thread pool under it" env TSAN_OPTIONS="halt_on_error=1" \
+    suite tsan "$BUILD-tsan" -R 'Loader|Parallel'
+fi
+
+$PYTHON tests/count.py "$RESULTS"/*.xml || failed=1
+exit $failed
