@@ -106,13 +106,8 @@ int run_inspect(const InspectOptions& o) {
     auto model = build_model(o.model, zoo_row(o.model).classes);
     return inspect_model(*model, {}, o.common, "built");
   }
-  TensorMap tensors = read_tensors(o.file);
-  ModelFile file;
-  try {
-    file = read_model_file(o.file);
-  } catch (const Error&) {  // tensors without an architecture
-    return inspect_tensors(tensors, o.common, printable(o.file));
-  }
+  if (!is_model_file(o.file)) return inspect_tensors(read_tensors(o.file), o.common, printable(o.file));
+  ModelFile file = read_model_file(o.file);
   auto model = from_file(file);
   return inspect_model(*model, file, o.common, printable(o.file));
 }

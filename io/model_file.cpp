@@ -84,11 +84,14 @@ void check_names(const ModelFile& m) {
     GRAFT_CHECK(m.tensors.contains(name), "model file: a hash for {}, which is no tensor", name);
 }
 
+bool is_ours(const Hdf5Reader& file) {
+  return file.has_attribute("/", "format") && file.has_attribute("/", "version") &&
+         file.text("/", "format").starts_with("graft ");
+}
+
 // The format and version of a file of ours, or an Error that says what it is instead.
 void check_format(const Hdf5Reader& file) {
-  bool ours = file.has_attribute("/", "format") && file.has_attribute("/", "version") &&
-              file.text("/", "format").starts_with("graft ");
-  GRAFT_CHECK(ours, "{}: is HDF5, but no model of graft: convert it with `graft convert`",
+  GRAFT_CHECK(is_ours(file), "{}: is HDF5, but no model of graft: convert it with `graft convert`",
               file.name());
   int64_t version = file.integer("/", "version");
   GRAFT_CHECK(version <= kVersion && version > 0,
@@ -187,10 +190,14 @@ TensorMap read_tensors(const std::filesystem::path& path) {
     return get_tensors(file, "/tensors");
   }
   GRAFT_CHECK(!is_keras(file),
-              "{}: holds Keras weights, whose names and layouts differ; convert "
-              "it with `graft convert`",
+              "{}: holds Keras weights, whose names and layouts are not read yet; save them from "
+              "Python as .safetensors with torchvision's names",
               file.name());
   return get_tensors(file, "/");
+}
+
+bool is_model_file(const std::filesystem::path& path) {
+  return sniff(InputFile(path)) == Content::hdf5 && is_ours(Hdf5Reader(path));
 }
 
 }  // namespace graft

@@ -35,6 +35,7 @@ struct ModelFile {
 
 void write_model_file(const std::filesystem::path& path, const ModelFile& model);
 ModelFile read_model_file(const std::filesystem::path& path);  // a checkpoint is one as well
+bool is_model_file(const std::filesystem::path& path);         // by what is in it
 
 // The tensors of any file that can be read: ours, other HDF5, safetensors. What the file is, its
 // contents say, not its name; a message tells what to do with others.

@@ -4,7 +4,6 @@
 
 #include "core/autograd.h"
 #include "core/random.h"
-#include "io/sniff.h"
 #include "io/tensor_map.h"
 #include "models/zoo.h"
 
@@ -23,10 +22,6 @@ LoadReport fit(const ZooRow& row, const TensorMap& tensors) {
   auto model = row.build(1);
   if (int64_t classes = classes_in(model->head_path(), tensors)) model = row.build(classes);
   return compare_state(*model, tensors);
-}
-
-bool is_model_file(const std::filesystem::path& path) {
-  return sniff(InputFile(path)) == Content::hdf5;
 }
 
 Tensor logits_of(Classifier& model, const Tensor& input) {
@@ -85,7 +80,8 @@ std::unique_ptr<Classifier> load_model(const std::filesystem::path& path) {
 Adopted adopt(const std::filesystem::path& path, const std::string& name, bool partial) {
   Adopted adopted;
   ModelFile& file = adopted.file;
-  if (is_model_file(path)) file = read_model_file(path);
+  bool ours = is_model_file(path);
+  if (ours) file = read_model_file(path);
   else file.tensors = read_tensors(path);
   require_finite(file.tensors, path.string());
   GRAFT_CHECK(name.empty() || file.architecture.empty() || name == file.architecture,
@@ -106,12 +102,14 @@ Adopted adopt(const std::filesystem::path& path, const std::string& name, bool p
          adopted.report.text(),
          nearest == file.architecture ? "" : "; the file looks like a " + nearest);
   }
+  GRAFT_CHECK(!adopted.report.loaded.empty(), "{}: none of its tensors fits {}: {}", path.string(),
+              file.architecture, adopted.report.text());
   load_matching(*model, file.tensors);
   if (int64_t(file.classes.size()) == classes) {
     model->class_names = file.classes;
     model->class_ids = file.class_ids;
   }
-  if (file.preprocess != Preprocess() || is_model_file(path)) model->preprocess = file.preprocess;
+  if (ours) model->preprocess = file.preprocess;
   file.tensors.clear();
   adopted.model = std::move(model);
   return adopted;
