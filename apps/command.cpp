@@ -22,9 +22,10 @@ namespace graft::app {
 namespace {
 
 std::atomic<int> caught{0};
+std::atomic<bool> deferred{false};
 
 void on_signal(int signal) {
-  if (caught.exchange(signal)) _exit(128 + signal);
+  if (caught.exchange(signal) || !deferred) _exit(128 + signal);
 }
 
 template <class Number>
@@ -106,6 +107,8 @@ void print(const Json& document) {
 }
 
 int stop_signal() { return caught.load(); }
+
+void defer_signals() { deferred = true; }
 
 void catch_signals() {
   struct sigaction action {};

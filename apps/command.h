@@ -37,9 +37,11 @@ void say(const std::string& line);      // to stderr, with a newline
 void print(const std::string& text);    // to stdout; throws Fault::io when it cannot be written
 void print(const Json& document);
 
-// 0, or the number of the signal that asked to stop (SIGINT, SIGTERM). A second one ends at once.
-int stop_signal();
+// SIGINT and SIGTERM end the program with 130 and 143: at once, or, after defer_signals(), when
+// whoever asks stop_signal() comes round to it; a second one ends it at once all the same.
 void catch_signals();
+void defer_signals();
+int stop_signal();  // 0, or the number of the signal that asked to stop
 
 std::string printable(const std::string& path);  // quotes and escapes where a terminal needs it
 int64_t peak_rss_mb();

@@ -30,6 +30,25 @@ std::string unknown_words(const CLI::App& program, const std::vector<std::string
                      enumerate(nearest_names(words[0], names)));
 }
 
+const CLI::Option* option_named(const CLI::App& command, const std::string& word) {
+  return word.starts_with("-") ? command.get_option_no_throw(word) : nullptr;
+}
+
+// "--data --epochs 3" lacks a folder; the parser would take "--epochs" for its name.
+void require_values(const CLI::App& program, int argc, char** argv) {
+  const CLI::App* command = nullptr;
+  for (const CLI::App* c : program.get_subcommands({}))
+    if (argc > 1 && c->get_name() == argv[1]) command = c;
+  for (int i = 2; command && i < argc && std::string(argv[i]) != "--"; ++i) {
+    const CLI::Option* option = option_named(*command, argv[i]);
+    if (!option || option->get_expected_min() == 0) continue;
+    const CLI::Option* next = i + 1 < argc ? option_named(*command, argv[i + 1]) : nullptr;
+    if (i + 1 < argc && !next) continue;
+    fail(Fault::usage, "{}: its value is missing{}; it takes {}", argv[i],
+         next ? fmt::format(", the option {} follows", argv[i + 1]) : "", option->get_type_name());
+  }
+}
+
 int refuse(const std::string& message, int code) {
   say("graft: " + message);
   return code;
@@ -57,6 +76,7 @@ int run(int argc, char** argv) {
     Run command = add(program);
     commands.emplace_back(program.get_subcommands({}).back(), std::move(command));
   }
+  require_values(program, argc, argv);
   try {
     program.parse(argc, argv);
   } catch (const CLI::Success& e) {  // --help, --version
@@ -68,6 +88,8 @@ int run(int argc, char** argv) {
     std::vector<std::string> words = program.remaining(true);
     return refuse(unknown_words(program, words) + "; see graft --help", 64);
   } catch (const CLI::ParseError& e) {
+    std::vector<std::string> words = program.remaining(true);
+    if (!words.empty()) return refuse(unknown_words(program, words) + "; see graft --help", 64);
     return refuse(std::string(e.what()) + "; see graft --help", 64);
   }
   for (auto& [command, run] : commands)

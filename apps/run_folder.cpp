@@ -30,9 +30,11 @@ RunFolder::RunFolder(const std::filesystem::path& folder)
   remove_leftovers(folder);
 }
 
-bool RunFolder::has_checkpoint() const {
-  return std::filesystem::exists(checkpoint()) ||
-         std::filesystem::exists(previous_checkpoint(checkpoint()));
+bool RunFolder::has_checkpoint(const std::filesystem::path& folder) {
+  std::filesystem::path newest = folder / "checkpoint.h5";
+  std::error_code ignored;
+  return std::filesystem::exists(newest, ignored) ||
+         std::filesystem::exists(previous_checkpoint(newest), ignored);
 }
 
 bool RunFolder::save(const std::filesystem::path& path, const std::function<void()>& write) {
@@ -40,17 +42,24 @@ bool RunFolder::save(const std::filesystem::path& path, const std::function<void
     std::error_code ignored;
     std::filesystem::create_directories(folder_, ignored);  // somebody may have removed it
     write();
-    failed_ = false;
+    failed_.erase(path);
+    return true;
   } catch (const Error& e) {
     say(std::string("graft: warning: ") + e.what() + "; training goes on, the earlier " +
         printable(path.filename().string()) + " is kept");
-    failed_ = true;
+    failed_.insert(path);
+    return false;
   }
-  return !failed_;
 }
 
-void RunFolder::open_events(int64_t keep) {
-  events_ = std::make_unique<EventLog>(folder_ / "events.jsonl", keep);
+// A killed run may have left fewer lines than its checkpoint has epochs, or more.
+void RunFolder::open_events(const std::vector<EpochRecord>& history) {
+  std::string lines;
+  for (const EpochRecord& r : history) lines += event_of(r) + "\n";
+  AtomicFile file(folder_ / "events.jsonl");
+  file.append(lines.data(), lines.size());
+  file.commit();
+  events_ = std::make_unique<EventLog>(folder_ / "events.jsonl");
 }
 
 void RunFolder::log(const std::string& json) {

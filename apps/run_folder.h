@@ -3,6 +3,7 @@
 #pragma once
 #include <filesystem>
 #include <memory>
+#include <set>
 
 #include "apps/training.h"
 #include "io/checkpoint.h"
@@ -18,20 +19,20 @@ class RunFolder {
 
   std::filesystem::path model() const { return folder_ / "model.h5"; }
   std::filesystem::path checkpoint() const { return folder_ / "checkpoint.h5"; }
-  bool has_checkpoint() const;
+  static bool has_checkpoint(const std::filesystem::path& folder);
 
   // Saving never stops a run: a failure is reported on stderr and remembered.
   bool save(const std::filesystem::path& path, const std::function<void()>& write);
-  bool last_save_failed() const { return failed_; }
+  bool last_save_failed() const { return !failed_.empty(); }  // of any of the files
 
-  void open_events(int64_t keep);
+  void open_events(const std::vector<EpochRecord>& history);  // the lines that shall stand there
   void log(const std::string& json);
 
  private:
   std::filesystem::path folder_;
   RunLock lock_;
   std::unique_ptr<EventLog> events_;
-  bool failed_ = false;
+  std::set<std::filesystem::path> failed_;  // files whose newest version could not be saved
 };
 
 // Progress in a checkpoint and back.

@@ -30,6 +30,7 @@ struct Session {  // everything of one run
   Progress progress;
   std::map<std::string, std::string> frozen_hashes;
   double load_seconds = 0;
+  bool replaces = false;  // an earlier run in the same folder
 };
 
 // ---- model ------------------------------------------------------------------------------------
@@ -64,6 +65,12 @@ void fit_head(Session& s) {
 
 // ---- data -------------------------------------------------------------------------------------
 
+bool same_names(std::vector<std::string> a, std::vector<std::string> b) {
+  std::sort(a.begin(), a.end());
+  std::sort(b.begin(), b.end());
+  return a == b;
+}
+
 void open_data(Session& s) {
   const TrainOptions& o = s.options;
   DatasetOptions options;
@@ -71,10 +78,11 @@ void open_data(Session& s) {
   options.allow_empty = o.allow_empty;
   options.val_split = o.val_split;
   s.data = open_split(o.data, options);
-  std::vector<std::string> sorted = s.model->class_names;
-  std::sort(sorted.begin(), sorted.end());
-  if (sorted == s.data.train.classes && sorted != s.model->class_names) {  // same names, other order
+  bool known = same_names(s.model->class_names, s.data.train.classes) ||
+               same_names(s.model->class_ids, s.data.train.classes);
+  if (known && s.model->class_names != s.data.train.classes) {  // in another order, or by their ids
     options.names = s.model->class_names;
+    options.aliases = s.model->class_ids;
     s.data = open_split(o.data, options);
   }
   for (const std::string& warning : s.data.train.report.warnings) say("warning: " + warning);
@@ -159,6 +167,9 @@ void save_checkpoint(Session& s, RunFolder& run) {
     c.text["data"] = fingerprint(s);
     put_progress(c, s.progress);
     write_checkpoint(run.checkpoint(), c);
+    std::error_code ignored;  // the previous one is of another run, which this one replaces
+    if (s.replaces) std::filesystem::remove(previous_checkpoint(run.checkpoint()), ignored);
+    s.replaces = false;
   });
 }
 
@@ -208,16 +219,35 @@ void report_bad(const Loader& loader) {
 
 // ---- the command ------------------------------------------------------------------------------
 
-void prepare(Session& s, RunFolder& run, const CLI::App& command) {
-  std::optional<LoadedCheckpoint> stopped;
-  if (s.options.resume) {
-    if (!run.has_checkpoint())
-      fail(Fault::no_input, "--resume: there is no checkpoint in {}", printable(s.options.out));
-    stopped = read_checkpoint(run.checkpoint());
-    if (!stopped->notice.empty()) say("warning: " + stopped->notice);
-    restore(s.options, Json::parse(stopped->checkpoint.text.at("options")), command);
+std::optional<LoadedCheckpoint> stopped_run(Session& s, std::optional<RunFolder>& run,
+                                            const CLI::App& command) {
+  if (!s.options.resume) return {};
+  if (!RunFolder::has_checkpoint(s.options.out))
+    fail(Fault::no_input, "--resume: there is no checkpoint in {}; start the run without --resume",
+         printable(s.options.out));
+  run.emplace(s.options.out);
+  LoadedCheckpoint stopped = read_checkpoint(run->checkpoint());
+  if (!stopped.notice.empty()) say("warning: " + stopped.notice);
+  restore(s.options, Json::parse(stopped.checkpoint.text.at("options")), command);
+  return stopped;
+}
+
+// A new run makes its folder last, so that a mistake in the options leaves none behind.
+void open_folder(Session& s, std::optional<RunFolder>& run) {
+  if (!run) {
+    s.replaces = RunFolder::has_checkpoint(s.options.out);
+    run.emplace(s.options.out);
+    if (s.replaces)
+      say(fmt::format("warning: this replaces the run in {}; to go on with that one, stop now and "
+                      "use --resume", printable(s.options.out)));
   }
-  if (s.options.data.empty()) fail(Fault::usage, "--data is missing: a folder of images or a CSV file");
+  run->open_events(s.progress.history);
+}
+
+void prepare(Session& s, std::optional<RunFolder>& run, const CLI::App& command) {
+  std::optional<LoadedCheckpoint> stopped = stopped_run(s, run, command);
+  if (s.options.data.empty())
+    fail(Fault::usage, "--data is missing: a folder of images or a CSV file");
   FreezePlan plan = FreezePlan::parse(s.options.freeze);
   if (stopped) {
     s.model = from_file(stopped->checkpoint.model);
@@ -242,15 +272,18 @@ void prepare(Session& s, RunFolder& run, const CLI::App& command) {
   make_settings(s);
   if (stopped) resume(s, stopped->checkpoint);
   s.frozen_hashes = stopped ? stopped->checkpoint.model.frozen_hashes : hash_frozen(*s.model);
-  run.open_events(int64_t(s.progress.history.size()));
+  open_folder(s, run);
 }
 
 int run_train(TrainOptions options, const CLI::App& command) {
   apply(options.common);
+  check_together(options, command);
   Session s;
   s.options = std::move(options);
-  RunFolder run(s.options.out);
-  prepare(s, run, command);
+  std::optional<RunFolder> folder;
+  prepare(s, folder, command);
+  RunFolder& run = *folder;
+  defer_signals();
   s.load_seconds = seconds_since_start();
   show_plan(*s.model, s.options.freeze, int64_t(s.data.train.samples.size()),
             int64_t(s.data.val.samples.size()));
@@ -275,6 +308,7 @@ int run_train(TrainOptions options, const CLI::App& command) {
                         s.progress, {step_done, epoch_done, [] { return stop_signal() != 0; }});
   if (!finished) {
     save_checkpoint(s, run);
+    if (run.last_save_failed()) return int(Fault::io);
     say(fmt::format("stopped; go on with: graft train --resume --out {}", printable(s.options.out)));
     return 128 + stop_signal();
   }

@@ -1,5 +1,7 @@
 #include "apps/train_options.h"
 
+#include <filesystem>
+
 #include "core/check.h"
 
 namespace graft::app {
@@ -29,11 +31,31 @@ Json TrainOptions::to_json() const {
   return json;
 }
 
+void check_together(const TrainOptions& o, const CLI::App& command) {
+  auto clash = [&](const char* given, bool with, const char* other, const char* why) {
+    if (command.count(given) && with)
+      fail(Fault::usage, "{} and {} contradict each other: {}; leave one out", given, other, why);
+  };
+  clash("--strict", command.count("--max-bad-images"), "--max-bad-images", "strict allows none");
+  if (o.force && !o.resume) fail(Fault::usage, "--force has a meaning with --resume only; add it");
+  if (o.resume) return;  // what is given now is compared with the stopped run instead
+  clash("--partial", o.weights == "none", "--weights none", "there are no weights to accept");
+  clash("--verify", o.weights == "none", "--weights none", "there are no weights to verify");
+  clash("--momentum", o.optimizer == "adamw", "--optimizer adamw", "it has momenta of its own");
+  clash("--gamma", o.schedule != "step", ("--schedule " + o.schedule).c_str(), "only step drops");
+  clash("--step-epochs", o.schedule != "step", ("--schedule " + o.schedule).c_str(),
+        "only step drops");
+  bool split = std::filesystem::is_directory(o.data + "/train") &&
+               std::filesystem::is_directory(o.data + "/val");
+  clash("--val-split", split, ("--data " + o.data).c_str(), "it has a val folder already");
+}
+
 void restore(TrainOptions& options, const Json& saved, const CLI::App& command) {
   each_setting(options, [&](const char* name, auto& value) {
     if (!saved.contains(name)) return;
     auto before = saved[name].get<std::decay_t<decltype(value)>>();
     bool given = command.count(std::string("--") + name) > 0;
+    if (given && std::string_view(name) == "data") return;
     if (given && before != value)
       fail(Fault::usage, "--resume goes on with --{} {}, but --{} {} was given; leave it out, or "
            "start a new run with another --out", name, Json(before).dump(), name,

@@ -25,7 +25,11 @@ struct TrainOptions {
 
 void add_train_options(CLI::App& command, TrainOptions& options);
 
-// Takes the settings of a stopped run; throws when one that was given now differs from it.
+// Throws when options were given that contradict each other.
+void check_together(const TrainOptions& options, const CLI::App& command);
+
+// Takes the settings of a stopped run; throws when one that was given now differs from it. Only
+// --data may differ: the images can have moved, and their fingerprint tells whether they are those.
 void restore(TrainOptions& options, const Json& saved, const CLI::App& command);
 
 Augment augment_named(const std::string& name);                     // not "none"

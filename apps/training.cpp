@@ -32,7 +32,7 @@ Tensor input_of(const Classifier& model, const Batch& batch) {
   return normalize(batch.images, p.scale, p.mean, p.std, p.bgr);
 }
 
-Evaluation evaluate(Classifier& model, Loader& loader) {
+Evaluation evaluate(Classifier& model, Loader& loader, const std::function<bool()>& stop) {
   NoGrad no_grad;
   model.eval();
   Evaluation result;
@@ -45,6 +45,7 @@ Evaluation evaluate(Classifier& model, Loader& loader) {
     result.top1 += count_correct(logits, batch.labels, 1);
     result.top5 += count_correct(logits, batch.labels, 5);
     loss_sum += double(cross_entropy(logits, batch.labels).item()) * double(n);
+    if (stop && stop()) break;
   }
   result.loss = result.images ? loss_sum / double(result.images) : 0;
   return result;
@@ -71,7 +72,8 @@ bool train(Classifier& model, Optimizer& optimizer, Loader& training, Loader* va
     progress.trained_images += progress.images - images_before;
 
     double middle = now();
-    Evaluation val = validation ? evaluate(model, *validation) : Evaluation{};
+    Evaluation val = validation ? evaluate(model, *validation, hooks.stop) : Evaluation{};
+    if (hooks.stop && hooks.stop()) return false;  // it is made anew after resuming
     progress.eval_seconds += now() - middle;
     progress.history.push_back({progress.epoch + 1, progress.loss_sum / double(progress.images),
                                 val.loss, val.accuracy(), now() - begin});

@@ -47,10 +47,12 @@ struct TrainingSettings {
 
 Tensor input_of(const Classifier& model, const Batch& batch);  // normalised pixels
 
-Evaluation evaluate(Classifier& model, Loader& loader);
+// Over the whole of the data, or until `stop` says so after a batch.
+Evaluation evaluate(Classifier& model, Loader& loader, const std::function<bool()>& stop = {});
 
-// Trains to the end, or until `stop` says so after a step. `epoch_done` is called after each epoch
-// with its record appended to progress; `step_done` after each step. -> true at the end.
+// Trains to the end, or until `stop` says so after a step or while evaluating. `epoch_done` is
+// called after each epoch with its record appended to progress; `step_done` after each step.
+// -> true at the end.
 struct TrainingHooks {
   std::function<void()> step_done, epoch_done;
   std::function<bool()> stop;
