@@ -13,7 +13,7 @@ namespace {
 constexpr int64_t kAlign = 16;  // elements; every parameter starts on a cache line
 
 // Moves a parameter's values into the arena; its handle, and all copies of it, stay valid.
-void move_into(const Tensor& arena, int64_t offset, Param& p) {
+void move_into(const Tensor& arena, int64_t offset, Tensor& p) {
   Tensor view = view_of(arena, offset, p.shape());
   view.copy_from(p);
   p.impl()->storage = view.impl()->storage;
@@ -26,7 +26,7 @@ Optimizer::Optimizer(Module& model, const OptimizerOptions& options) : options_(
   int64_t total = 0;
   each_param(model, [&](const std::string& path, Param& p) {
     if (!p.requires_grad()) return;
-    slots_.push_back({path, &p, total, p.size(), options.decay_all || p.rank() > 1});
+    slots_.push_back({path, p, total, p.size(), options.decay_all || p.rank() > 1});
     total += (p.size() + kAlign - 1) / kAlign * kAlign;
   });
   GRAFT_CHECK(!slots_.empty(), "optimizer: nothing learns; the freeze plan leaves no parameter");
@@ -36,13 +36,16 @@ Optimizer::Optimizer(Module& model, const OptimizerOptions& options) : options_(
     first_ = Tensor::zeros({total});
   if (options.kind == OptimizerOptions::Kind::adamw) second_ = Tensor::zeros({total});
   for (Slot& slot : slots_) {
-    move_into(values_, slot.offset, *slot.param);
-    slot.param->set_grad(view_of(grads_, slot.offset, slot.param->shape()));
+    move_into(values_, slot.offset, slot.param);
+    slot.param.set_grad(view_of(grads_, slot.offset, slot.param.shape()));
   }
 }
 
 Optimizer::~Optimizer() {
-  for (Slot& slot : slots_) slot.param->set_grad({});
+  for (Slot& slot : slots_) {  // unless a later optimiser has taken the parameter over
+    const Tensor& grad = slot.param.grad();
+    if (grad.defined() && grad.impl()->storage == grads_.impl()->storage) slot.param.set_grad({});
+  }
 }
 
 void Optimizer::zero_grad() { std::memset(grads_.mutable_raw(), 0, grads_.bytes()); }
@@ -53,7 +56,15 @@ int64_t Optimizer::parameters() const {
   return count;
 }
 
+void Optimizer::check_learning() const {
+  for (const Slot& slot : slots_)
+    if (!slot.param.requires_grad())
+      fail(Fault::usage, "optimizer: '{}' was frozen after this optimiser was built; build a new "
+           "one", slot.path);
+}
+
 double Optimizer::step(double rate) {
+  check_learning();
   double norm = std::sqrt(cpu::sum_of_squares(grads_.size(), grads_.data()));
   if (!std::isfinite(norm))
     fail(Fault::internal, "optimizer: the gradient is not finite at step {}; lower the learning "
@@ -68,7 +79,7 @@ double Optimizer::step(double rate) {
     i = end;
   }
   ++steps_;
-  for (Slot& slot : slots_) slot.param->mutable_raw();  // a new version: caches must notice
+  for (Slot& slot : slots_) slot.param.mutable_raw();  // a new version: caches must notice
   return norm;
 }
 
@@ -102,23 +113,33 @@ TensorMap Optimizer::state() const {
   TensorMap state;
   for (auto& [prefix, arena] : moments())
     for (const Slot& slot : slots_)
-      state[prefix + slot.path] = view_of(arena, slot.offset, slot.param->shape()).clone();
+      state[prefix + slot.path] = view_of(arena, slot.offset, slot.param.shape()).clone();
   return state;
 }
 
-void Optimizer::load_state(const TensorMap& state, int64_t steps) {
+void Optimizer::check_state(const TensorMap& state) const {
   size_t used = 0;
   for (auto& [prefix, arena] : moments()) {
     for (const Slot& slot : slots_) {
       auto found = state.find(prefix + slot.path);
       GRAFT_CHECK(found != state.end(), "optimizer state: '{}{}' is missing; it was saved under "
                   "another freeze plan or optimiser", prefix, slot.path);
-      view_of(arena, slot.offset, slot.param->shape()).copy_from(found->second);
+      GRAFT_CHECK(found->second.shape() == slot.param.shape() &&
+                      found->second.dtype() == DType::f32,
+                  "optimizer state: '{}{}' is {} {}, the parameter f32 {}", prefix, slot.path,
+                  name_of(found->second.dtype()), found->second.shape(), slot.param.shape());
       ++used;
     }
   }
   GRAFT_CHECK(used == state.size(), "optimizer state: {} of {} tensors belong to nothing that "
               "learns here", state.size() - used, state.size());
+}
+
+void Optimizer::load_state(const TensorMap& state, int64_t steps) {
+  check_state(state);
+  for (auto& [prefix, arena] : moments())
+    for (const Slot& slot : slots_)
+      view_of(arena, slot.offset, slot.param.shape()).copy_from(state.at(prefix + slot.path));
   steps_ = steps;
 }
 

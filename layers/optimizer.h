@@ -34,16 +34,19 @@ class Optimizer {
 
   // Moments by parameter name, "momentum/fc.weight", and the step count: what resuming needs.
   TensorMap state() const;
-  void load_state(const TensorMap& state, int64_t steps);  // throws where names or shapes differ
+  void load_state(const TensorMap& state, int64_t steps);  // throws where names or shapes differ,
+                                                           // and has changed nothing then
 
  private:
   struct Slot {
     std::string path;
-    Param* param;
+    Tensor param;          // a handle of our own: the layer may be replaced before we end
     int64_t offset, size;  // elements in the arena
     bool decay;
   };
   std::vector<std::pair<std::string, Tensor>> moments() const;  // prefix, arena
+  void check_state(const TensorMap& state) const;
+  void check_learning() const;
   void update(int64_t begin, int64_t end, bool decay, double rate, float grad_scale);
 
   OptimizerOptions options_;
