@@ -38,9 +38,10 @@ bool BatchNorm2d::uses_batch_statistics() const {
 Tensor BatchNorm2d::forward(const Tensor& x, Activation activation, const Tensor& residual) {
   if (!uses_batch_statistics())
     return batch_norm_frozen(x, weight, bias, running_mean, running_var, eps, activation, residual);
+  Tensor y = batch_norm_train(x, weight, bias, running_mean, running_var, momentum, eps,
+                              activation, residual);
   ++*num_batches_tracked.mutable_data<int64_t>();
-  return batch_norm_train(x, weight, bias, running_mean, running_var, momentum, eps, activation,
-                          residual);
+  return y;
 }
 
 std::string BatchNorm2d::describe() const {
