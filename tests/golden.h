@@ -29,6 +29,11 @@ class GoldenFile {
   float number(const std::string& name) const { return at(name).item(); }
   const std::string& metadata(const std::string& name) const { return file_.metadata.at(name); }
 
+  // Holds values of this regime; logits in eval mode it always has.
+  bool trained(const std::string& regime) const {
+    return regime == "eval" || file_.metadata.contains("plan/" + regime);
+  }
+
   // What follows `prefix` in the names that begin with it.
   std::set<std::string> names(const std::string& prefix) const {
     std::set<std::string> found;
