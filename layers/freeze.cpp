@@ -91,14 +91,22 @@ void freeze_matching(Module& model, const std::string& term) {
   if (!hit) unknown(model, term, pattern);
 }
 
-// A norm whose parameters all stay, by whatever term, is frozen as a whole.
+// A norm whose parameters all stay, by whatever term, is frozen as a whole; a frozen one of which a
+// single parameter was asked to learn keeps its statistics.
 void settle_norms(Module& model, std::optional<NormPolicy> policy) {
   each_module(model, [&](auto&, Module& m) {
     auto* norm = dynamic_cast<BatchNorm2d*>(&m);
     if (!norm) return;
-    if (policy) norm->policy(*policy);
-    else if (!norm->weight.requires_grad() && !norm->bias.requires_grad())
+    bool gamma = norm->weight.requires_grad(), beta = norm->bias.requires_grad();
+    if (policy) {
+      norm->policy(*policy);
+    } else if (!gamma && !beta) {
       norm->policy(NormPolicy::frozen);
+    } else if (norm->policy() == NormPolicy::frozen) {
+      norm->policy(NormPolicy::affine);
+      norm->weight.requires_grad(gamma);
+      norm->bias.requires_grad(beta);
+    }
   });
 }
 
