@@ -51,7 +51,8 @@ ClassNames classes_from_json(const Json& json, const std::string& path) {
 
 ClassNames read_classes(const std::string& path) {
   std::string text = text_of(path);
-  size_t first = text.find_first_not_of(" \t\r\n\xef\xbb\xbf");
+  if (text.starts_with("\xef\xbb\xbf")) text.erase(0, 3);  // a byte order mark
+  size_t first = text.find_first_not_of(" \t\r\n");
   if (first != text.npos && (text[first] == '{' || text[first] == '[')) {
     Json json = Json::parse(text.substr(first), nullptr, false);
     GRAFT_CHECK(!json.is_discarded(), "{}: is no valid JSON", path);
