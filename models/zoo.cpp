@@ -24,7 +24,7 @@ const ZooRow kRows[] = {
     {"resnet50", [](int64_t n) -> Made { return make_resnet({true, {3, 4, 6, 3}}, n); }, 25557032, 1000, 224},
     {"resnet101", [](int64_t n) -> Made { return make_resnet({true, {3, 4, 23, 3}}, n); }, 44549160, 1000, 224},
     {"resnet152", [](int64_t n) -> Made { return make_resnet({true, {3, 8, 36, 3}}, n); }, 60192808, 1000, 224},
-    {"resnet10_small", [](int64_t n) -> Made { return make_resnet({false, {1, 1, 1, 1}, 16, true}, n); }, 309170, 10, 32},
+    {"resnet10_small", [](int64_t n) -> Made { return make_resnet({false, {1, 1, 1, 1}, 16, true}, n); }, 308826, 10, 32},
     {"vgg11", [](int64_t n) { return make_vgg(kVgg11, false, n); }, 132863336, 1000, 224},
     {"vgg13", [](int64_t n) { return make_vgg(kVgg13, false, n); }, 133047848, 1000, 224},
     {"vgg16", [](int64_t n) { return make_vgg(kVgg16, false, n); }, 138357544, 1000, 224},

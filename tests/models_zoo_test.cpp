@@ -1,0 +1,138 @@
+#include "models/zoo.h"
+
+#include <cmath>
+#include <sstream>
+
+#include "core/autograd.h"
+#include "layers/state.h"
+#include "tests/layer_helpers.h"
+#include "tests/published_names.h"
+
+namespace graft {
+namespace {
+
+using namespace tests;
+
+class Zoo : public testing::TestWithParam<ZooRow> {};
+
+TEST_P(Zoo, HasThePublishedParameterCount) {
+  auto model = build_model(GetParam().name, GetParam().classes);  // values stay untouched pages
+  EXPECT_EQ(parameter_count(*model), GetParam().parameters);
+  EXPECT_EQ(model->classes(), GetParam().classes);
+  EXPECT_EQ(model->architecture, GetParam().name);
+}
+
+TEST_P(Zoo, CountsClassesInItsHeadOnly) {
+  auto many = build_model(GetParam().name, 1000), few = build_model(GetParam().name, 7);
+  std::map<std::string, Shape> shapes;
+  each_param(*many, [&](auto& path, Param& p) { shapes[path] = p.shape(); });
+  each_param(*few, [&](auto& path, Param& p) {
+    bool head = path.starts_with(few->head_path() + ".");
+    EXPECT_EQ(p.shape() == shapes.at(path), !head) << path;
+    EXPECT_EQ(p.dim(0), head ? 7 : shapes.at(path)[0]) << path;
+  });
+}
+
+TEST_P(Zoo, TrunkSparesTheHeadOnly) {
+  auto model = build_model(GetParam().name, 7);
+  freeze(*model, "trunk");
+  each_param(*model, [&](auto& path, Param& p) {
+    EXPECT_EQ(p.requires_grad(), path.starts_with(model->head_path() + ".")) << path;
+  });
+}
+
+// Every other tensor stays where it is, and nobody has written to it.
+TEST_P(Zoo, ReplaceHeadTouchesTheHeadOnly) {
+  auto model = build_model(GetParam().name, 10);
+  freeze(*model, "trunk");
+  model->train();
+  model->class_names = {"a"};
+  std::map<std::string, std::pair<const void*, uint64_t>> before;
+  auto each_tensor = [&](auto visit) {
+    each_param(*model, [&](auto& path, Param& p) { visit(path, p); });
+    each_buffer(*model, [&](auto& path, Tensor& t) { visit(path, t); });
+  };
+  each_tensor([&](auto& path, const Tensor& t) { before[path] = {t.raw(), t.version()}; });
+  model->replace_head(3, 5);
+  EXPECT_EQ(model->classes(), 3);
+  EXPECT_TRUE(model->class_names.empty());
+  each_tensor([&](auto& path, const Tensor& t) {
+    bool head = path.starts_with(model->head_path() + ".");
+    EXPECT_EQ(t.requires_grad(), head) << path;
+    EXPECT_EQ(before.at(path) == std::make_pair(t.raw(), t.version()), !head) << path;
+  });
+  each_module(*model, [](auto& path, Module& m) { EXPECT_TRUE(m.training()) << path; });
+  error_of([&] { model->replace_head(0); }, Fault::data);
+}
+
+INSTANTIATE_TEST_SUITE_P(Models, Zoo, testing::ValuesIn(zoo().begin(), zoo().end()),
+                         [](auto& info) { return std::string(info.param.name); });
+
+class ZooForward : public testing::TestWithParam<const char*> {};
+
+TEST_P(ZooForward, TurnsImagesIntoLogits) {
+  const bool small = zoo_row(GetParam()).parameters < 30'000'000;
+  auto model = small ? make_model(GetParam(), 7, 1) : build_model(GetParam(), 7);
+  NoGrad off;
+  for (int64_t side : {64, 71}) {
+    Tensor logits = (*model)(normal({2, side, side, 3}, 1));
+    EXPECT_EQ(logits.shape(), (Shape{2, 7}));
+    EXPECT_TRUE(!small || std::isfinite(sum(logits).item()));
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Models, ZooForward,
+                         testing::Values("resnet10_small", "resnet18", "resnet34", "resnet50",
+                                         "resnet101", "squeezenet1_0", "squeezenet1_1", "vgg11",
+                                         "vgg11_bn"),
+                         [](auto& info) { return std::string(info.param); });
+
+std::map<std::string, Shape> published(const char* table) {
+  std::map<std::string, Shape> shapes;
+  std::istringstream lines(table);
+  for (std::string line; std::getline(lines, line);) {
+    std::istringstream words(line);
+    std::string name;
+    if (!(words >> name)) continue;
+    Shape shape;
+    for (int64_t d; words >> d;) shape.push_back(d);
+    if (name.ends_with(".weight") || name.ends_with(".bias")) {
+      shapes[name] = shape;
+      continue;
+    }
+    for (const char* part : {".weight", ".bias", ".running_mean", ".running_var"})
+      shapes[name + part] = shape;
+    shapes[name + ".num_batches_tracked"] = {};
+  }
+  return shapes;
+}
+
+void expect_published(const std::string& name, const char* table) {
+  std::map<std::string, Shape> shapes;
+  for (auto& [path, tensor] : state(*build_model(name, 1000))) shapes[path] = tensor.shape();
+  EXPECT_EQ(shapes, published(table));
+}
+
+TEST(ZooNames, AreThePublishedOnes) {
+  expect_published("resnet18", kResNet18);
+  expect_published("squeezenet1_1", kSqueezeNet11);
+}
+
+TEST(ZooNames, UnknownOnesListTheNearest) {
+  std::string message = error_of([] { build_model("resnet_18", 2); }, Fault::usage);
+  EXPECT_NE(message.find("resnet18"), message.npos) << message;
+  message = error_of([] { zoo_row("vgg-16-bn"); }, Fault::usage);
+  EXPECT_NE(message.find("vgg16_bn"), message.npos) << message;
+  error_of([] { build_model("resnet18", 0); }, Fault::data);
+}
+
+TEST(ZooNames, NewHeadsComeFromTheirSeed) {
+  auto a = make_model("resnet10_small", 10, 1), b = make_model("resnet10_small", 4, 1);
+  a->replace_head(5, 8), b->replace_head(5, 8);
+  EXPECT_TRUE(changed(snapshot(*a), snapshot(*b)).empty());
+  b->replace_head(5, 9);
+  EXPECT_EQ(changed(snapshot(*a), snapshot(*b)), (std::vector<std::string>{"fc.bias", "fc.weight"}));
+}
+
+}  // namespace
+}  // namespace graft
