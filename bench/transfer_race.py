@@ -1,0 +1,158 @@
+#!/usr/bin/env python3
+"""From process start to a trained head: graft against plain PyTorch, the two taken in turn.
+
+  python3 bench/transfer_race.py --graft build/graft --model squeezenet1_1 \\
+      --weights squeezenet1_1.safetensors --data photos --regime head --epochs 10 --seeds 0 1 2
+
+Run it with a python3 that imports torch and torchvision. The peer (--peer, started by the race as a
+process of its own) is written as a user would: ImageFolder, DataLoader with 2 workers,
+RandomResizedCrop and flip, Resize + CenterCrop for validation, SGD with momentum 0.9, a new output
+layer, channels_last. Regimes: head, last (the last stage too), all. Prints one JSON line per run and
+a summary: wall seconds from process start, best and last validation accuracy, peak memory (of the
+peer: its main process alone, workers come on top).
+"""
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+LAST = {"squeezenet1_1": "features.11", "resnet18": "layer4", "resnet50": "layer4"}
+HEAD = {"squeezenet1_1": "classifier.1", "resnet18": "fc", "resnet50": "fc"}
+
+
+def read_safetensors(path):
+    import torch
+    types = {"F32": torch.float32, "I64": torch.int64}
+    with open(path, "rb") as f:
+        size = int.from_bytes(f.read(8), "little")
+        header = json.loads(f.read(size))
+        data = bytearray(f.read())
+    header.pop("__metadata__", None)
+    tensors = {}
+    for name, entry in header.items():
+        begin, end = entry["data_offsets"]
+        flat = torch.frombuffer(data[begin:end], dtype=types[entry["dtype"]]) if end > begin else torch.empty(0)
+        tensors[name] = flat.reshape(entry["shape"]).clone()
+    return tensors
+
+
+def learns(name, model, regime):
+    head, last = HEAD[model], LAST[model]
+    if regime == "all" or name.startswith(head + "."):
+        return True
+    if regime == "head":
+        return False
+    if model.startswith("resnet"):
+        return name.startswith(last + ".")
+    return name.startswith("features.") and int(name.split(".")[1]) >= int(last.split(".")[1])
+
+
+def peer(a):
+    import resource
+    import torch
+    import torchvision
+    from torchvision import transforms
+    from torchvision.datasets import ImageFolder
+    torch.manual_seed(a.seeds[0])
+    torch.set_num_threads(2)
+    norm = transforms.Normalize([0.485, 0.456, 0.406], [0.229, 0.224, 0.225])
+    plain = transforms.Compose([transforms.Resize(256), transforms.CenterCrop(224), transforms.ToTensor(), norm])
+    augment = transforms.Compose([transforms.RandomResizedCrop(224), transforms.RandomHorizontalFlip(),
+                                  transforms.ToTensor(), norm])
+    train = ImageFolder(os.path.join(a.data, "train"), augment)
+    val = ImageFolder(os.path.join(a.data, "val"), plain)
+    net = getattr(torchvision.models, a.model)(weights=None)
+    net.load_state_dict(read_safetensors(a.weights), strict=not a.partial)
+    if a.model.startswith("resnet"):
+        net.fc = torch.nn.Linear(net.fc.in_features, len(train.classes))
+    else:
+        net.classifier[1] = torch.nn.Conv2d(512, len(train.classes), 1)
+    net = net.to(memory_format=torch.channels_last)
+    for name, p in net.named_parameters():
+        p.requires_grad = learns(name, a.model, a.regime)
+    optimizer = torch.optim.SGD([p for p in net.parameters() if p.requires_grad], lr=a.lr, momentum=0.9)
+    loss_of = torch.nn.CrossEntropyLoss()
+    train_loader = torch.utils.data.DataLoader(train, a.batch, shuffle=True, num_workers=2)
+    val_loader = torch.utils.data.DataLoader(val, a.batch, num_workers=2)
+    accuracy = []
+    for _ in range(a.epochs):
+        net.train()
+        for m in net.modules():
+            if isinstance(m, torch.nn.BatchNorm2d) and not m.weight.requires_grad:
+                m.eval()
+        for x, y in train_loader:
+            optimizer.zero_grad()
+            loss_of(net(x.to(memory_format=torch.channels_last)), y).backward()
+            optimizer.step()
+        net.eval()
+        with torch.no_grad():
+            right = sum((net(x).argmax(1) == y).sum().item() for x, y in val_loader)
+        accuracy.append(right / len(val))
+    use, kids = resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN)
+    print(json.dumps({"val": accuracy, "peak_rss_mb": use.ru_maxrss // 1024,
+                      "worker_rss_mb": kids.ru_maxrss // 1024, "torch": torch.__version__}))
+
+
+def run_peer(a, seed):
+    command = [sys.executable, __file__, "--peer", "--seeds", str(seed)]
+    for key in ("model", "weights", "data", "regime", "epochs", "batch", "lr"):
+        command += [f"--{key}", str(getattr(a, key))]
+    begin = time.perf_counter()
+    out = subprocess.run(command + (["--partial"] if a.partial else []), check=True,
+                         capture_output=True, text=True).stdout
+    return {"seconds": time.perf_counter() - begin, **json.loads(out.splitlines()[-1])}
+
+
+def run_graft(a, seed):
+    freeze = {"head": "trunk", "last": "until:" + LAST[a.model], "all": "none"}[a.regime]
+    with tempfile.TemporaryDirectory() as out:
+        command = [a.graft, "train", "--model", a.model, "--weights", a.weights, "--data", a.data, "--freeze",
+                   freeze, "--epochs", str(a.epochs), "--batch", str(a.batch), "--lr", str(a.lr),
+                   "--seed", str(seed), "--out", out, "--json"] + (["--partial"] if a.partial else [])
+        begin = time.perf_counter()
+        text = subprocess.run(command + a.extra, check=True, capture_output=True, text=True).stdout
+        seconds = time.perf_counter() - begin
+    report = json.loads(text)
+    return {"seconds": seconds, "val": [e["val_accuracy"] for e in report["epochs"]],
+            "peak_rss_mb": report["peak_rss_mb"]}
+
+
+def main():
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument("--graft", default="build/graft")
+    p.add_argument("--model", choices=sorted(HEAD), default="squeezenet1_1")
+    p.add_argument("--weights", required=True)
+    p.add_argument("--data", required=True)
+    p.add_argument("--regime", choices=["head", "last", "all"], default="head")
+    p.add_argument("--epochs", type=int, default=10)
+    p.add_argument("--batch", type=int, default=32)
+    p.add_argument("--lr", type=float, default=1e-3)
+    p.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    p.add_argument("--partial", action="store_true", help="the weights lack tensors")
+    p.add_argument("--peer", action="store_true", help=argparse.SUPPRESS)
+    p.add_argument("--extra", nargs=argparse.REMAINDER, default=[], help="more options for graft train")
+    a = p.parse_args()
+    if a.peer:
+        return peer(a)
+    runs = {"graft": [], "torch": []}
+    for seed in a.seeds:
+        for side, run in (("graft", run_graft), ("torch", run_peer)):
+            runs[side].append(run(a, seed))
+            print(json.dumps({"side": side, "seed": seed, **runs[side][-1]}), flush=True)
+    summary = {"model": a.model, "data": os.path.basename(os.path.normpath(a.data)), "regime": a.regime,
+               "epochs": a.epochs, "seeds": a.seeds}
+    for side, results in runs.items():
+        summary[side] = {"median_s": round(statistics.median(r["seconds"] for r in results), 2),
+                         "last_accuracy": [round(r["val"][-1], 4) for r in results],
+                         "peak_rss_mb": max(r["peak_rss_mb"] for r in results)}
+    summary["times_faster"] = round(summary["torch"]["median_s"] / summary["graft"]["median_s"], 2)
+    summary["memory"] = round(summary["graft"]["peak_rss_mb"] / summary["torch"]["peak_rss_mb"], 2)
+    print(json.dumps(summary))
+
+
+if __name__ == "__main__":
+    main()
