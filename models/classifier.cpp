@@ -1,6 +1,11 @@
 #include "models/classifier.h"
 
+#include <algorithm>
+
+#include "core/autograd.h"
+#include "layers/batch_norm.h"
 #include "layers/conv2d.h"
+#include "layers/dropout.h"
 #include "layers/init.h"
 #include "layers/linear.h"
 
@@ -12,7 +17,41 @@ int64_t outputs(Module& head) {
   return dynamic_cast<Linear&>(head).weight.dim(0);
 }
 
+constexpr int64_t kImagesAtATime = 8;
+
 }  // namespace
+
+bool Classifier::trunk_is_fixed() {
+  bool fixed = true;
+  std::string head = head_path();
+  each_param(*this, [&](const std::string& path, Param& p) {
+    fixed &= path.starts_with(head + ".") || !recording({&p});
+  });
+  each_module(*this, [&](const std::string&, Module& m) {
+    auto* norm = dynamic_cast<BatchNorm2d*>(&m);
+    auto* dropout = dynamic_cast<Dropout*>(&m);
+    fixed &= !(norm && norm->uses_batch_statistics());
+    fixed &= !(dropout && dropout->training() && dropout->p > 0);
+  });
+  return fixed;
+}
+
+Tensor Classifier::forward(Tensor x) {
+  int64_t n = x.rank() > 0 ? x.dim(0) : 0;
+  if (n <= kImagesAtATime || recording({&x}) || !trunk_is_fixed()) return head(trunk(std::move(x)));
+  Tensor features;
+  for (int64_t first = 0; first < n; first += kImagesAtATime) {
+    int64_t end = std::min(first + kImagesAtATime, n);
+    Tensor part = trunk(x.rows(first, end));
+    if (!features.defined()) {
+      Shape shape = part.shape();
+      shape[0] = n;
+      features = Tensor(shape);
+    }
+    features.rows(first, end).copy_from(part);
+  }
+  return head(std::move(features));
+}
 
 int64_t Classifier::classes() { return outputs(head_layer()); }
 

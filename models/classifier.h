@@ -15,7 +15,7 @@ class Classifier : public Module {
  public:
   virtual Tensor trunk(Tensor x) = 0;        // image -> what head() takes
   virtual Tensor head(Tensor features) = 0;  // -> logits
-  Tensor forward(Tensor x) override { return head(trunk(std::move(x))); }
+  Tensor forward(Tensor x) override;         // head(trunk(x)), see below
 
   virtual std::string head_path() const = 0;  // of the layer that knows the classes: "fc"
   int64_t classes();
@@ -27,6 +27,10 @@ class Classifier : public Module {
   std::vector<std::string> class_names;   // in the order of the logits; may be empty
   std::vector<std::string> class_ids;     // second names (WordNet ids); empty or as many
   Preprocess preprocess;
+
+  // A trunk that only computes (nothing in it learns, draws or looks across the batch) takes a few
+  // images at a time: their activations stay in the cache, and memory does not grow with the batch.
+  bool trunk_is_fixed();
 
  protected:
   virtual Module& head_layer() = 0;       // a Linear or Conv2d

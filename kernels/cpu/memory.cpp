@@ -27,6 +27,22 @@ size_t rounded(size_t bytes) {
   return (bytes + step - 1) / step * step;
 }
 
+// Large blocks are mapped by themselves: malloc would keep them, in pieces, after they are freed.
+bool mapped(size_t size) { return kKeep && size >= kHugePage; }
+
+void* from_system(size_t size) {
+  if (!mapped(size)) return std::aligned_alloc(kAlignment, size);
+  void* block = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (block == MAP_FAILED) return nullptr;
+  madvise(block, size, MADV_HUGEPAGE);
+  return block;
+}
+
+void to_system(void* block, size_t size) {
+  if (mapped(size)) munmap(block, size);
+  else std::free(block);
+}
+
 class Pool {
  public:
   void* take(size_t size) {
@@ -58,7 +74,7 @@ class Pool {
 
   void clear() {
     std::lock_guard lock(mutex_);
-    for (auto& [size, block] : kept_) std::free(block);
+    for (auto& [size, block] : kept_) to_system(block, size);
     kept_.clear();
     use_.cached = 0;
   }
@@ -89,22 +105,21 @@ Pool& pool() {  // never destroyed: tensors in static storage may outlive it
 void* allocate(size_t bytes) {
   size_t size = rounded(bytes);
   if (void* block = pool().take(size)) return block;
-  size_t alignment = size >= kHugePage ? kHugePage : kAlignment;
-  void* block = size < bytes ? nullptr : std::aligned_alloc(alignment, (size + alignment - 1) / alignment * alignment);
-  if (!block) {
+  void* block = size < bytes ? nullptr : from_system(size);
+  if (!block && size >= bytes) {
     pool().clear();
-    block = std::aligned_alloc(alignment, (size + alignment - 1) / alignment * alignment);
+    block = from_system(size);
   }
   if (!block) {
     pool().give_up(size);
     throw std::bad_alloc();
   }
-  if (alignment == kHugePage) madvise(block, size, MADV_HUGEPAGE);
   return block;
 }
 
 void release(void* block, size_t bytes) noexcept {
-  if (block && !pool().keep(block, rounded(bytes))) std::free(block);
+  size_t size = rounded(bytes);
+  if (block && !pool().keep(block, size)) to_system(block, size);
 }
 
 void release_cached() noexcept { pool().clear(); }
