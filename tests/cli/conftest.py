@@ -18,7 +18,8 @@ import pytest
 from PIL import Image
 
 LIMIT = 300  # seconds; far more than anything takes, so that a hang is found and a slow machine is not
-SMALL = ["--model", "resnet10_small", "--weights", "none"]
+# One thread: several on a loaded machine mostly wait for each other, and the bits are the same.
+SMALL = ["--model", "resnet10_small", "--weights", "none", "--threads", 1]
 
 
 def pytest_addoption(parser):
