@@ -62,7 +62,7 @@ bool train(Classifier& model, Optimizer& optimizer, Loader& training, Loader* va
       int64_t n = batch.labels.size();
       progress.loss_sum += train_step(model, optimizer, batch, settings, progress.step) * double(n);
       progress.images += n;
-      ++progress.batch;
+      progress.batch = batch.number + 1;
       ++progress.step;
       if (hooks.step_done) hooks.step_done();
       if (hooks.stop && hooks.stop()) return false;

@@ -24,6 +24,7 @@ namespace {
 // A batch in the making: one place for each sample. Everything but what a thread writes to its own
 // places (pixels, failures) is guarded by Impl::mutex.
 struct Slot {
+  int64_t number = 0;  // of the batch in its epoch
   std::vector<int64_t> indices;
   Tensor images;
   uint8_t* pixels = nullptr;
@@ -199,8 +200,9 @@ void Loader::Impl::refill() {
       std::lock_guard lock(mutex);
       if (int64_t(slots.size()) >= ahead) return;
     }
-    auto [begin, end] = range(next_batch++);
     auto slot = std::make_shared<Slot>();
+    slot->number = next_batch;
+    auto [begin, end] = range(next_batch++);
     slot->indices.assign(order.begin() + begin, order.begin() + end);
     slot->images = Tensor({end - begin, transform.size(), transform.size(), 3}, DType::u8);
     slot->pixels = slot->images.mutable_data<uint8_t>();
@@ -257,6 +259,7 @@ bool Loader::Impl::hand_out(Slot& slot, Batch& batch) {
   int32_t* labels = batch.labels.mutable_data<int32_t>();
   for (int64_t index : good) *labels++ = data.samples[size_t(index)].label;
   batch.indices = std::move(good);
+  batch.number = slot.number;
   return true;
 }
 

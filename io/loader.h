@@ -18,6 +18,7 @@ struct Batch {
   Tensor images;                 // (n, size, size, 3) u8
   Tensor labels;                 // (n) i32
   std::vector<int64_t> indices;  // of the samples in the data set
+  int64_t number = 0;            // its place in the epoch; start(epoch, number + 1) goes on after it
 };
 
 struct LoaderOptions {

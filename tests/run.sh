@@ -73,7 +73,7 @@ EOF
 }
 
 step "layering" $PYTHON tests/layering.py .
-step "build" build "$BUILD"
+step "build" build "$BUILD" -DGRAFT_TESTS=ON -DGRAFT_BENCH=ON
 step "reference values: operations" $PYTHON tests/op_reference.py "$GRAFT_REFERENCE_DIR"
 step "reference values: images" $PYTHON tests/decode_reference.py "$GRAFT_REFERENCE_DIR"
 step "unit tests" suite unit "$BUILD"
