@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
-"""graft against PyTorch eager (channels_last) on one network, the two taken in turn.
+"""graft against PyTorch eager (channels_last) and against bare oneDNN convolutions, in turn.
 
-  python3 bench/model_race.py --bench build/model_bench --model resnet50 --batch 32 --mode infer
+  python3 bench/model_race.py --build build --model resnet50 --batch 32 --mode infer
 
 Run it with a python3 that imports torch and torchvision. Each side does --warmup iterations, then
-they alternate for --rounds. Prints one JSON line: medians, p10 and p90 of seconds per iteration,
-images per second, ratio (> 1: graft is faster), peak memory of both processes.
+they take turns for --rounds. Prints one JSON line: medians, p10 and p90 of seconds per iteration,
+images per second, peak memory; ratio (torch / graft, > 1: graft is faster) and, for inference of
+resnet50 and vgg16, of_raw (raw / graft: the share of what its convolutions alone could reach).
 """
 import argparse
 import json
@@ -52,9 +53,23 @@ def peer(name, batch, mode, threads):
     return run
 
 
+class Turns:
+    """A program that does one iteration for every line it is given, and prints its seconds."""
+
+    def __init__(self, command):
+        self.process = subprocess.Popen(command, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        assert self.process.stdout.readline().strip() == "ready"
+
+    def turn(self):
+        self.process.stdin.write("\n")
+        self.process.stdin.flush()
+        seconds, rss = self.process.stdout.readline().split()
+        return float(seconds), int(rss)
+
+
 def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument("--bench", required=True)
+    p.add_argument("--build", default="build", help="folder with model_bench and raw_conv")
     p.add_argument("--model", default="resnet50")
     p.add_argument("--batch", type=int, default=32)
     p.add_argument("--mode", choices=["infer", "train", "head"], default="infer")
@@ -62,22 +77,22 @@ def main():
     p.add_argument("--warmup", type=int, default=2)
     p.add_argument("--rounds", type=int, default=10)
     a = p.parse_args()
-    ours = subprocess.Popen([a.bench, a.model, str(a.batch), a.mode, str(a.threads)], text=True,
-                            stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-    assert ours.stdout.readline().strip() == "ready"
+    programs = {"graft": [f"{a.build}/model_bench", a.model, str(a.batch), a.mode, str(a.threads)]}
+    if a.mode == "infer" and a.model in ("resnet50", "vgg16"):
+        programs["raw"] = [f"{a.build}/raw_conv", a.model, str(a.batch)]
+    programs = {side: Turns(command) for side, command in programs.items()}
     run = peer(a.model, a.batch, a.mode, a.threads)
-    times = {"graft": [], "torch": []}
+    times = {side: [] for side in [*programs, "torch"]}
+    rss = 0
     for i in range(a.warmup + a.rounds):
-        ours.stdin.write("\n")
-        ours.stdin.flush()
-        seconds, rss = ours.stdout.readline().split()
+        results = {side: program.turn() for side, program in programs.items()}
+        rss = results["graft"][1]
         begin = time.perf_counter()
         run()
-        theirs = time.perf_counter() - begin
+        results["torch"] = (time.perf_counter() - begin, 0)
         if i >= a.warmup:
-            times["graft"].append(float(seconds))
-            times["torch"].append(theirs)
-    ours.stdin.close()
+            for side, (seconds, _) in results.items():
+                times[side].append(seconds)
     out = {"model": a.model, "batch": a.batch, "mode": a.mode, "threads": a.threads, "rounds": a.rounds,
            "torch_version": torch.__version__}
     for side, values in times.items():
@@ -86,9 +101,11 @@ def main():
                      "p10_s": round(values[len(values) // 10], 4),
                      "p90_s": round(values[-1 - len(values) // 10], 4),
                      "images_per_second": round(a.batch / statistics.median(values), 2)}
-    out["graft"]["peak_rss_mb"] = int(rss)
+    out["graft"]["peak_rss_mb"] = rss
     out["torch"]["peak_rss_mb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
     out["ratio"] = round(out["torch"]["median_s"] / out["graft"]["median_s"], 3)
+    if "raw" in out:
+        out["of_raw"] = round(out["raw"]["median_s"] / out["graft"]["median_s"], 3)
     print(json.dumps(out))
 
 
