@@ -1,0 +1,92 @@
+// What no operation can see: which oneDNN implementations are picked, and packed filters.
+#include "kernels/conv2d.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <vector>
+
+namespace graft {
+namespace {
+
+Conv2dProblem problem(int64_t n, int64_t side, int64_t c, int64_t k, int64_t kernel, int stride) {
+  Conv2dProblem p{.n = n, .h = side, .w = side, .c = c, .k = k, .r = kernel, .s = kernel};
+  p.stride_h = p.stride_w = stride;
+  p.pad_top = p.pad_left = p.pad_bottom = p.pad_right = int(kernel / 2);
+  return p;
+}
+
+std::vector<float> ramp(int64_t size, float step) {
+  std::vector<float> values(size);
+  for (int64_t i = 0; i < size; ++i) values[i] = std::sin(float(i) * step);
+  return values;
+}
+
+struct Arrays {
+  explicit Arrays(const Conv2dProblem& p)
+      : x(ramp(p.n * p.h * p.w * p.c, 0.37f)), w(ramp(p.k * p.r * p.s * p.c / p.groups, 0.11f)),
+        y(p.n * p.out_h() * p.out_w() * p.k) {}
+  std::vector<float> x, w, y;
+};
+
+// Shapes of every kind that the zoo has: stems, 1x1, 3x3, strided, grouped, depthwise, dilated.
+TEST(Conv2dKernel, NoReferenceImplementationIsPicked) {
+#ifdef __x86_64__
+  if (!__builtin_cpu_supports("avx2")) GTEST_SKIP() << "oneDNN is slow on this processor anyway";
+#endif
+  std::vector<Conv2dProblem> problems = {
+      problem(2, 32, 3, 64, 7, 2), problem(2, 32, 3, 64, 3, 1), problem(2, 14, 64, 256, 1, 1),
+      problem(2, 14, 64, 64, 3, 1), problem(2, 14, 64, 128, 3, 2), problem(2, 14, 64, 128, 1, 2),
+      problem(2, 13, 512, 10, 1, 1), problem(1, 7, 512, 512, 3, 1), problem(3, 9, 5, 7, 3, 1)};
+  problems.push_back(problem(2, 14, 32, 32, 3, 1));
+  problems.back().groups = 32;
+  problems.push_back(problem(2, 14, 32, 64, 3, 1));
+  problems.back().groups = 4;
+  problems.push_back(problem(2, 14, 32, 32, 3, 1));
+  problems.back().dilation_h = problems.back().dilation_w = 2;
+  for (const Conv2dProblem& p : problems) {
+    Arrays a(p);
+    std::vector<float> dx(a.x.size()), dw(a.w.size()), db(p.k);
+    PackedFilter packed;
+    cpu::conv2d_fprop(p, a.x.data(), a.w.data(), {}, a.y.data());
+    cpu::conv2d_fprop(p, a.x.data(), a.w.data(), {}, a.y.data(), &packed, 1);
+    cpu::conv2d_dgrad(p, a.y.data(), a.w.data(), dx.data());
+    cpu::conv2d_wgrad(p, a.x.data(), a.y.data(), dw.data(), db.data());
+  }
+  for (const std::string& line : cpu::reference_implementations()) ADD_FAILURE() << line;
+}
+
+// Winograd, and the rest of a batch that its parts leave, against the direct kernel.
+TEST(Conv2dKernel, PackedFilterGivesWhatTheFilterGives) {
+  for (int64_t n : {1, 3, 4, 5, 9}) {
+    Conv2dProblem p = problem(n, 15, 32, 48, 3, 1);
+    Arrays direct(p), packed(p);
+    std::vector<float> bias = ramp(p.k, 0.7f);
+    ConvEpilogue epilogue{bias.data(), nullptr, Activation::relu};
+    cpu::conv2d_fprop(p, direct.x.data(), direct.w.data(), epilogue, direct.y.data());
+    PackedFilter filter;
+    cpu::conv2d_fprop(p, packed.x.data(), packed.w.data(), epilogue, packed.y.data(), &filter, 7);
+    double largest = 0, difference = 0;
+    for (size_t i = 0; i < direct.y.size(); ++i) {
+      largest = std::max<double>(largest, std::abs(direct.y[i]));
+      difference = std::max<double>(difference, std::abs(direct.y[i] - packed.y[i]));
+    }
+    EXPECT_LT(difference, 1e-4 * largest) << "batch " << n;
+  }
+}
+
+TEST(Conv2dKernel, PackedFilterFollowsItsVersion) {
+  Conv2dProblem p = problem(1, 6, 16, 16, 1, 1);
+  Arrays a(p);
+  PackedFilter filter;
+  cpu::conv2d_fprop(p, a.x.data(), a.w.data(), {}, a.y.data(), &filter, 1);
+  EXPECT_TRUE(cpu::conv2d_packed(p, {}, filter, 1));
+  EXPECT_FALSE(cpu::conv2d_packed(p, {}, filter, 2));
+  std::vector<float> first = a.y;
+  for (float& w : a.w) w *= 2;
+  cpu::conv2d_fprop(p, a.x.data(), a.w.data(), {}, a.y.data(), &filter, 2);
+  for (size_t i = 0; i < first.size(); ++i) EXPECT_FLOAT_EQ(a.y[i], 2 * first[i]);
+}
+
+}  // namespace
+}  // namespace graft
