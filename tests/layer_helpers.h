@@ -55,7 +55,8 @@ inline void expect_close(const Tensor& a, const Tensor& b, double share) {
 }
 
 // The message of the Error that f throws.
-template <class F> std::string error_of(F f, Fault fault) {
+template <class F>
+std::string error_of(F f, Fault fault) {
   try {
     f();
   } catch (const Error& e) {

@@ -1,5 +1,4 @@
 #include "layers/batch_norm.h"
-
 #include "tests/layer_helpers.h"
 
 namespace graft {
@@ -38,9 +37,9 @@ Tensor with_batch_statistics(const BatchNorm2d& norm, const Tensor& x) {
     for (int64_t r = 0; r < rows; ++r)
       var += std::pow(x.data()[r * channels + c] - mean, 2) / double(rows);
     for (int64_t r = 0; r < rows; ++r)
-      y.mutable_data()[r * channels + c] =
-          float((x.data()[r * channels + c] - mean) / std::sqrt(var + norm.eps) *
-                    norm.weight.data()[c] + norm.bias.data()[c]);
+      y.mutable_data()[r * channels + c] = float(
+          (x.data()[r * channels + c] - mean) / std::sqrt(var + norm.eps) * norm.weight.data()[c] +
+          norm.bias.data()[c]);
   }
   return y;
 }
@@ -49,9 +48,10 @@ Tensor with_running_statistics(const BatchNorm2d& norm, const Tensor& x) {
   Tensor y(x.shape());
   for (int64_t i = 0; i < x.size(); ++i) {
     int64_t c = i % x.dim(3);
-    y.mutable_data()[i] = float((double(x.data()[i]) - norm.running_mean.data()[c]) /
-                                    std::sqrt(double(norm.running_var.data()[c]) + norm.eps) *
-                                    norm.weight.data()[c] + norm.bias.data()[c]);
+    y.mutable_data()[i] =
+        float((double(x.data()[i]) - norm.running_mean.data()[c]) /
+                  std::sqrt(double(norm.running_var.data()[c]) + norm.eps) * norm.weight.data()[c] +
+              norm.bias.data()[c]);
   }
   return y;
 }
@@ -83,7 +83,8 @@ TEST_P(Policy, MovesWhatTheTableSays) {
 
 TEST_P(Policy, NormalisesWithWhatTheTableSays) {
   EXPECT_EQ(norm.uses_batch_statistics(), GetParam().moves);
-  Tensor expected = GetParam().moves ? with_batch_statistics(norm, x) : with_running_statistics(norm, x);
+  Tensor expected =
+      GetParam().moves ? with_batch_statistics(norm, x) : with_running_statistics(norm, x);
   expect_close(norm(x), expected, 1e-6);
 }
 

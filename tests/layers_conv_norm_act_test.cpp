@@ -1,6 +1,5 @@
-#include "layers/conv_norm_act.h"
-
 #include "core/autograd.h"
+#include "layers/conv_norm_act.h"
 #include "layers/state.h"
 #include "tests/layer_helpers.h"
 
@@ -55,7 +54,8 @@ TEST(ConvNormAct, FoldedEqualsItsOperations) {
 TEST(ConvNormAct, NoNorm) {
   Block block(4, 5);
   Tensor x = normal({2, 6, 6, 4}, 1), residual = normal({2, 6, 6, 5}, 2);
-  Tensor expected = relu(add(conv2d(x, block.conv.weight, block.conv.bias, block.conv.spec), residual));
+  Tensor expected =
+      relu(add(conv2d(x, block.conv.weight, block.conv.bias, block.conv.spec), residual));
   expect_close(conv_norm_act(x, block.conv, nullptr, Activation::relu, residual), expected, kFold);
 }
 
@@ -63,8 +63,9 @@ TEST(ConvNormAct, EveryChangedValueIsNoticed) {
   Block block(4, 6);
   Tensor x = normal({2, 6, 6, 4}, 1);
   std::vector<std::pair<const char*, Tensor>> parts = {
-      {"weight", block.conv.weight}, {"bias", block.conv.bias}, {"gamma", block.norm.weight},
-      {"beta", block.norm.bias}, {"mean", block.norm.running_mean}, {"var", block.norm.running_var}};
+      {"weight", block.conv.weight},     {"bias", block.conv.bias},
+      {"gamma", block.norm.weight},      {"beta", block.norm.bias},
+      {"mean", block.norm.running_mean}, {"var", block.norm.running_var}};
   for (auto& [name, t] : parts) {
     SCOPED_TRACE(name);
     Tensor before = block.fused(x);

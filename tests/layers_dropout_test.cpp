@@ -1,5 +1,4 @@
 #include "layers/dropout.h"
-
 #include "tests/layer_helpers.h"
 
 namespace graft {

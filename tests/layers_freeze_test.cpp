@@ -1,8 +1,7 @@
-#include "layers/freeze.h"
-
 #include <algorithm>
 
 #include "core/autograd.h"
+#include "layers/freeze.h"
 #include "tests/layer_helpers.h"
 
 namespace graft {
@@ -22,7 +21,7 @@ Names learning(Module& m) {
 void apply(Module& m, const std::string& plan) { freeze(m, FreezePlan::parse(plan), "fc"); }
 
 const Names kHead = {"fc.weight", "fc.bias"};
-const Names kAll = {"conv1.weight", "bn1.weight", "bn1.bias", "block.0.weight", "block.0.bias",
+const Names kAll = {"conv1.weight",   "bn1.weight",   "bn1.bias",  "block.0.weight", "block.0.bias",
                     "block.1.weight", "block.1.bias", "fc.weight", "fc.bias"};
 
 struct Grammar {
@@ -48,18 +47,50 @@ const Grammar kGrammar[] = {
     {"40%", {kAll.begin() + 3, kAll.end()}, kFrozen, kTrain},
     {"100%", {}, kFrozen, kFrozen},
     {"block", {"conv1.weight", "bn1.weight", "bn1.bias", "fc.weight", "fc.bias"}, kTrain, kFrozen},
-    {"*.bias", {"conv1.weight", "bn1.weight", "block.0.weight", "block.1.weight", "fc.weight"}, kTrain, kTrain},
-    {"bn? block.1", {"conv1.weight", "block.0.weight", "block.0.bias", "fc.weight", "fc.bias"}, kFrozen, kFrozen},
-    {"block.[01]", {"conv1.weight", "bn1.weight", "bn1.bias", "fc.weight", "fc.bias"}, kTrain, kFrozen},
-    {"bn1.*", {"conv1.weight", "block.0.weight", "block.0.bias", "block.1.weight", "block.1.bias", "fc.weight", "fc.bias"}, kFrozen, kTrain},
-    {"trunk !block.0", {"block.0.weight", "block.0.bias", "fc.weight", "fc.bias"}, kFrozen, kFrozen},
+    {"*.bias",
+     {"conv1.weight", "bn1.weight", "block.0.weight", "block.1.weight", "fc.weight"},
+     kTrain,
+     kTrain},
+    {"bn? block.1",
+     {"conv1.weight", "block.0.weight", "block.0.bias", "fc.weight", "fc.bias"},
+     kFrozen,
+     kFrozen},
+    {"block.[01]",
+     {"conv1.weight", "bn1.weight", "bn1.bias", "fc.weight", "fc.bias"},
+     kTrain,
+     kFrozen},
+    {"bn1.*",
+     {"conv1.weight", "block.0.weight", "block.0.bias", "block.1.weight", "block.1.bias",
+      "fc.weight", "fc.bias"},
+     kFrozen,
+     kTrain},
+    {"trunk !block.0",
+     {"block.0.weight", "block.0.bias", "fc.weight", "fc.bias"},
+     kFrozen,
+     kFrozen},
     {"trunk !block", {"block.0.weight", "block.0.bias", "fc.weight", "fc.bias"}, kFrozen, kFrozen},
-    {"!block block", {"conv1.weight", "bn1.weight", "bn1.bias", "fc.weight", "fc.bias"}, kTrain, kFrozen},
-    {"block.1 !block.1.weight", {"conv1.weight", "bn1.weight", "bn1.bias", "block.0.weight", "block.0.bias", "block.1.weight", "fc.weight", "fc.bias"}, kTrain, kAffine},
-    {"trunk bn=train", {"bn1.weight", "bn1.bias", "block.1.weight", "block.1.bias", "fc.weight", "fc.bias"}, kTrain, kTrain},
-    {"bn=affine,trunk", {"bn1.weight", "bn1.bias", "block.1.weight", "block.1.bias", "fc.weight", "fc.bias"}, kAffine, kAffine},
+    {"!block block",
+     {"conv1.weight", "bn1.weight", "bn1.bias", "fc.weight", "fc.bias"},
+     kTrain,
+     kFrozen},
+    {"block.1 !block.1.weight",
+     {"conv1.weight", "bn1.weight", "bn1.bias", "block.0.weight", "block.0.bias", "block.1.weight",
+      "fc.weight", "fc.bias"},
+     kTrain,
+     kAffine},
+    {"trunk bn=train",
+     {"bn1.weight", "bn1.bias", "block.1.weight", "block.1.bias", "fc.weight", "fc.bias"},
+     kTrain,
+     kTrain},
+    {"bn=affine,trunk",
+     {"bn1.weight", "bn1.bias", "block.1.weight", "block.1.bias", "fc.weight", "fc.bias"},
+     kAffine,
+     kAffine},
     {"trunk,bn=stats", kHead, kStats, kStats},
-    {"bn=frozen", {"conv1.weight", "block.0.weight", "block.0.bias", "fc.weight", "fc.bias"}, kFrozen, kFrozen},
+    {"bn=frozen",
+     {"conv1.weight", "block.0.weight", "block.0.bias", "fc.weight", "fc.bias"},
+     kFrozen,
+     kFrozen},
 };
 
 class Plan : public testing::TestWithParam<Grammar> {};
@@ -107,9 +138,10 @@ INSTANTIATE_TEST_SUITE_P(Freeze, Plan, testing::ValuesIn(kGrammar));
 
 TEST(Freeze, MistypedNamesListTheNearest) {
   SmallNet net;
-  struct { const char *plan, *nearest; } cases[] = {
-      {"until:blok", "block"}, {"conv2", "conv1"}, {"!fd", "fc"}, {"bn1.wieght", "bn1.weight"},
-      {"x*y", "block"}, {"!", "fc"}};
+  struct {
+    const char *plan, *nearest;
+  } cases[] = {{"until:blok", "block"},      {"conv2", "conv1"}, {"!fd", "fc"},
+               {"bn1.wieght", "bn1.weight"}, {"x*y", "block"},   {"!", "fc"}};
   for (auto& c : cases) {
     Names before = learning(net);
     std::string message = error_of([&] { apply(net, c.plan); }, Fault::usage);
@@ -179,7 +211,8 @@ TEST(Freeze, FrozenTensorsListsExactlyWhatStays) {
   EXPECT_EQ(names("none"), Names{});
   EXPECT_EQ(names("bn1"), (Names{"bn1.weight", "bn1.bias", "bn1.running_mean", "bn1.running_var",
                                  "bn1.num_batches_tracked"}));
-  EXPECT_EQ(names("bn1,bn=stats"), (Names{"bn1.weight", "bn1.bias", "block.1.weight", "block.1.bias"}));
+  EXPECT_EQ(names("bn1,bn=stats"),
+            (Names{"bn1.weight", "bn1.bias", "block.1.weight", "block.1.bias"}));
   EXPECT_EQ(names("bn=affine").size(), 6u);
 }
 

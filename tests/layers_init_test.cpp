@@ -1,5 +1,4 @@
 #include "layers/init.h"
-
 #include "tests/layer_helpers.h"
 
 namespace graft {
@@ -54,7 +53,8 @@ TEST(Init, HeadsOfBothKinds) {
   Conv2d conv(64, 10, {.kernel = 1});
   Linear matrix(64, 10);
   initialize_head(conv, 1), initialize_head(matrix, 1);
-  for (const Tensor& t : {Tensor(conv.weight), Tensor(conv.bias), Tensor(matrix.weight), Tensor(matrix.bias)})
+  for (const Tensor& t :
+       {Tensor(conv.weight), Tensor(conv.bias), Tensor(matrix.weight), Tensor(matrix.bias)})
     for (int64_t i = 0; i < t.size(); ++i) ASSERT_LE(std::abs(t.data()[i]), 1 / 8.0f);
   EXPECT_NEAR(deviation(conv.weight), 0.125 / std::sqrt(3.0), 5e-3);
 }

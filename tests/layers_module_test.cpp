@@ -1,5 +1,4 @@
 #include "layers/module.h"
-
 #include "tests/layer_helpers.h"
 
 namespace graft {
@@ -22,9 +21,9 @@ Names buffers_of(Module& m) {
 
 TEST(Module, PathsFollowTheFields) {
   SmallNet net;
-  EXPECT_EQ(params_of(net), (Names{"conv1.weight", "bn1.weight", "bn1.bias", "block.0.weight",
-                                   "block.0.bias", "block.1.weight", "block.1.bias", "fc.weight",
-                                   "fc.bias"}));
+  EXPECT_EQ(params_of(net),
+            (Names{"conv1.weight", "bn1.weight", "bn1.bias", "block.0.weight", "block.0.bias",
+                   "block.1.weight", "block.1.bias", "fc.weight", "fc.bias"}));
   EXPECT_EQ(buffers_of(net),
             (Names{"bn1.running_mean", "bn1.running_var", "bn1.num_batches_tracked",
                    "block.1.running_mean", "block.1.running_var", "block.1.num_batches_tracked"}));
@@ -37,9 +36,7 @@ class Optional : public Module {  // a field list over several lines, and a chil
  public:
   Tensor forward(Tensor x) override { return x; }
   std::string describe() const override { return "Optional"; }
-  GRAFT_FIELDS(here,
-               missing,
-               scale, nothing)
+  GRAFT_FIELDS(here, missing, scale, nothing)
 
   std::unique_ptr<Linear> here = std::make_unique<Linear>(2, 3), missing;
   Param scale = Param({1}), nothing;

@@ -1,7 +1,6 @@
-#include "layers/optimizer.h"
-
 #include <limits>
 
+#include "layers/optimizer.h"
 #include "tests/layer_helpers.h"
 
 namespace graft {
@@ -23,7 +22,8 @@ const Rule kRules[] = {
     {"matrices_decay", {.momentum = 0.9, .weight_decay = 0.05, .decay_all = false}},
     {"clipped", {.momentum = 0.9, .clip_norm = 0.5}},
     {"adamw", {.kind = Kind::adamw, .weight_decay = 0.1}},
-    {"adamw_matrices", {.kind = Kind::adamw, .beta1 = 0.8, .beta2 = 0.99, .weight_decay = 0.1, .decay_all = false}},
+    {"adamw_matrices",
+     {.kind = Kind::adamw, .beta1 = 0.8, .beta2 = 0.99, .weight_decay = 0.1, .decay_all = false}},
 };
 
 // The same update on plain loops in double, one parameter tensor at a time.
@@ -31,7 +31,8 @@ struct Naive {
   std::vector<double> value, first, second;
   bool decays;
 
-  void sgd(const OptimizerOptions& o, const std::vector<double>& grad, double rate, bool first_step) {
+  void sgd(const OptimizerOptions& o, const std::vector<double>& grad, double rate,
+           bool first_step) {
     for (size_t i = 0; i < value.size(); ++i) {
       double g = grad[i] + (decays ? o.weight_decay : 0) * value[i];
       first[i] = first_step ? g : o.momentum * first[i] + g;
@@ -43,7 +44,8 @@ struct Naive {
       value[i] *= 1 - rate * (decays ? o.weight_decay : 0);
       first[i] = o.beta1 * first[i] + (1 - o.beta1) * grad[i];
       second[i] = o.beta2 * second[i] + (1 - o.beta2) * grad[i] * grad[i];
-      double m = first[i] / (1 - std::pow(o.beta1, step)), v = second[i] / (1 - std::pow(o.beta2, step));
+      double m = first[i] / (1 - std::pow(o.beta1, step)),
+             v = second[i] / (1 - std::pow(o.beta2, step));
       value[i] -= rate * m / (std::sqrt(v) + o.eps);
     }
   }
@@ -119,7 +121,8 @@ TEST(Optimizer, NeverSeesWhatIsFrozen) {
   Optimizer optimizer(net, {.kind = Kind::adamw, .weight_decay = 0.5});
   for (auto& [name, moment] : optimizer.state())
     EXPECT_TRUE(name.ends_with("/block.1.weight") || name.ends_with("/block.1.bias") ||
-                name.ends_with("/fc.weight") || name.ends_with("/fc.bias")) << name;
+                name.ends_with("/fc.weight") || name.ends_with("/fc.bias"))
+        << name;
   EXPECT_EQ(optimizer.state().size(), 8u);
   EXPECT_EQ(optimizer.parameters(), 12 + 28);
   for (int step = 0; step < 3; ++step)
@@ -171,7 +174,8 @@ TEST(Optimizer, GradientThatIsNotANumberChangesNothing) {
   SmallNet net;
   Optimizer optimizer(net, {});
   train_step(net, optimizer, normal({4, 9, 9, 3}, 1), labels_of(4, 4));
-  for (float bad : {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity()}) {
+  for (float bad :
+       {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity()}) {
     TensorMap before = snapshot(net), state = optimizer.state();
     Tensor grad = net.fc.bias.grad();
     grad.mutable_data()[2] = bad;

@@ -1,5 +1,4 @@
 #include "layers/schedule.h"
-
 #include "tests/layer_helpers.h"
 
 namespace graft {
@@ -13,7 +12,8 @@ TEST(Schedule, Constant) {
 }
 
 TEST(Schedule, StepFallsByTheFactor) {
-  Schedule s{.kind = Kind::step, .base = 0.1, .total_steps = 9, .step_every = 3, .step_factor = 0.5};
+  Schedule s{
+      .kind = Kind::step, .base = 0.1, .total_steps = 9, .step_every = 3, .step_factor = 0.5};
   EXPECT_DOUBLE_EQ(s.rate(0), 0.1);
   EXPECT_DOUBLE_EQ(s.rate(2), 0.1);
   EXPECT_DOUBLE_EQ(s.rate(3), 0.05);

@@ -1,5 +1,4 @@
 #include "layers/state.h"
-
 #include "tests/layer_helpers.h"
 
 namespace graft {
@@ -13,23 +12,27 @@ TEST(State, FiltersAreOihwInFiles) {
     for (int64_t i = 0; i < 3; ++i)
       for (int64_t h = 0; h < 2; ++h)
         for (int64_t w = 0; w < 2; ++w)
-          conv.weight.mutable_data()[((o * 2 + h) * 2 + w) * 3 + i] = float(1000 * o + 100 * i + 10 * h + w);
+          conv.weight.mutable_data()[((o * 2 + h) * 2 + w) * 3 + i] =
+              float(1000 * o + 100 * i + 10 * h + w);
   Tensor file = state(conv).at("weight");
   ASSERT_EQ(file.shape(), (Shape{2, 3, 2, 2}));
   for (int64_t at = 0; at < file.size(); ++at)
-    EXPECT_EQ(file.data()[at], float(1000 * (at / 12) + 100 * (at / 4 % 3) + 10 * (at / 2 % 2) + at % 2));
+    EXPECT_EQ(file.data()[at],
+              float(1000 * (at / 12) + 100 * (at / 4 % 3) + 10 * (at / 2 % 2) + at % 2));
 }
 
 TEST(State, ColumnsOnAMapAreChwInFiles) {
   Linear layer = Linear::on_map(3, 2, 4, 5);
   for (int64_t o = 0; o < 5; ++o)
     for (int64_t at = 0; at < 24; ++at)  // (h, w, c) in memory
-      layer.weight.mutable_data()[o * 24 + at] = float(1000 * o + 100 * (at % 3) + 10 * (at / 12) + at / 3 % 4);
+      layer.weight.mutable_data()[o * 24 + at] =
+          float(1000 * o + 100 * (at % 3) + 10 * (at / 12) + at / 3 % 4);
   Tensor file = state(layer).at("weight");
   ASSERT_EQ(file.shape(), (Shape{5, 24}));
   for (int64_t o = 0; o < 5; ++o)
     for (int64_t at = 0; at < 24; ++at)  // (c, h, w) in files
-      EXPECT_EQ(file.data()[o * 24 + at], float(1000 * o + 100 * (at / 8) + 10 * (at / 4 % 2) + at % 4));
+      EXPECT_EQ(file.data()[o * 24 + at],
+                float(1000 * o + 100 * (at / 8) + 10 * (at / 4 % 2) + at % 4));
 }
 
 TEST(State, ComesBackToTheBit) {
@@ -61,10 +64,10 @@ TEST(State, EveryDifferenceIsListedAndNothingChanges) {
   file["extra.weight"] = Tensor::zeros({1});
   file["module.fc.bias"] = Tensor::zeros({4});
   std::string message = error_of([&] { load_state(net, file); }, Fault::data);
-  for (const char* part : {"2 missing: conv1.weight and bn1.running_var",
-                           "2 unexpected: extra.weight and module.fc.bias",
-                           "fc.weight: file [1000, 6], model [4, 6]",
-                           "block.0.weight: file [6, 3, 3, 8], model [6, 8, 3, 3]", "2 misshapen"})
+  for (const char* part :
+       {"2 missing: conv1.weight and bn1.running_var",
+        "2 unexpected: extra.weight and module.fc.bias", "fc.weight: file [1000, 6], model [4, 6]",
+        "block.0.weight: file [6, 3, 3, 8], model [6, 8, 3, 3]", "2 misshapen"})
     EXPECT_NE(message.find(part), message.npos) << part << " in: " << message;
   EXPECT_TRUE(changed(before, snapshot(net)).empty());
 }

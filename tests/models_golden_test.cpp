@@ -29,7 +29,8 @@ class Golden : public testing::TestWithParam<Case> {
     if (!GoldenFile::exists(arch))
       GTEST_SKIP() << "no values for " << arch << ": run golden.py and set GRAFT_GOLDEN_DIR";
     golden_ = std::make_unique<GoldenFile>(arch);
-    if (!golden_->trained(regime)) GTEST_SKIP() << "no training of " << arch << ": golden.py --train all";
+    if (!golden_->trained(regime))
+      GTEST_SKIP() << "no training of " << arch << ": golden.py --train all";
     model_ = build_model(arch, 10);
     load_state(*model_, golden_->weights);
     golden_->weights.clear();
@@ -125,8 +126,8 @@ TEST_P(Golden, AsPyTorch) {
     EXPECT_EQ(std::memcmp(tensor.raw(), before.at(path).raw(), tensor.bytes()), 0) << path;
   RecordProperty("worst_in_noise", fmt::format("{:.2f}", worst_noise_));
   if (std::getenv("GRAFT_GOLDEN_REPORT"))
-    fmt::print("{:>14} {:>4}: {:8.2f} x noise, {:6.3f} x floor\n", GetParam().arch, GetParam().regime,
-               worst_noise_, worst_floor_);
+    fmt::print("{:>14} {:>4}: {:8.2f} x noise, {:6.3f} x floor\n", GetParam().arch,
+               GetParam().regime, worst_noise_, worst_floor_);
 }
 
 std::vector<Case> cases() {
@@ -137,9 +138,8 @@ std::vector<Case> cases() {
   return all;
 }
 
-INSTANTIATE_TEST_SUITE_P(Zoo, Golden, testing::ValuesIn(cases()), [](auto& info) {
-  return info.param.arch + "__" + info.param.regime;
-});
+INSTANTIATE_TEST_SUITE_P(Zoo, Golden, testing::ValuesIn(cases()),
+                         [](auto& info) { return info.param.arch + "__" + info.param.regime; });
 
 }  // namespace
 }  // namespace graft

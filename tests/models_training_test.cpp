@@ -18,7 +18,7 @@ struct Outcome {
 };
 
 Outcome train(const std::string& name, const std::string& plan, uint64_t seed, int steps = 5,
-          OptimizerOptions options = {}) {
+              OptimizerOptions options = {}) {
   auto model = make_model(name, 10, seed);
   freeze(*model, plan);
   Optimizer optimizer(*model, options);

@@ -1,10 +1,9 @@
-#include "models/zoo.h"
-
 #include <cmath>
 #include <sstream>
 
 #include "core/autograd.h"
 #include "layers/state.h"
+#include "models/zoo.h"
 #include "tests/layer_helpers.h"
 #include "tests/published_names.h"
 
@@ -131,7 +130,8 @@ TEST(ZooNames, NewHeadsComeFromTheirSeed) {
   a->replace_head(5, 8), b->replace_head(5, 8);
   EXPECT_TRUE(changed(snapshot(*a), snapshot(*b)).empty());
   b->replace_head(5, 9);
-  EXPECT_EQ(changed(snapshot(*a), snapshot(*b)), (std::vector<std::string>{"fc.bias", "fc.weight"}));
+  EXPECT_EQ(changed(snapshot(*a), snapshot(*b)),
+            (std::vector<std::string>{"fc.bias", "fc.weight"}));
 }
 
 }  // namespace
