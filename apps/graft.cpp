@@ -8,6 +8,7 @@
 #include "apps/command.h"
 #include "core/check.h"
 #include "core/text.h"
+#include "kernels/conv2d.h"
 
 namespace {
 
@@ -65,6 +66,14 @@ void keep_standard_streams() {
   }
 }
 
+// oneDNN falls back to loops that are hundreds of times slower without a word; say it.
+int with_kernel_report(const Run& run) {
+  int code = run();
+  for (const std::string& line : cpu::reference_implementations())
+    say("warning: this processor has only a slow reference kernel for " + line);
+  return code;
+}
+
 int run(int argc, char** argv) {
   CLI::App program("graft: transfer learning on photographs. Take a trained network, graft a new "
                    "head onto it, freeze what your data cannot teach, train the rest.", "graft");
@@ -87,13 +96,16 @@ int run(int argc, char** argv) {
   } catch (const CLI::ExtrasError&) {
     std::vector<std::string> words = program.remaining(true);
     return refuse(unknown_words(program, words) + "; see graft --help", 64);
+  } catch (const CLI::ArgumentMismatch& e) {
+    std::string what = e.what();
+    return refuse(what.substr(0, what.find(':')) + ": given more than once; once is enough", 64);
   } catch (const CLI::ParseError& e) {
     std::vector<std::string> words = program.remaining(true);
     if (!words.empty()) return refuse(unknown_words(program, words) + "; see graft --help", 64);
     return refuse(std::string(e.what()) + "; see graft --help", 64);
   }
   for (auto& [command, run] : commands)
-    if (command->parsed()) return run();
+    if (command->parsed()) return with_kernel_report(run);
   return 64;
 }
 
