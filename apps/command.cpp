@@ -119,7 +119,12 @@ void catch_signals() {
   std::signal(SIGXFSZ, SIG_IGN);  // likewise with EFBIG
 }
 
-std::string printable(const std::string& path) { return escaped(path); }
+std::string printable(const std::string& text) { return escaped(text); }
+
+std::vector<std::string> printable(std::vector<std::string> texts) {
+  for (std::string& text : texts) text = escaped(text);
+  return texts;
+}
 
 int64_t peak_rss_mb() {
   rusage use{};

@@ -43,7 +43,8 @@ void catch_signals();
 void defer_signals();
 int stop_signal();  // 0, or the number of the signal that asked to stop
 
-std::string printable(const std::string& path);  // quotes and escapes where a terminal needs it
+std::string printable(const std::string& text);  // escapes what a terminal would act on
+std::vector<std::string> printable(std::vector<std::string> texts);
 int64_t peak_rss_mb();
 double seconds_since_start();             // of the process
 double now();                             // seconds, monotonic

@@ -1,5 +1,6 @@
 // graft eval: how right a model is on labelled images.
 #include "apps/command.h"
+#include "apps/progress.h"
 #include "apps/training.h"
 #include "kernels/parallel.h"
 #include "models/saved.h"
@@ -46,10 +47,10 @@ int run_eval(const EvalOptions& o) {
   options.strict = o.strict;
   options.max_bad_fraction = o.max_bad_images;
   Loader loader(data, Transform(model.preprocess), options);
+  BadImages named_at_the_end(loader);
   double begin = now();
   Evaluation result = evaluate(model, loader);
   double seconds = now() - begin;
-  for (const BadFile& bad : loader.bad_files()) say("skipped: " + bad.message);
   GRAFT_CHECK(result.images > 0, "{}: no image could be used", printable(o.data));
   double top1 = result.accuracy(), top5 = double(result.top5) / double(result.images);
   if (o.common.json)

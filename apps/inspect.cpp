@@ -70,7 +70,8 @@ int inspect_model(Classifier& model, const ModelFile& file, const Common& common
   std::string text = fmt::format("{}: {}, {} parameters\n{}", title, model.architecture,
                                  parameter_count(model), layers_text(model));
   if (!model.class_names.empty())
-    text += fmt::format("classes   {}: {}\n", model.class_names.size(), enumerate(model.class_names, 12));
+    text += fmt::format("classes   {}: {}\n", model.class_names.size(),
+                        enumerate(printable(model.class_names), 12));
   text += fmt::format("input     short side {}, crop {}, {}\n", p.resize, p.crop, p.bgr ? "BGR" : "RGB");
   if (!file.freeze_plan.empty())
     text += fmt::format("freeze    {}; {} of {} frozen tensors proven unchanged\n", file.freeze_plan,

@@ -55,7 +55,8 @@ void report(Json& document, const Common& common, const std::string& file,
             const std::vector<Ranked>& ranked) {
   if (!common.json) {
     print(printable(file));
-    for (const Ranked& r : ranked) print(fmt::format("  {:6.2f} %  {}", 100 * r.probability, r.name));
+    for (const Ranked& r : ranked)
+      print(fmt::format("  {:6.2f} %  {}", 100 * r.probability, printable(r.name)));
     return;
   }
   Json classes = Json::array();

@@ -87,4 +87,8 @@ void ProgressLine::update(int64_t epoch, int64_t epochs, int64_t batch, int64_t 
 
 void ProgressLine::finish(const std::string& line) { say((terminal_ ? kClearLine : "") + line); }
 
+BadImages::~BadImages() {
+  for (const BadFile& bad : loader_.bad_files()) say("skipped: " + bad.message);
+}
+
 }  // namespace graft::app

@@ -3,6 +3,7 @@
 #pragma once
 #include <string>
 
+#include "io/loader.h"
 #include "models/classifier.h"
 
 namespace graft::app {
@@ -20,6 +21,18 @@ class ProgressLine {
  private:
   bool terminal_;
   double last_ = 0;  // seconds; redrawn ten times a second at most
+};
+
+// Names every image that could not be used when the work ends, however it ends.
+class BadImages {
+ public:
+  explicit BadImages(const Loader& loader) : loader_(loader) {}
+  ~BadImages();
+  BadImages(const BadImages&) = delete;
+  BadImages& operator=(const BadImages&) = delete;
+
+ private:
+  const Loader& loader_;
 };
 
 }  // namespace graft::app

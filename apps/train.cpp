@@ -60,7 +60,7 @@ void fit_head(Session& s) {
   s.model->replace_head(int64_t(classes.size()), s.options.common.seed);
   s.model->class_names = classes;
   say(fmt::format("new head {}: {} -> {} classes ({})", s.model->head_path(), before,
-                  classes.size(), enumerate(classes, 8)));
+                  classes.size(), enumerate(printable(classes), 8)));
 }
 
 // ---- data -------------------------------------------------------------------------------------
@@ -213,10 +213,6 @@ Json report(Session& s, const RunFolder& run) {
           {"bad_images", s.training->bad_files().size() + s.validation->bad_files().size()}};
 }
 
-void report_bad(const Loader& loader) {
-  for (const BadFile& bad : loader.bad_files()) say("skipped: " + bad.message);
-}
-
 // ---- the command ------------------------------------------------------------------------------
 
 std::optional<LoadedCheckpoint> stopped_run(Session& s, std::optional<RunFolder>& run,
@@ -254,8 +250,8 @@ void prepare(Session& s, std::optional<RunFolder>& run, const CLI::App& command)
     s.origin = stopped->checkpoint.model.origin;
     open_data(s);
     GRAFT_CHECK(s.model->class_names == s.data.train.classes, "--resume: the data has the classes "
-                "{}, the stopped run {}", enumerate(s.data.train.classes),
-                enumerate(s.model->class_names));
+                "{}, the stopped run {}", enumerate(printable(s.data.train.classes)),
+                enumerate(printable(s.model->class_names)));
   } else {
     load_weights(s);
     if (s.options.image_size) {
@@ -288,6 +284,7 @@ int run_train(TrainOptions options, const CLI::App& command) {
   show_plan(*s.model, s.options.freeze, int64_t(s.data.train.samples.size()),
             int64_t(s.data.val.samples.size()));
 
+  BadImages bad_training(*s.training), bad_validation(*s.validation);
   ProgressLine line;
   auto step_done = [&] {
     line.update(s.progress.epoch + 1, s.settings.epochs, s.progress.batch, s.training->batches(),
@@ -313,8 +310,6 @@ int run_train(TrainOptions options, const CLI::App& command) {
     return 128 + stop_signal();
   }
   prove_frozen(s);
-  report_bad(*s.training);
-  report_bad(*s.validation);
   if (s.options.common.json) print(report(s, run));
   else print(fmt::format("best validation accuracy {:.4f}; model in {}", s.progress.best_accuracy,
                          printable(run.model().string())));

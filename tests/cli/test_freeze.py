@@ -1,0 +1,124 @@
+"""What is frozen stays bit for bit, running statistics and all; what is not does learn."""
+import fnmatch
+
+import numpy as np
+import pytest
+from conftest import read_safetensors
+
+NORM = (".running_mean", ".running_var", ".num_batches_tracked")
+
+
+def train(graft, weights, data, plan, *more, code=0):
+    return graft("train", "--weights", weights, "--model", "resnet10_small", "--data", data, "--freeze", plan,
+                 "--epochs", 2, "--batch", 8, "--lr", 0.01, "--weight-decay", 0.01, "--out", "run",
+                 "--threads", 1, *more, code=code)
+
+
+def changed(graft, before):
+    graft("convert", "run/checkpoint.h5", "after.safetensors")
+    after = read_safetensors(graft.folder / "after.safetensors")
+    assert after.keys() == before.keys()
+    return {n for n in before if before[n].shape != after[n].shape or before[n].tobytes() != after[n].tobytes()}
+
+
+def all_of(before, *patterns):
+    return {n for n in before if any(fnmatch.fnmatch(n, p) for p in patterns)}
+
+
+PLANS = {  # plan -> what learns, as patterns
+    "trunk": ["fc.*"],
+    "none": ["*"],
+    "until:layer3": ["layer3.*", "layer4.*", "fc.*"],
+    "until:layer4.0.bn2": ["layer4.0.bn2.*", "layer4.0.downsample.*", "fc.*"],
+    "conv1,bn1,layer1": ["layer[234].*", "fc.*"],
+    "trunk,!layer4": ["layer4.*", "fc.*"],
+    "layer[12],conv1,bn1": ["layer[34].*", "fc.*"]}
+
+
+@pytest.mark.parametrize("plan", PLANS)
+def test_frozen_is_frozen_and_the_rest_learns(graft, start_weights, shapes, plan):
+    weights, before = start_weights
+    report = train(graft, weights, shapes, plan, "--json").json
+    learns = all_of(before, *PLANS[plan])
+    if plan == "trunk,!layer4":  # a frozen norm keeps its policy when its block learns again
+        learns = {n for n in learns if not n.endswith(NORM)}
+    moved = changed(graft, before)
+    assert moved - learns == set()
+    assert learns - moved <= {n for n in learns if n.endswith(".num_batches_tracked")}
+    counted = sum(before[n].size for n in learns if not n.endswith(NORM) and not n.startswith("fc."))
+    assert report["trained_parameters"] == counted + 128 * 3 + 3
+    assert report["frozen_parameters"] + report["trained_parameters"] == 307923
+
+
+@pytest.mark.parametrize("policy, statistics, affine", [
+    ("train", True, True), ("affine", False, True), ("stats", True, False), ("frozen", False, False)])
+def test_policies_of_norms(graft, start_weights, shapes, policy, statistics, affine):
+    """Each policy moves what it says and nothing else."""
+    weights, before = start_weights
+    train(graft, weights, shapes, f"none,bn={policy}")
+    moved = changed(graft, before)
+    norms = {n[:-len(".running_mean")] for n in before if n.endswith(".running_mean")}
+    for norm in norms:
+        assert (f"{norm}.running_mean" in moved) == (f"{norm}.running_var" in moved) == statistics, norm
+        assert (f"{norm}.weight" in moved) == (f"{norm}.bias" in moved) == affine, norm
+    assert "conv1.weight" in moved
+
+
+def test_globs_of_parameters(graft, start_weights, shapes):
+    weights, before = start_weights
+    train(graft, weights, shapes, "*.bias,bn=train")
+    moved = changed(graft, before)
+    assert "layer1.0.conv1.weight" in moved and "layer1.0.bn1.weight" in moved
+
+
+def test_a_percentage(graft, start_weights, shapes):
+    weights, before = start_weights
+    train(graft, weights, shapes, "60%")
+    moved = changed(graft, before)
+    assert "conv1.weight" not in moved and "layer1.0.conv1.weight" not in moved
+    assert "layer4.0.conv2.weight" in moved
+
+
+@pytest.mark.parametrize("plan, words", [
+    ("layer9", ["layer9", "layer1"]), ("until:layr3", ["layr3", "layer3"]), ("*.wieght", ["*.wieght"]),
+    ("trunk,!layr4", ["!layr4", "layer4"]), ("trunc", ["trunc"]), ("bn=frosen", ["frosen", "frozen"]),
+    ("101%", ["101%", "100%"]), ("-1%", ["-1%"]), ("x%", ["x%"]), ("until:", ["until:"])])
+def test_a_mistyped_plan(graft, start_weights, shapes, plan, words):
+    message = train(graft, start_weights[0], shapes, plan, code=64).message
+    for word in words:
+        assert word in message
+    assert not (graft.folder / "run").exists()
+
+
+def test_everything_frozen(graft, start_weights, shapes):
+    """Nothing to learn is a mistake."""
+    assert "--freeze" in train(graft, start_weights[0], shapes, "100%", code=64).message
+
+
+def test_inspect_shows_what_was_frozen_and_proves_it(graft, start_weights, shapes):
+    weights, before = start_weights
+    train(graft, weights, shapes, "until:layer4")
+    report = graft("inspect", "run/model.h5", "--json").json
+    assert report["freeze"] == "until:layer4"
+    frozen = {n for n in before if not n.startswith(("layer4.", "fc."))}
+    assert report["frozen_tensors_proven"] == len(frozen)
+    layers = {row["layer"]: row for row in report["layers"]}
+    assert layers["layer3.0.conv1"]["trained"] == 0
+    assert layers["layer4.0.conv1"]["trained"] == layers["layer4.0.conv1"]["parameters"]
+    text = graft("inspect", "run/model.h5").out
+    assert f"{len(frozen)} of {len(frozen)} frozen tensors proven unchanged" in text
+    assert "frozen" in text and "trained" in text
+
+
+def test_the_plan_is_shown_before_training(graft, start_weights, shapes):
+    err = train(graft, start_weights[0], shapes, "until:layer4").err
+    rows = {line.split()[0]: line for line in err.splitlines() if line.startswith("  ")}
+    assert "frozen" in rows["layer3"] and "trained" in rows["layer4"] and "trained" in rows["fc"]
+
+
+def test_a_new_head_leaves_the_trunk_alone(graft, start_weights, shapes):
+    weights, before = start_weights
+    result = train(graft, weights, shapes, "none", "--lr", 1e-12) if False else train(
+        graft, weights, shapes, "trunk")
+    assert "10 -> 3 classes" in result.err
+    assert changed(graft, before) == {"fc.weight", "fc.bias"}
