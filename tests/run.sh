@@ -14,7 +14,7 @@ PYTHON=/usr/bin/python3 # the one that Debian's packages belong to
 RESULTS=$BUILD/results
 LIMIT=$((20 * 60))      # seconds that one test may take
 export GRAFT_REFERENCE_DIR=$BUILD/reference OMP_WAIT_POLICY=passive
-export CCACHE_SLOPPINESS=pch_defines,time_macros
+export CCACHE_BASEDIR=$PWD CCACHE_NOHASHDIR=1 # one cache for every clone
 rm -rf "$RESULTS" && mkdir -p "$RESULTS" "$GRAFT_REFERENCE_DIR"
 failed=0
 
