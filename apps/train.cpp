@@ -164,6 +164,7 @@ void save_checkpoint(Session& s, RunFolder& run) {
     c.model = model_file(s, false);
     c.optimizer = s.optimizer->state();
     c.text["options"] = s.options.to_json().dump();
+    c.integers["threads"] = cpu::thread_count();
     c.text["data"] = fingerprint(s);
     put_progress(c, s.progress);
     write_checkpoint(run.checkpoint(), c);
@@ -225,6 +226,9 @@ std::optional<LoadedCheckpoint> stopped_run(Session& s, std::optional<RunFolder>
   LoadedCheckpoint stopped = read_checkpoint(run->checkpoint());
   if (!stopped.notice.empty()) say("warning: " + stopped.notice);
   restore(s.options, Json::parse(stopped.checkpoint.text.at("options")), command);
+  auto threads = stopped.checkpoint.integers.find("threads");  // sums depend on them in the last bit
+  if (command.count("--threads") == 0 && threads != stopped.checkpoint.integers.end())
+    cpu::set_thread_count(int(std::clamp<int64_t>(threads->second, 1, 1024)));
   return stopped;
 }
 
@@ -263,6 +267,9 @@ void prepare(Session& s, std::optional<RunFolder>& run, const CLI::App& command)
     fit_head(s);
   }
   freeze(*s.model, plan);
+  if (parameter_count(*s.model, true) == 0)
+    fail(Fault::usage, "--freeze {}: leaves nothing to learn; spare some layers, or measure the "
+         "model as it is with graft eval", s.options.freeze);
   s.optimizer = std::make_unique<Optimizer>(*s.model, optimizer_options(s.options));
   make_loaders(s);
   make_settings(s);

@@ -74,7 +74,8 @@ void add_train_options(CLI::App& c, TrainOptions& o) {
   c.add_option("--freeze", o.freeze, "What stays: trunk (all but the head), until:LAYER, none, 60%, "
                "globs like layer1 or *.bias, !glob to except, bn=frozen|affine|stats|train")
       ->capture_default_str();
-  c.add_flag("--resume", o.resume, "Go on with the run in --out where it stopped, bit for bit");
+  c.add_flag("--resume", o.resume, "Go on with the run in --out where it stopped, bit for bit; with as many "
+             "threads as before, unless --threads says otherwise");
   add_integer(c, "--epochs", o.epochs, 1, 1'000'000, "Passes over the training images");
   add_integer(c, "--batch", o.batch, 1, 65536, "Images per step");
   add_number(c, "--lr", o.lr, 1e-12, 1e6, "Learning rate at its highest");

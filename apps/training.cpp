@@ -56,6 +56,10 @@ bool train(Classifier& model, Optimizer& optimizer, Loader& training, Loader* va
   while (progress.epoch < settings.epochs) {
     double begin = now();
     int64_t images_before = progress.images;
+    auto account = [&] {
+      progress.train_seconds += now() - begin;
+      progress.trained_images += progress.images - images_before;
+    };
     model.train();
     training.start(uint64_t(progress.epoch), progress.batch);
     for (Batch batch; training.next(batch);) {
@@ -65,12 +69,12 @@ bool train(Classifier& model, Optimizer& optimizer, Loader& training, Loader* va
       progress.batch = batch.number + 1;
       ++progress.step;
       if (hooks.step_done) hooks.step_done();
-      if (hooks.stop && hooks.stop()) return false;
+      if (!hooks.stop || !hooks.stop()) continue;
+      account();
+      return false;
     }
     GRAFT_CHECK(progress.images > 0, "training: no image of the training set could be used");
-    progress.train_seconds += now() - begin;
-    progress.trained_images += progress.images - images_before;
-
+    account();
     double middle = now();
     Evaluation val = validation ? evaluate(model, *validation, hooks.stop) : Evaluation{};
     if (hooks.stop && hooks.stop()) return false;  // it is made anew after resuming

@@ -100,7 +100,8 @@ Adopted adopt(const std::filesystem::path& path, const std::string& name, bool p
     recognise(file.tensors, &nearest);
     fail(Fault::data, "{}: the weights do not fit {}: {}{}", path.string(), file.architecture,
          adopted.report.text(),
-         nearest == file.architecture ? "" : "; the file looks like a " + nearest);
+         nearest == file.architecture ? "; take what fits with --partial"
+                                      : "; the file looks like a " + nearest);
   }
   GRAFT_CHECK(!adopted.report.loaded.empty(), "{}: none of its tensors fits {}: {}", path.string(),
               file.architecture, adopted.report.text());
