@@ -1,16 +1,15 @@
 // graft demo: the whole story with nothing to download. A small network learns many kinds of drawn
 // things; then it is taken up again for other kinds, of which there are only a few pictures.
-#include <cmath>
 #include <filesystem>
 #include <fstream>
 
 #include "apps/command.h"
 #include "apps/demo_folder.h"
+#include "apps/demo_learn.h"
+#include "apps/demo_report.h"
 #include "apps/draw.h"
 #include "apps/progress.h"
-#include "apps/training.h"
 #include "core/text.h"
-#include "kernels/memory.h"
 #include "models/saved.h"
 #include "models/zoo.h"
 
@@ -34,73 +33,16 @@ struct Scale {
   int source_train, source_val, target_train, target_val;
   int64_t source_epochs, epochs, scratch_epochs;
 };
-constexpr Scale kFull = {99, 99, 60, 10, 10, 40, 12, 40, 80};
-constexpr Scale kQuick = {8, 3, 8, 4, 4, 8, 2, 4, 8};
+constexpr Scale kFull = {99, 99, 56, 10, 10, 40, 12, 30, 60};
+constexpr Scale kQuick = {20, 4, 24, 4, 6, 16, 6, 16, 16};
 
-struct Regime {
-  const char* name;    // and that of its model file
-  const char* freeze;  // plan
-  const char* about;
-  bool pretrained;
-  double rate;         // learning rate at its highest
-};
+// From nothing 0.1 was the best of 0.01 to 0.2; a smaller one would flatter the others.
 constexpr Regime kRegimes[] = {
     {"head", "trunk", "the new head only", true, 0.1},
     {"top", "until:layer3", "layer3, layer4 and the head", true, 0.02},
     {"all", "none", "everything, from the source's values", true, 0.02},
-    {"scratch", "none", "everything, from random values", false, 0.05},
+    {"scratch", "none", "everything, from random values", false, 0.1},
 };
-
-struct Learned {
-  double accuracy = 0;  // on val/
-  double seconds = 0;   // of training
-  int64_t trained = 0;  // parameters
-  double peak_mb = 0;   // of tensors, while training
-};
-
-// ---- learning ---------------------------------------------------------------------------------
-
-struct Recipe {
-  int64_t epochs, batch;
-  double rate;
-  uint64_t seed;
-  bool show = false;
-};
-
-Learned learn(Classifier& model, const std::string& data, const Recipe& recipe) {
-  Split split = open_split(data);
-  LoaderOptions options{.batch = recipe.batch, .threads = 1};
-  options.cache_bytes = 64 << 20;
-  Loader validation(split.val, Transform(model.preprocess), options);
-  options.shuffle = true;
-  options.seed = recipe.seed;
-  options.min_last_batch = 2;
-  Loader training(split.train, Transform(model.preprocess, Augment{.area_min = 0.5f}), options);
-  Optimizer optimizer(model, {.nesterov = true, .weight_decay = 5e-4, .decay_all = false});
-  TrainingSettings settings{.epochs = recipe.epochs, .seed = recipe.seed};
-  settings.schedule = {.kind = Schedule::Kind::one_cycle, .base = recipe.rate,
-                       .total_steps = recipe.epochs * training.batches()};
-  Progress progress;
-  ProgressLine line;
-  TrainingHooks hooks;
-  if (recipe.show) {
-    hooks.step_done = [&] {
-      line.update(progress.epoch + 1, recipe.epochs, progress.batch, training.batches(),
-                  progress.loss_sum / double(progress.images));
-    };
-    hooks.epoch_done = [&] {
-      line.finish(fmt::format("  epoch {:2}/{}  train loss {:.3f}", progress.epoch, recipe.epochs,
-                              progress.history.back().train_loss));
-    };
-  }
-  cpu::reset_peak();
-  double begin = now();
-  train(model, optimizer, training, nullptr, settings, progress, hooks);
-  Learned learned{.seconds = now() - begin, .trained = optimizer.parameters()};
-  learned.peak_mb = double(cpu::memory_use().peak) / (1 << 20);
-  learned.accuracy = evaluate(model, validation).accuracy();
-  return learned;
-}
 
 std::vector<std::string> names_of(std::span<const Subject> subjects) {
   std::vector<std::string> names;
@@ -115,7 +57,7 @@ struct Demo {
   Scale scale;
   DemoFolder folder;
   std::span<const Subject> source, target;
-  std::vector<std::vector<Learned>> results{std::size(kRegimes)};  // [regime][seed]
+  std::vector<DemoRow> rows;
   double source_accuracy = 0;
 };
 
@@ -124,8 +66,10 @@ void introduce(const Demo& d) {
       "graft demo: transfer learning in six steps, on pictures that this program draws.\n"
       "  source: {} classes ({}), {} pictures of each\n"
       "  target: {} classes ({}), {} pictures of each\n"
-      "No class of the target occurs in the source. One program draws both, from the same kinds of\n"
-      "shapes, textures and backgrounds: what is learned of those is all that can be carried over.\n"
+      "No class of the target occurs in the source. One program draws both, from the same kinds "
+      "of\n"
+      "shapes, textures and backgrounds: what is learned of those is all that can be carried "
+      "over.\n"
       "Everything is kept in {}; look at classes.bmp there.",
       d.source.size(), enumerate(names_of(d.source), 6), d.scale.source_train, d.target.size(),
       enumerate(names_of(d.target), 8), d.scale.target_train, printable(d.folder.path(""))));
@@ -143,8 +87,8 @@ void pretrain(Demo& d) {
   d.folder.draw_pictures("source", d.source, seed, d.scale.source_train, d.scale.source_val);
   auto model = make_model(kModel, int64_t(d.source.size()), seed);
   model->class_names = names_of(d.source);
-  Learned learned = learn(*model, d.folder.path("source"),
-                          {d.scale.source_epochs, 32, 0.1, seed, true});
+  Learned learned =
+      learn(*model, d.folder.path("source"), {d.scale.source_epochs, 32, 0.1, seed, true});
   d.source_accuracy = learned.accuracy;
   save_model(d.folder.path("source.h5"), *model);
   say(fmt::format("   {:.0f} s; right about {:.1f} % of new source pictures; saved as {}",
@@ -163,7 +107,9 @@ void save(const Demo& d, Classifier& model, const Regime& regime,
 
 // Steps 2 to 5; told in full when `tell` is set.
 Learned adapt(const Demo& d, const Regime& regime, int number, bool tell) {
-  auto step = [&](const std::string& text) { if (tell) say(text); };
+  auto step = [&](const std::string& text) {
+    if (tell) say(text);
+  };
   uint64_t seed = d.options.common.seed + uint64_t(number);
   int64_t classes = int64_t(d.target.size());
   step("\n2  Create the base model from source.h5");
@@ -184,13 +130,15 @@ Learned adapt(const Demo& d, const Regime& regime, int number, bool tell) {
   }
   step("\n5  Train the new head");
   auto frozen = hash_frozen(*model);
-  Learned learned = learn(*model, d.folder.path(fmt::format("target-{}", number)),
-                          {regime.pretrained ? d.scale.epochs : d.scale.scratch_epochs, 16,
-                           regime.rate, seed});
+  Learned learned =
+      learn(*model, d.folder.path(fmt::format("target-{}", number)),
+            {regime.pretrained ? d.scale.epochs : d.scale.scratch_epochs, 16, regime.rate, seed});
   if (hash_frozen(*model) != frozen)
     fail(Fault::internal, "a frozen tensor was changed by training; please report this");
-  step(fmt::format("   {:.1f} s; right about {:.1f} % of new target pictures; {} frozen tensors "
-                   "unchanged (SHA-256)", learned.seconds, 100 * learned.accuracy, frozen.size()));
+  step(
+      fmt::format("   {:.1f} s; right about {:.1f} % of new target pictures; {} frozen tensors "
+                  "unchanged (SHA-256)",
+                  learned.seconds, 100 * learned.accuracy, frozen.size()));
   if (number == 1) save(d, *model, regime, frozen);
   return learned;
 }
@@ -203,54 +151,19 @@ void compare(Demo& d) {
     for (size_t r = 0; r < std::size(kRegimes); ++r) {
       bool first = number == 1 && r == 0;
       if (number == 1 && r == 1)
-        say("\n6  Fine-tune: let more of it learn; and from nothing, with twice the epochs, to compare");
-      d.results[r].push_back(adapt(d, kRegimes[r], number, first));
+        say(fmt::format(
+            "\n6  Fine-tune: let more of it learn ({} epochs); to compare, from nothing ({})",
+            d.scale.epochs, d.scale.scratch_epochs));
+      Learned learned = adapt(d, kRegimes[r], number, first);
+      d.rows[r].runs.push_back(learned);
       if (!first)
         say(fmt::format("   seed {}  {:<8} {:5.1f} %  {:.1f} s", number, kRegimes[r].name,
-                        100 * d.results[r].back().accuracy, d.results[r].back().seconds));
+                        100 * learned.accuracy, learned.seconds));
     }
   }
 }
 
 // ---- report -----------------------------------------------------------------------------------
-
-struct Summary {
-  double accuracy = 0, deviation = 0, seconds = 0, peak_mb = 0;  // means; the largest peak
-};
-
-Summary summary(const std::vector<Learned>& runs) {
-  Summary s;
-  double n = double(runs.size()), squares = 0;
-  for (const Learned& run : runs) {
-    s.accuracy += run.accuracy / n;
-    s.seconds += run.seconds / n;
-    s.peak_mb = std::max(s.peak_mb, run.peak_mb);
-  }
-  for (const Learned& run : runs) squares += std::pow(run.accuracy - s.accuracy, 2);
-  s.deviation = n > 1 ? std::sqrt(squares / (n - 1)) : 0;
-  return s;
-}
-
-size_t best_transfer(const Demo& d) {
-  size_t best = 0;
-  for (size_t r = 1; r < std::size(kRegimes); ++r)
-    if (kRegimes[r].pretrained &&
-        summary(d.results[r]).accuracy > summary(d.results[best]).accuracy)
-      best = r;
-  return best;
-}
-
-std::string table(const Demo& d) {
-  std::string text = fmt::format("{:<8}  {:<36}  {:>15}  {:>7}  {:>8}  {:>7}", "regime",
-                                 "what learns", "accuracy (sd)", "seconds", "trained", "peak MB");
-  for (size_t r = 0; r < std::size(kRegimes); ++r) {
-    Summary s = summary(d.results[r]);
-    text += fmt::format("\n{:<8}  {:<36}  {:>6.1f} % ({:.1f})  {:>7.1f}  {:>8}  {:>7.1f}",
-                        kRegimes[r].name, kRegimes[r].about, 100 * s.accuracy, 100 * s.deviation,
-                        s.seconds, d.results[r][0].trained, s.peak_mb);
-  }
-  return text;
-}
 
 std::string invoked_as() {
   std::ifstream words("/proc/self/cmdline");
@@ -261,7 +174,8 @@ std::string invoked_as() {
 
 std::string commands(const Demo& d) {
   std::string graft = invoked_as(), name = d.target[0].name;
-  std::string model = printable(d.folder.path(kRegimes[best_transfer(d)].name + std::string(".h5")));
+  std::string model =
+      printable(d.folder.path(best_pretrained(d.rows).regime.name + std::string(".h5")));
   std::string picture = fmt::format("target-1/val/{0}/{0}-{1:03}.bmp", name, d.scale.target_train);
   return fmt::format(
       "Try what was made:\n"
@@ -273,22 +187,6 @@ std::string commands(const Demo& d) {
       printable(d.folder.path("source.h5")), printable(d.folder.path("run")));
 }
 
-Json document(const Demo& d, double seconds) {
-  Json rows = Json::array();
-  for (size_t r = 0; r < std::size(kRegimes); ++r) {
-    Summary s = summary(d.results[r]);
-    Json accuracies = Json::array();
-    for (const Learned& run : d.results[r]) accuracies.push_back(run.accuracy);
-    rows.push_back({{"regime", kRegimes[r].name}, {"freeze", kRegimes[r].freeze},
-                    {"pretrained", kRegimes[r].pretrained}, {"accuracy", s.accuracy},
-                    {"accuracies", accuracies}, {"seconds", s.seconds},
-                    {"trained_parameters", d.results[r][0].trained}, {"peak_mb", s.peak_mb}});
-  }
-  return {{"rows", rows}, {"source_accuracy", d.source_accuracy}, {"seconds", seconds},
-          {"out", d.folder.path("")}, {"source_classes", names_of(d.source)},
-          {"target_classes", names_of(d.target)}};
-}
-
 int run_demo(const DemoOptions& o) {
   apply(o.common);
   double begin = now();
@@ -296,15 +194,25 @@ int run_demo(const DemoOptions& o) {
   auto some = [](auto all, size_t most) { return all.first(std::min(all.size(), most)); };
   Demo d{o, scale, DemoFolder(o.out), some(source_subjects(), scale.source_classes),
          some(target_subjects(), scale.target_classes)};
+  for (const Regime& regime : kRegimes) d.rows.push_back({regime});
   introduce(d);
   draw_sheet(d);
   pretrain(d);
   compare(d);
   double seconds = now() - begin;
-  say(fmt::format("\nOn the target, mean of {} seeds (pictures, head and order anew for each); {:.0f} s "
-                  "in all:", o.seeds, seconds));
-  if (o.common.json) print(document(d, seconds));
-  else print(table(d));
+  say(fmt::format(
+      "\nOn the target, mean of {} seeds (pictures, head and order anew for each); {:.0f} s "
+      "in all:",
+      o.seeds, seconds));
+  if (o.common.json)
+    print(Json{{"rows", result_json(d.rows)},
+               {"source_accuracy", d.source_accuracy},
+               {"seconds", seconds},
+               {"out", o.out},
+               {"source_classes", names_of(d.source)},
+               {"target_classes", names_of(d.target)}});
+  else
+    print(result_table(d.rows));
   say("\n" + commands(d));
   return 0;
 }
@@ -315,7 +223,8 @@ Run add_demo(CLI::App& program) {
   CLI::App* c = program.add_subcommand("demo", "The whole story, on pictures it draws itself");
   auto o = std::make_shared<DemoOptions>();
   o->out = (std::filesystem::temp_directory_path() / "graft-demo").string();
-  c->add_option("--out", o->out, "Folder for pictures and models; an earlier demo in it is replaced")
+  c->add_option("--out", o->out,
+                "Folder for pictures and models; an earlier demo in it is replaced")
       ->capture_default_str();
   add_integer(*c, "--seeds", o->seeds, 1, 100, "Repetitions of the target, each with new pictures");
   c->add_flag("--quick", o->quick, "Far fewer of everything, to see that it runs");

@@ -37,7 +37,7 @@ struct Scene {
   std::array<Colour, 4> paint, under;  // by Paint; `under` shows through the texture
   float texture_scale, texture_phase, warp, warp_phase;
   Point light, shadow;
-  int backdrop;                        // kind
+  int backdrop;  // kind
   std::array<Colour, 3> back;
   float back_scale, back_turn, horizon, grain, exposure, contrast;
   uint32_t seed;
@@ -77,7 +77,8 @@ void set_colours(Scene& s, Random& random) {
   s.paint[3] = mix(any_colour(random, 0.8f, 1), {1, 1, 1}, 0.6f);
   float strength = random.uniform(0.45f, 0.85f);
   for (int i = 0; i < 4; ++i) {
-    Colour other = brightness(s.paint[i]) > 0.45f ? s.paint[i] * 0.25f : mix(s.paint[i], {1, 1, 1}, 0.8f);
+    Colour other =
+        brightness(s.paint[i]) > 0.45f ? s.paint[i] * 0.25f : mix(s.paint[i], {1, 1, 1}, 0.8f);
     s.under[i] = mix(s.paint[i], other, strength);
   }
 }
@@ -105,12 +106,17 @@ Colour backdrop(const Scene& s, Point p) {
   float k = s.back_scale, cloud = clouds({k * p.x, k * p.y}, s.seed);
   Colour a = s.back[0], b = s.back[1];
   switch (s.backdrop) {
-    case 0: return mix(a, b, 0.5f + 0.5f * u);                                    // a wall
-    case 1: return mix(a, b, smooth_step(0.3f, 0.7f, cloud));                     // leaves, stone
-    case 2: return p.y < s.horizon ? mix(a, b, cloud) : s.back[2] * (0.6f + 0.4f * cloud);  // land
-    case 3: return mix(a, b, 0.5f + 0.3f * std::sin(3 * k * u) + 0.3f * (cloud - 0.5f));    // planks
-    case 4: return mix(a, b, 0.5f + 0.25f * std::sin(3 * k * u) + 0.25f * std::sin(3 * k * v));  // cloth
-    default: {                                                                    // lights out of focus
+    case 0:
+      return mix(a, b, 0.5f + 0.5f * u);  // a wall
+    case 1:
+      return mix(a, b, smooth_step(0.3f, 0.7f, cloud));  // leaves, stone
+    case 2:
+      return p.y < s.horizon ? mix(a, b, cloud) : s.back[2] * (0.6f + 0.4f * cloud);  // land
+    case 3:
+      return mix(a, b, 0.5f + 0.3f * std::sin(3 * k * u) + 0.3f * (cloud - 0.5f));  // planks
+    case 4:
+      return mix(a, b, 0.5f + 0.25f * std::sin(3 * k * u) + 0.25f * std::sin(3 * k * v));  // cloth
+    default: {  // lights out of focus
       float x = k * u, y = k * v, i = std::floor(x), j = std::floor(y);
       float r = 0.2f + 0.3f * noise({7 * i, 7 * j}, s.seed);
       float spot = 1 - smooth_step(r - 0.06f, r, std::hypot(x - i - 0.5f, y - j - 0.5f));
@@ -175,7 +181,7 @@ void write_bmp(const std::filesystem::path& path, const Image& image) {
   };
   put(0, 2, 'B' | 'M' << 8), put(2, 4, uint32_t(file.size())), put(10, 4, 54);
   put(14, 4, 40), put(18, 4, uint32_t(image.width)), put(22, 4, uint32_t(image.height));
-  put(26, 2, 1), put(28, 2, 24);  // planes, bits per pixel
+  put(26, 2, 1), put(28, 2, 24);            // planes, bits per pixel
   for (int y = 0; y < image.height; ++y) {  // from the bottom up, blue first
     const uint8_t* from = image.rgb.get() + size_t(image.height - 1 - y) * size_t(image.width) * 3;
     char* to = file.data() + 54 + row * size_t(y);

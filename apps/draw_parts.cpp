@@ -95,11 +95,21 @@ float distance(const Part& part, Point p) {
   p = folded(part, p);
   float d = 0;
   switch (part.shape) {
-    case Part::Shape::ellipse: d = ellipse_distance(p - part.a, part.b); break;
-    case Part::Shape::bar: d = bar_distance(p, part.a, part.b, part.r0, part.r1); break;
-    case Part::Shape::box: d = box_distance(p - part.a, part.b, part.r0); break;
-    case Part::Shape::triangle: d = triangle_distance(p, part.a, part.b, part.c); break;
-    case Part::Shape::star: d = star_distance(p - part.a, part.b.x, part.r0, part.r1); break;
+    case Part::Shape::ellipse:
+      d = ellipse_distance(p - part.a, part.b);
+      break;
+    case Part::Shape::bar:
+      d = bar_distance(p, part.a, part.b, part.r0, part.r1);
+      break;
+    case Part::Shape::box:
+      d = box_distance(p - part.a, part.b, part.r0);
+      break;
+    case Part::Shape::triangle:
+      d = triangle_distance(p, part.a, part.b, part.c);
+      break;
+    case Part::Shape::star:
+      d = star_distance(p - part.a, part.b.x, part.r0, part.r1);
+      break;
   }
   if (part.wall > 0) d = std::abs(d) - part.wall;
   return std::max({d, y - part.high, part.low - y});
@@ -108,13 +118,21 @@ float distance(const Part& part, Point p) {
 float texture_at(Texture texture, Point p, float scale, float phase, uint32_t seed) {
   float x = p.x * scale, y = p.y * scale;
   switch (texture) {
-    case Texture::plain: return 0;
-    case Texture::stripes: return wave(13 * x + phase);
-    case Texture::bands: return wave(13 * y + phase);
-    case Texture::rings: return wave(20 * std::hypot(x, y) + phase);
-    case Texture::veins: return 1 - smooth_step(0.1f, 0.3f, std::abs(std::sin(9 * (y - std::abs(x)))));
-    case Texture::checks: return wave(11 * x + phase) != wave(11 * y) ? std::abs(wave(11 * x + phase) - wave(11 * y)) : 0;
-    case Texture::grain: return smooth_step(0.35f, 0.65f, clouds({7 * x, 7 * y}, seed));
+    case Texture::plain:
+      return 0;
+    case Texture::stripes:
+      return wave(13 * x + phase);
+    case Texture::bands:
+      return wave(13 * y + phase);
+    case Texture::rings:
+      return wave(20 * std::hypot(x, y) + phase);
+    case Texture::veins:
+      return 1 - smooth_step(0.1f, 0.3f, std::abs(std::sin(9 * (y - std::abs(x)))));
+    case Texture::checks:
+      return wave(11 * x + phase) != wave(11 * y) ? std::abs(wave(11 * x + phase) - wave(11 * y))
+                                                  : 0;
+    case Texture::grain:
+      return smooth_step(0.35f, 0.65f, clouds({7 * x, 7 * y}, seed));
     case Texture::dots: {
       float u = fraction(3.2f * x + 0.1f * phase) - 0.5f, v = fraction(3.2f * y) - 0.5f;
       return 1 - smooth_step(0.24f, 0.34f, std::hypot(u, v));

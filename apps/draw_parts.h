@@ -31,21 +31,34 @@ struct Part {
   Paint paint = Paint::main;
   Texture texture = Texture::plain;
 
-  Part in(Paint p) const { return changed([&](Part& part) { part.paint = p; }); }
-  Part with(Texture t) const { return changed([&](Part& part) { part.texture = t; }); }
+  Part in(Paint p) const {
+    return changed([&](Part& part) { part.paint = p; });
+  }
+  Part with(Texture t) const {
+    return changed([&](Part& part) { part.texture = t; });
+  }
   Part turned(float degrees) const {
     return changed([&](Part& part) { part.turn = degrees * 0.0174533f; });
   }
-  Part hollow(float half_wall) const { return changed([&](Part& part) { part.wall = half_wall; }); }
-  Part both() const { return changed([&](Part& part) { part.mirrored = true; }); }
+  Part hollow(float half_wall) const {
+    return changed([&](Part& part) { part.wall = half_wall; });
+  }
+  Part both() const {
+    return changed([&](Part& part) { part.mirrored = true; });
+  }
   Part around(int n, float x = 0, float y = 0) const {
     return changed([&](Part& part) { part.copies = n, part.pivot = {x, y}; });
   }
-  Part above(float y) const { return changed([&](Part& part) { part.high = y; }); }
-  Part below(float y) const { return changed([&](Part& part) { part.low = y; }); }
+  Part above(float y) const {
+    return changed([&](Part& part) { part.high = y; });
+  }
+  Part below(float y) const {
+    return changed([&](Part& part) { part.low = y; });
+  }
 
  private:
-  template <class Change> Part changed(const Change& change) const {
+  template <class Change>
+  Part changed(const Change& change) const {
     Part part = *this;
     change(part);
     return part;
@@ -72,7 +85,7 @@ struct Subject {  // a class of pictures
   std::string name;
   std::vector<Part> parts;  // the later ones in front
 };
-std::span<const Subject> source_subjects();
+std::span<const Subject> source_subjects();  // sorted by name, and so are those of the target
 std::span<const Subject> target_subjects();
 
 }  // namespace graft::app
