@@ -78,7 +78,7 @@ void introduce(const Demo& d) {
 void draw_sheet(const Demo& d) {
   std::vector<Subject> all(d.source.begin(), d.source.end());
   all.insert(all.end(), d.target.begin(), d.target.end());
-  write_bmp(d.folder.path("classes.bmp"), contact_sheet(all, d.options.common.seed, 6, 64));
+  write_bmp(d.folder.path("classes.bmp"), contact_sheet(all, d.options.common.seed, 64));
 }
 
 void pretrain(Demo& d) {
@@ -90,9 +90,9 @@ void pretrain(Demo& d) {
   Learned learned =
       learn(*model, d.folder.path("source"), {d.scale.source_epochs, 32, 0.1, seed, true});
   d.source_accuracy = learned.accuracy;
-  save_model(d.folder.path("source.h5"), *model);
+  save_model(d.folder.model("source"), *model);
   say(fmt::format("   {:.0f} s; right about {:.1f} % of new source pictures; saved as {}",
-                  learned.seconds, 100 * learned.accuracy, printable(d.folder.path("source.h5"))));
+                  learned.seconds, 100 * learned.accuracy, printable(d.folder.model("source"))));
 }
 
 void save(const Demo& d, Classifier& model, const Regime& regime,
@@ -102,7 +102,7 @@ void save(const Demo& d, Classifier& model, const Regime& regime,
   file.origin = {{"made_by", "graft demo"}, {"weights", regime.pretrained ? "source.h5" : "none"}};
   file.frozen_hashes = frozen;
   file.golden = make_golden(model);
-  write_model_file(d.folder.path(std::string(regime.name) + ".h5"), file);
+  write_model_file(d.folder.model(regime.name), file);
 }
 
 // Steps 2 to 5; told in full when `tell` is set.
@@ -113,8 +113,8 @@ Learned adapt(const Demo& d, const Regime& regime, int number, bool tell) {
   uint64_t seed = d.options.common.seed + uint64_t(number);
   int64_t classes = int64_t(d.target.size());
   step("\n2  Create the base model from source.h5");
-  auto model = regime.pretrained ? load_model(d.folder.path("source.h5"))
-                                 : make_model(kModel, classes, seed);
+  auto model =
+      regime.pretrained ? load_model(d.folder.model("source")) : make_model(kModel, classes, seed);
   step(fmt::format("   {}: {} parameters, {} classes", model->architecture, parameter_count(*model),
                    model->classes()));
   step(fmt::format("\n3  Freeze: {} learns (--freeze {})", regime.about, regime.freeze));
@@ -174,8 +174,7 @@ std::string invoked_as() {
 
 std::string commands(const Demo& d) {
   std::string graft = invoked_as(), name = d.target[0].name;
-  std::string model =
-      printable(d.folder.path(best_pretrained(d.rows).regime.name + std::string(".h5")));
+  std::string model = printable(d.folder.model(best_pretrained(d.rows).regime.name));
   std::string picture = fmt::format("target-1/val/{0}/{0}-{1:03}.bmp", name, d.scale.target_train);
   return fmt::format(
       "Try what was made:\n"
@@ -184,7 +183,7 @@ std::string commands(const Demo& d) {
       "  {0} inspect {1}\n"
       "  {0} train --weights {4} --data {3} --freeze until:layer4 --lr 0.02 --out {5}",
       graft, model, printable(d.folder.path(picture)), printable(d.folder.path("target-1")),
-      printable(d.folder.path("source.h5")), printable(d.folder.path("run")));
+      printable(d.folder.model("source")), printable(d.folder.path("run")));
 }
 
 int run_demo(const DemoOptions& o) {

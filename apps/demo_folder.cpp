@@ -15,10 +15,10 @@ namespace fs = std::filesystem;
 constexpr const char* kMarker = "graft-demo.txt";
 constexpr const char* kAbout =
     "Made by `graft demo`, which writes over this folder when it runs again.\n"
-    "classes.bmp  six pictures of every class, those of the target last\n"
-    "source/      pictures that the network is pretrained on; source.h5 is the result\n"
+    "classes.bmp  four pictures of every class, those of the target last\n"
+    "source/      pictures that the network is pretrained on\n"
     "target-N/    pictures of other classes, few to learn from; one folder per seed\n"
-    "*.h5         the networks trained on target-1, one per regime\n";
+    "models/      source.h5, the pretrained network, and one per regime, trained on target-1\n";
 constexpr int kSide = 48;  // pixels
 
 bool foreign(const fs::path& folder) {
@@ -30,7 +30,8 @@ bool foreign(const fs::path& folder) {
 void remove_earlier(const fs::path& folder) {
   for (const fs::directory_entry& entry : fs::directory_iterator(folder)) {
     std::string name = entry.path().filename().string();
-    if (name == "source" || name.starts_with("target-")) fs::remove_all(entry.path());
+    if (name == "source" || name == "models" || name.starts_with("target-"))
+      fs::remove_all(entry.path());
   }
 }
 
@@ -44,6 +45,7 @@ DemoFolder::DemoFolder(const fs::path& folder) : folder_(folder) {
   lock_ = std::make_unique<RunLock>(folder);
   remove_leftovers(folder);
   remove_earlier(folder);
+  fs::create_directory(folder / "models");
   std::ofstream marker(folder / kMarker);
   if (!(marker << kAbout).flush()) fail(Fault::io, "{}: cannot write", (folder / kMarker).string());
 }

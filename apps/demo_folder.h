@@ -17,6 +17,7 @@ class DemoFolder {
   explicit DemoFolder(const std::filesystem::path& folder);
 
   std::string path(const std::string& name) const { return (folder_ / name).string(); }
+  std::string model(const std::string& name) const { return path("models/" + name + ".h5"); }
 
   // Draws NAME/train/<class>/*.bmp and NAME/val/<class>/*.bmp, other pictures in each.
   void draw_pictures(const std::string& name, std::span<const Subject> subjects, uint64_t seed,

@@ -192,17 +192,18 @@ void write_bmp(const std::filesystem::path& path, const Image& image) {
   if (!stream.flush()) fail(Fault::io, "{}: cannot write: {}", path.string(), std::strerror(errno));
 }
 
-Image contact_sheet(std::span<const Subject> subjects, uint64_t seed, int columns, int side) {
-  Image sheet(columns * side, int(subjects.size()) * side);
-  for (size_t row = 0; row < subjects.size(); ++row) {
-    for (int column = 0; column < columns; ++column) {
-      Image picture = draw(subjects[row], seed, uint64_t(column), side);
-      for (int y = 0; y < side; ++y) {
-        size_t line = row * size_t(side) + size_t(y);
-        std::memcpy(sheet.rgb.get() + (line * size_t(sheet.width) + size_t(column * side)) * 3,
-                    picture.rgb.get() + size_t(y * side) * 3, size_t(side) * 3);
-      }
-    }
+Image contact_sheet(std::span<const Subject> subjects, uint64_t seed, int side) {
+  constexpr int kAcross = 3, kEach = 4, kGap = 6;  // gaps in pixels
+  int rows = (int(subjects.size()) + kAcross - 1) / kAcross, group = kEach * side + kGap;
+  Image sheet(kAcross * group + kGap, rows * (side + kGap) + kGap);
+  std::memset(sheet.rgb.get(), 255, sheet.bytes());
+  for (int i = 0; i < int(subjects.size()) * kEach; ++i) {
+    int subject = i / kEach, left = kGap + subject % kAcross * group + i % kEach * side;
+    int top = kGap + subject / kAcross * (side + kGap);
+    Image picture = draw(subjects[size_t(subject)], seed, uint64_t(i % kEach), side);
+    for (int y = 0; y < side; ++y)
+      std::memcpy(sheet.rgb.get() + (int64_t(top + y) * sheet.width + left) * 3,
+                  picture.rgb.get() + int64_t(y) * side * 3, size_t(side) * 3);
   }
   return sheet;
 }

@@ -14,7 +14,7 @@ Image draw(const Subject& subject, uint64_t seed, uint64_t index, int side);  //
 
 void write_bmp(const std::filesystem::path& path, const Image& image);
 
-// A row per subject, `columns` pictures each.
-Image contact_sheet(std::span<const Subject> subjects, uint64_t seed, int columns, int side);
+// Four pictures of each subject side by side, three subjects to a row.
+Image contact_sheet(std::span<const Subject> subjects, uint64_t seed, int side);
 
 }  // namespace graft::app

@@ -89,6 +89,13 @@ TEST(Draw, BmpIsReadBackExactly) {
   EXPECT_THROW(write_bmp("/nowhere/picture.bmp", picture), Error);
 }
 
+TEST(Draw, SheetShowsEveryClass) {
+  Image sheet = contact_sheet(source_subjects().first(4), 0, kSide);
+  EXPECT_EQ(sheet.width, 3 * (4 * kSide + 6) + 6);
+  EXPECT_EQ(sheet.height, 2 * (kSide + 6) + 6);
+  EXPECT_EQ(sheet.rgb[sheet.bytes() - 1], 255);  // no class there
+}
+
 TEST(DemoFolder, IsADataSet) {
   std::filesystem::path folder = scratch("folder");
   DemoFolder demo(folder);
