@@ -4,8 +4,10 @@
   tests/golden.py --run build/graft_models_tests              every network, one at a time
   tests/golden.py --out DIR --archs resnet18 squeezenet1_1    only the files
 
-Training is compared for one network of each kind, VGG without the regime all; or for all of them
-with --train all.
+Training is compared for one network of each kind, of VGG the head only; or for all with --train all.
+There a difference can be rounding: where two values of a max pool, or a value and the zero of a
+ReLU, are closer than float32 tells apart, one unit flips and its gradient differs by a percent. Then
+the first layer that differs, seen from the loss, does so in a single row; other seeds agree.
 
 Every network gets seeded random weights in which nothing is an identity that would hide a mistake:
 norms scale, shift and have running statistics near, but not equal to, those of a batch; biases are
@@ -223,8 +225,8 @@ def make(arch, folder, regimes, size, batch, seed):
 def make_apart(arch, args, out):
     """In a process of its own, so that its memory is free before the next one starts."""
     regimes = ["head", "last", "all"] if args.train == "all" or arch in TRAINED else []
-    if arch in VGGS and args.train == "some" and regimes:
-        regimes.remove("all")  # slow, and chaotic: norms see few values where the map is small
+    if arch in VGGS and args.train == "some":
+        regimes = regimes[:1]
     child = multiprocessing.get_context("fork").Process(
         target=make, args=(arch, os.path.join(out, arch), regimes, args.size, args.batch, args.seed))
     child.start()
