@@ -34,7 +34,7 @@ struct Scale {
   int64_t source_epochs, epochs, scratch_epochs;
 };
 constexpr Scale kFull = {99, 99, 56, 10, 10, 40, 12, 30, 60};
-constexpr Scale kQuick = {20, 4, 24, 4, 6, 16, 6, 16, 16};
+constexpr Scale kQuick = {10, 4, 16, 4, 6, 8, 4, 8, 8};
 
 // From nothing 0.1 was the best of 0.01 to 0.2; a smaller one would flatter the others.
 constexpr Regime kRegimes[] = {
@@ -212,6 +212,7 @@ int run_demo(const DemoOptions& o) {
                {"target_classes", names_of(d.target)}});
   else
     print(result_table(d.rows));
+  if (o.quick) say("--quick learns far too little for these numbers to mean anything.");
   say("\n" + commands(d));
   return 0;
 }
