@@ -270,7 +270,8 @@ void Loader::Impl::note_bad(int64_t index, const std::string& message) {
   double allowed = std::max(1.0, options.max_bad_fraction * double(data.samples.size()));
   if (options.strict) fail(Fault::data, "{}", message);
   if (double(count) > allowed) {
-    fail(Fault::data, "{} of {} images cannot be used, more than the {} allowed; the last: {}",
+    fail(Fault::data, "{} of {} images cannot be used, more than the {} allowed "
+         "(--max-bad-images); the last: {}",
          count, data.samples.size(), int64_t(allowed), message);
   }
 }
