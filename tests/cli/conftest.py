@@ -5,6 +5,7 @@
 GRAFT is the program. GRAFT_TEST_DATA is a folder with real weights and photographs; without it the
 tests that need them are skipped.
 """
+
 import json
 import os
 import shutil
@@ -17,7 +18,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-LIMIT = 300  # seconds; far more than anything takes, so that a hang is found and a slow machine is not
+LIMIT = (
+    300  # seconds; far more than anything takes, so that a hang is found and a slow machine is not
+)
 # One thread: several on a loaded machine mostly wait for each other, and the bits are the same.
 SMALL = ["--model", "resnet10_small", "--weights", "none", "--threads", 1]
 
@@ -65,8 +68,13 @@ class Program:
         return [self.path, *[str(a) for a in args]]
 
     def start(self, *args, **options):
-        options = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE,
-                   "stderr": subprocess.PIPE, "cwd": self.folder, **options}
+        options = {
+            "stdin": subprocess.DEVNULL,
+            "stdout": subprocess.PIPE,
+            "stderr": subprocess.PIPE,
+            "cwd": self.folder,
+            **options,
+        }
         return subprocess.Popen(self.command(args), **options)
 
     def finish(self, process, args=(), code=0):
@@ -76,8 +84,12 @@ class Program:
             process.kill()
             out, err = process.communicate()
             pytest.fail(f"hangs: {args}\n{err.decode(errors='replace')}")
-        result = Result(args, process.returncode, (out or b"").decode("utf-8", "surrogateescape"),
-                        (err or b"").decode("utf-8", "replace"))
+        result = Result(
+            args,
+            process.returncode,
+            (out or b"").decode("utf-8", "surrogateescape"),
+            (err or b"").decode("utf-8", "replace"),
+        )
         self.check(result, code)
         return result
 
@@ -86,10 +98,19 @@ class Program:
 
     @staticmethod
     def check(result, code):
-        shown = f"graft {' '.join(map(str, result.args))}\n{result.out[-2000:]}\n{result.err[-4000:]}"
+        shown = (
+            f"graft {' '.join(map(str, result.args))}\n{result.out[-2000:]}\n{result.err[-4000:]}"
+        )
         if code is not None:
             assert result.code == code, f"exit code {result.code}, not {code}: {shown}"
-        for trace in ("terminate called", "what():", "Segmentation", "Aborted", "HDF5-DIAG", "Sanitizer"):
+        for trace in (
+            "terminate called",
+            "what():",
+            "Segmentation",
+            "Aborted",
+            "HDF5-DIAG",
+            "Sanitizer",
+        ):
             assert trace not in result.err, shown
         if result.code in (64, 65, 66, 69, 70, 71, 73, 74, 75, 77) and result.err:
             assert result.message, shown
@@ -165,8 +186,23 @@ def shapes(tmp_path_factory):
 def trained(binary, shapes, tmp_path_factory):
     """A run of a small network that has learnt the three classes: its folder and its report."""
     folder = tmp_path_factory.mktemp("trained")
-    result = Program(binary, folder)("train", *SMALL, "--data", shapes, "--freeze", "none", "--epochs", 6,
-                                     "--batch", 8, "--lr", 0.02, "--out", "run", "--json")
+    result = Program(binary, folder)(
+        "train",
+        *SMALL,
+        "--data",
+        shapes,
+        "--freeze",
+        "none",
+        "--epochs",
+        6,
+        "--batch",
+        8,
+        "--lr",
+        0.02,
+        "--out",
+        "run",
+        "--json",
+    )
     return folder / "run", result
 
 
@@ -183,15 +219,22 @@ def own_data(shapes, tmp_path):
 
 # ---- what is in files -------------------------------------------------------------------------
 
+
 def read_safetensors(path):
     raw = Path(path).read_bytes()
     size = int.from_bytes(raw[:8], "little")
-    kinds = {"F32": np.float32, "I64": np.int64, "I32": np.int32, "F16": np.float16, "F64": np.float64}
+    kinds = {
+        "F32": np.float32,
+        "I64": np.int64,
+        "I32": np.int32,
+        "F16": np.float16,
+        "F64": np.float64,
+    }
     tensors = {}
-    for name, entry in json.loads(raw[8:8 + size]).items():
+    for name, entry in json.loads(raw[8 : 8 + size]).items():
         if name != "__metadata__":
             begin, end = entry["data_offsets"]
-            values = np.frombuffer(raw[8 + size + begin:8 + size + end], kinds[entry["dtype"]])
+            values = np.frombuffer(raw[8 + size + begin : 8 + size + end], kinds[entry["dtype"]])
             tensors[name] = values.reshape(entry["shape"])
     return tensors
 
@@ -202,8 +245,11 @@ def write_safetensors(path, tensors):
     for name, values in sorted(tensors.items()):
         values = np.asarray(values)
         raw = values.tobytes()
-        header[name] = {"dtype": kinds[str(values.dtype)], "shape": list(values.shape),
-                        "data_offsets": [len(blob), len(blob) + len(raw)]}
+        header[name] = {
+            "dtype": kinds[str(values.dtype)],
+            "shape": list(values.shape),
+            "data_offsets": [len(blob), len(blob) + len(raw)],
+        }
         blob += raw
     text = json.dumps(header).encode()
     text += b" " * (-len(text) % 8)
@@ -234,8 +280,24 @@ def start_weights(binary, tmp_path_factory):
     make_images(folder / "data" / "train", 2, {"a": (0, 0, 0), "b": (255, 255, 255)})
     make_images(folder / "data" / "val", 1, {"a": (0, 0, 0), "b": (255, 255, 255)}, first=50)
     graft = Program(binary, folder)
-    graft("train", *SMALL, "--data", "data", "--epochs", 1, "--batch", 4, "--lr", 1e-12, "--freeze", "none",
-          "--out", "run", "--seed", 7)
+    graft(
+        "train",
+        *SMALL,
+        "--data",
+        "data",
+        "--epochs",
+        1,
+        "--batch",
+        4,
+        "--lr",
+        1e-12,
+        "--freeze",
+        "none",
+        "--out",
+        "run",
+        "--seed",
+        7,
+    )
     graft("convert", "run/model.h5", "two.safetensors")
     tensors = read_safetensors(folder / "two.safetensors")
     random = np.random.default_rng(0)

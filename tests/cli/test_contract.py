@@ -1,4 +1,5 @@
 """The contract of the command line: commands, options, the keys of --json, classes by name."""
+
 import json
 import shutil
 
@@ -10,6 +11,7 @@ COMMANDS = ["train", "eval", "predict", "inspect", "convert", "models", "demo"]
 
 
 # ---- help -------------------------------------------------------------------------------------
+
 
 def test_help_names_every_command(graft):
     text = graft("--help").out
@@ -35,11 +37,20 @@ def test_help_states_the_range_of_numbers(graft):
 
 # ---- --json -----------------------------------------------------------------------------------
 
+
 def test_train_json(trained):
     folder, result = trained
     report = result.json
-    assert set(report) >= {"val_accuracy", "epochs", "images_per_second", "seconds", "peak_rss_mb",
-                           "frozen_parameters", "trained_parameters", "model"}
+    assert set(report) >= {
+        "val_accuracy",
+        "epochs",
+        "images_per_second",
+        "seconds",
+        "peak_rss_mb",
+        "frozen_parameters",
+        "trained_parameters",
+        "model",
+    }
     assert [e["epoch"] for e in report["epochs"]] == [1, 2, 3, 4, 5, 6]
     for epoch in report["epochs"]:
         assert set(epoch) == {"epoch", "train_loss", "val_loss", "val_accuracy", "seconds"}
@@ -93,7 +104,10 @@ def test_predict_json(graft, model, shapes):
 
 def test_predict_top(graft, model, shapes):
     file = shapes / "val" / "red" / "1000.png"
-    assert len(graft("predict", "--weights", model, file, "--top", 1, "--json").json[0]["classes"]) == 1
+    assert (
+        len(graft("predict", "--weights", model, file, "--top", 1, "--json").json[0]["classes"])
+        == 1
+    )
     text = graft("predict", "--weights", model, file, "--top", 2).out
     assert len(text.splitlines()) == 3 and "red" in text and "%" in text
 
@@ -114,7 +128,10 @@ def test_inspect_json(graft, model, trained):
     assert report["classes"] == list(COLOURS)
     text = graft("inspect", model).out
     assert "layer4.0.conv2" in text and "blue, green and red" in text
-    assert graft("inspect", trained[0] / "checkpoint.h5", "--json").json["architecture"] == "resnet10_small"
+    assert (
+        graft("inspect", trained[0] / "checkpoint.h5", "--json").json["architecture"]
+        == "resnet10_small"
+    )
 
 
 def test_inspect_a_network_by_name(graft):
@@ -124,15 +141,20 @@ def test_inspect_a_network_by_name(graft):
 
 @pytest.mark.parametrize("command", ["train", "eval", "predict", "inspect", "convert", "models"])
 def test_json_is_all_there_is_on_stdout(graft, command, model, shapes):
-    args = {"train": [*SMALL, "--data", shapes, "--epochs", 1, "--out", "r"],
-            "eval": ["--weights", model, "--data", shapes],
-            "predict": ["--weights", model, shapes / "val/red/1000.png"],
-            "inspect": [model], "convert": [model, "out.h5"], "models": []}[command]
+    args = {
+        "train": [*SMALL, "--data", shapes, "--epochs", 1, "--out", "r"],
+        "eval": ["--weights", model, "--data", shapes],
+        "predict": ["--weights", model, shapes / "val/red/1000.png"],
+        "inspect": [model],
+        "convert": [model, "out.h5"],
+        "models": [],
+    }[command]
     result = graft(command, *args, "--json")
     assert isinstance(result.json, (dict, list))
 
 
 # ---- convert ----------------------------------------------------------------------------------
+
 
 def test_convert_there_and_back(graft, model, shapes):
     graft("convert", model, "a.safetensors")
@@ -152,10 +174,16 @@ def test_convert_keeps_classes_and_predictions(graft, model, shapes):
     assert graft("predict", "--weights", "copy.h5", image, "--verify", "--json").out == before
 
 
-@pytest.mark.parametrize("classes", [
-    "red\ngreen\nblue\n", "\ufeffred\r\ngreen\r\nblue\r\n", '["red", "green", "blue"]',
-    '{"0": "red", "1": "green", "2": "blue"}',
-    '{"2": ["n3", "blue"], "0": ["n1", "red"], "1": ["n2", "green"]}'])
+@pytest.mark.parametrize(
+    "classes",
+    [
+        "red\ngreen\nblue\n",
+        "\ufeffred\r\ngreen\r\nblue\r\n",
+        '["red", "green", "blue"]',
+        '{"0": "red", "1": "green", "2": "blue"}',
+        '{"2": ["n3", "blue"], "0": ["n1", "red"], "1": ["n2", "green"]}',
+    ],
+)
 def test_convert_puts_classes_in(graft, model, classes):
     (graft.folder / "classes").write_text(classes, encoding="utf-8")
     graft("convert", model, "named.h5", "--classes", "classes")
@@ -164,8 +192,18 @@ def test_convert_puts_classes_in(graft, model, classes):
     assert report["class_ids"] == (["n1", "n2", "n3"] if "n1" in classes else [])
 
 
-@pytest.mark.parametrize("classes", ["red\ngreen\n", '{"0": "red", "1": "green"}', "{", '{"0": 1}', "",
-                                     '[["a"], "b", "c"]', "[" * 100000])
+@pytest.mark.parametrize(
+    "classes",
+    [
+        "red\ngreen\n",
+        '{"0": "red", "1": "green"}',
+        "{",
+        '{"0": 1}',
+        "",
+        '[["a"], "b", "c"]',
+        "[" * 100000,
+    ],
+)
 def test_convert_refuses_classes_that_do_not_fit(graft, model, classes):
     (graft.folder / "classes").write_text(classes)
     assert "classes" in graft("convert", model, "named.h5", "--classes", "classes", code=65).message
@@ -177,7 +215,9 @@ def test_convert_never_onto_itself(graft, model, out):
     shutil.copy(model, graft.folder / "m.h5")
     (graft.folder / "sub").mkdir()
     (graft.folder / "link.h5").symlink_to("m.h5")
-    assert "m.h5" in graft("convert", graft.folder / "m.h5", out, code=64).message or "link.h5" in out
+    assert (
+        "m.h5" in graft("convert", graft.folder / "m.h5", out, code=64).message or "link.h5" in out
+    )
     assert (graft.folder / "m.h5").read_bytes() == model.read_bytes()
 
 
@@ -190,6 +230,7 @@ def test_convert_into_a_folder_that_is_not_there(graft, model):
 
 
 # ---- classes by name --------------------------------------------------------------------------
+
 
 def test_eval_matches_classes_by_name_not_by_order(graft, model, shapes, tmp_path):
     """The same images with one class left out and one named by its number."""
@@ -207,12 +248,22 @@ def test_eval_with_an_unknown_class(graft, model, tmp_path):
     assert "violet" in message and "blue" in message
 
 
-@pytest.mark.parametrize("labels", [dict(zip(COLOURS, COLOURS)), dict(zip(COLOURS, "012")),
-                                    dict(zip(COLOURS, ["w1", "w2", "w3"]))])
+@pytest.mark.parametrize(
+    "labels",
+    [
+        dict(zip(COLOURS, COLOURS)),
+        dict(zip(COLOURS, "012")),
+        dict(zip(COLOURS, ["w1", "w2", "w3"])),
+    ],
+)
 def test_eval_of_a_csv_by_name_number_or_id(graft, model, shapes, labels):
-    (graft.folder / "ids").write_text(json.dumps({str(i): [f"w{i + 1}", n] for i, n in enumerate(COLOURS)}))
+    (graft.folder / "ids").write_text(
+        json.dumps({str(i): [f"w{i + 1}", n] for i, n in enumerate(COLOURS)})
+    )
     graft("convert", model, "ids.h5", "--classes", "ids")
-    rows = [f"{shapes}/val/{name}/{i}.png,{labels[name]}" for name in COLOURS for i in range(1000, 1006)]
+    rows = [
+        f"{shapes}/val/{name}/{i}.png,{labels[name]}" for name in COLOURS for i in range(1000, 1006)
+    ]
     (graft.folder / "list.csv").write_text("path,label\n" + "\n".join(rows) + "\n")
     report = graft("eval", "--weights", "ids.h5", "--data", "list.csv", "--json").json
     folders = graft("eval", "--weights", model, "--data", shapes, "--json").json
@@ -220,8 +271,22 @@ def test_eval_of_a_csv_by_name_number_or_id(graft, model, shapes, labels):
 
 
 def train_on(graft, weights, data, *more):
-    return graft("train", "--weights", weights, "--data", data, "--epochs", 1, "--batch", 8, "--out", "again",
-                 "--lr", 1e-9, *more)
+    return graft(
+        "train",
+        "--weights",
+        weights,
+        "--data",
+        data,
+        "--epochs",
+        1,
+        "--batch",
+        8,
+        "--out",
+        "again",
+        "--lr",
+        1e-9,
+        *more,
+    )
 
 
 def test_head_is_kept_when_the_classes_agree(graft, model, shapes):
@@ -234,6 +299,7 @@ def test_head_is_kept_when_the_classes_agree_in_another_order(graft, model, shap
     graft("convert", model, "m.safetensors")
     tensors = read_safetensors(tmp_path / "m.safetensors")
     from conftest import write_safetensors
+
     for name in ("fc.weight", "fc.bias"):
         tensors[name] = tensors[name][::-1].copy()
     write_safetensors(tmp_path / "turned.safetensors", tensors)
@@ -242,14 +308,20 @@ def test_head_is_kept_when_the_classes_agree_in_another_order(graft, model, shap
     result = train_on(graft, "turned.h5", shapes, "--json")
     assert "new head" not in result.err and result.json["val_accuracy"] >= 0.9
     assert graft("inspect", "again/model.h5", "--json").json["classes"] == ["red", "green", "blue"]
-    report = graft("predict", "--weights", "again/model.h5", shapes / "val/red/1000.png", "--json").json
+    report = graft(
+        "predict", "--weights", "again/model.h5", shapes / "val/red/1000.png", "--json"
+    ).json
     assert report[0]["classes"][0]["name"] == "red"
 
 
 def test_head_is_kept_when_the_folders_are_ids(graft, model, shapes, tmp_path):
-    (tmp_path / "ids").write_text(json.dumps({str(i): [f"w{9 - i}", n] for i, n in enumerate(COLOURS)}))
+    (tmp_path / "ids").write_text(
+        json.dumps({str(i): [f"w{9 - i}", n] for i, n in enumerate(COLOURS)})
+    )
     graft("convert", model, "ids.h5", "--classes", "ids")
-    data = make_data(tmp_path / "byid", 3, 3, {f"w{9 - i}": c for i, c in enumerate(COLOURS.values())})
+    data = make_data(
+        tmp_path / "byid", 3, 3, {f"w{9 - i}": c for i, c in enumerate(COLOURS.values())}
+    )
     result = train_on(graft, "ids.h5", data, "--json")
     assert "new head" not in result.err and result.json["val_accuracy"] >= 0.8
 
@@ -270,19 +342,38 @@ def test_head_is_new_when_the_names_differ(graft, model, tmp_path):
 def test_numbers_as_class_names_stay_names(graft, tmp_path):
     """Folders 1, 2, 10 sort as text; what is learnt for "10" is predicted as "10"."""
     data = make_data(tmp_path / "numbers", 12, 4, dict(zip(("1", "2", "10"), COLOURS.values())))
-    result = graft("train", *SMALL, "--data", data, "--freeze", "none", "--epochs", 6, "--batch", 8, "--lr",
-                   0.02, "--out", "run", "--json")
+    result = graft(
+        "train",
+        *SMALL,
+        "--data",
+        data,
+        "--freeze",
+        "none",
+        "--epochs",
+        6,
+        "--batch",
+        8,
+        "--lr",
+        0.02,
+        "--out",
+        "run",
+        "--json",
+    )
     assert "numbers" in result.err, "no warning"
     assert result.json["classes"] == ["1", "10", "2"] and result.json["val_accuracy"] >= 0.9
     report = graft("eval", "--weights", "run/model.h5", "--data", data, "--json").json
     assert report["top1"] == result.json["val_accuracy"]
-    entry = graft("predict", "--weights", "run/model.h5", data / "val/10/1001.png", "--json").json[0]
+    entry = graft("predict", "--weights", "run/model.h5", data / "val/10/1001.png", "--json").json[
+        0
+    ]
     assert entry["classes"][0]["name"] == "10"
 
 
 def test_val_split_is_stable(graft, shapes):
     counts = set()
     for data in (shapes / "train", shapes / "train"):
-        err = graft("train", *SMALL, "--data", data, "--val-split", 0.3, "--epochs", 1, "--out", "r").err
+        err = graft(
+            "train", *SMALL, "--data", data, "--val-split", 0.3, "--epochs", 1, "--out", "r"
+        ).err
         counts.add(next(line for line in err.splitlines() if "to validate" in line))
     assert len(counts) == 1

@@ -1,4 +1,5 @@
 """Images and data sets with every fault that a folder of photographs can have."""
+
 import os
 import shutil
 
@@ -25,16 +26,18 @@ def jpeg(folder):
 
 BAD = {  # name -> bytes from a good PNG and a good JPEG, and a word of the message
     "empty.png": (lambda p, j: b"", "empty"),
-    "cut.png": (lambda p, j: p[:len(p) // 2], ""),
-    "cut.jpg": (lambda p, j: j[:len(j) // 2], ""),
+    "cut.png": (lambda p, j: p[: len(p) // 2], ""),
+    "cut.jpg": (lambda p, j: j[: len(j) // 2], ""),
     "crc.png": (lambda p, j: p[:-30] + bytes([p[-30] ^ 1]) + p[-29:], ""),
     "text.jpg": (lambda p, j: b"<html><body>404 not found</body></html>", ""),
     "webp.jpg": (lambda p, j: b"RIFF\x24\0\0\0WEBPVP8 " + bytes(20), "WebP"),
     "gif.png": (lambda p, j: b"GIF89a" + bytes(30), "GIF"),
-    "zeros.jpg": (lambda p, j: bytes(1000), "")}
+    "zeros.jpg": (lambda p, j: bytes(1000), ""),
+}
 
 
 # ---- images -----------------------------------------------------------------------------------
+
 
 @pytest.mark.parametrize("name", BAD)
 def test_a_bad_image_is_named_and_skipped(graft, own_data, model, tmp_path, name):
@@ -74,7 +77,10 @@ def test_predict_goes_on_after_a_bad_image(graft, model, shapes, tmp_path):
     result = graft("predict", "--weights", model, good, "bad.png", good, "--json", code=65)
     assert [entry["file"] for entry in result.json] == [str(good), str(good)]
     assert "bad.png" in result.message
-    assert graft("predict", "--weights", model, good, "bad.png", "--strict", "--json", code=65).out == ""
+    assert (
+        graft("predict", "--weights", model, good, "bad.png", "--strict", "--json", code=65).out
+        == ""
+    )
     assert "none.png" in graft("predict", "--weights", model, "none.png", code=66).message
 
 
@@ -89,7 +95,16 @@ def test_contents_count_not_names(graft, model, tmp_path):
     image.convert("CMYK").save(tmp_path / "cmyk.jpg")
     image.resize((1, 1)).save(tmp_path / "one.png")
     image.resize((1, 500)).save(tmp_path / "thin.png")
-    names = ["a.png", "a.jpg", "grey.png", "palette.png", "alpha.png", "cmyk.jpg", "one.png", "thin.png"]
+    names = [
+        "a.png",
+        "a.jpg",
+        "grey.png",
+        "palette.png",
+        "alpha.png",
+        "cmyk.jpg",
+        "one.png",
+        "thin.png",
+    ]
     report = graft("predict", "--weights", model, *names, "--json").json
     assert report[0]["classes"] == report[1]["classes"] == report[4]["classes"]
     assert all(np.isfinite(c["probability"]) for entry in report for c in entry["classes"])
@@ -109,6 +124,7 @@ def test_exif_turns_the_image(graft, model, tmp_path):
 
 
 # ---- folders ----------------------------------------------------------------------------------
+
 
 def test_a_missing_folder(graft, model):
     assert "nowhere" in train(graft, "nowhere", code=66).message
@@ -162,8 +178,17 @@ def test_the_same_image_in_train_and_val(graft, own_data):
 
 
 def test_odd_names(graft, own_data, model):
-    odd = [b"with space.png", b"new\nline.png", b"-leading.png", b"quote'\".png", b"\xff\xfe.png",
-           b"x" * 251 + b".png", "ünï.png".encode(), b"back\\slash.png", b"\x1b[31m.png"]
+    odd = [
+        b"with space.png",
+        b"new\nline.png",
+        b"-leading.png",
+        b"quote'\".png",
+        b"\xff\xfe.png",
+        b"x" * 251 + b".png",
+        "ünï.png".encode(),
+        b"back\\slash.png",
+        b"\x1b[31m.png",
+    ]
     folder = os.fsencode(own_data / "val" / "red")
     for name in odd:
         shutil.copy(own_data / "val/red/1000.png", os.path.join(folder, name))
@@ -173,7 +198,10 @@ def test_odd_names(graft, own_data, model):
     process = graft.start("predict", "--json", "--top", 1, "--weights", model)
     graft.finish(process, code=64)
     import subprocess
-    done = subprocess.run([graft.path, "predict", "--weights", str(model), "--", *files], capture_output=True)
+
+    done = subprocess.run(
+        [graft.path, "predict", "--weights", str(model), "--", *files], capture_output=True
+    )
     assert done.returncode == 0 and b"\x1b" not in done.stdout and b"\xff" not in done.stdout
     (own_data / "val" / "red" / "new\nline.png").write_bytes(b"bad")
     result = graft("eval", "--weights", model, "--data", own_data)
@@ -248,12 +276,18 @@ def test_unequal_classes(graft, own_data):
 # ---- CSV --------------------------------------------------------------------------------------
 
 CSV_FAULTS = {
-    "no label column": ("path,size\na.png,3\n", "label"), "label out of range": ("a.png,7\n", "7"),
-    "NaN label": ("a.png,red\nb.png,nan\n", "line 2"), "twice": ("a.png,red\na.png,red\n", "line 2"),
-    "columns": ("path,label\na.png,red,train,1\n", "line 2"), "header only": ("path,label\n", "no rows"),
-    "open quote": ('path,label\n"a.png,red\n', "list.csv"), "nothing": ("", "list.csv"),
-    "split": ("path,label,split\na.png,red,test\n", "test"), "negative": ("a.png,-1\n", "-1"),
-    "long line": ("a.png," + "r" * (2 << 20) + "\n", "line 1")}
+    "no label column": ("path,size\na.png,3\n", "label"),
+    "label out of range": ("a.png,7\n", "7"),
+    "NaN label": ("a.png,red\nb.png,nan\n", "line 2"),
+    "twice": ("a.png,red\na.png,red\n", "line 2"),
+    "columns": ("path,label\na.png,red,train,1\n", "line 2"),
+    "header only": ("path,label\n", "no rows"),
+    "open quote": ('path,label\n"a.png,red\n', "list.csv"),
+    "nothing": ("", "list.csv"),
+    "split": ("path,label,split\na.png,red,test\n", "test"),
+    "negative": ("a.png,-1\n", "-1"),
+    "long line": ("a.png," + "r" * (2 << 20) + "\n", "line 1"),
+}
 
 
 @pytest.mark.parametrize("fault", CSV_FAULTS)
@@ -265,9 +299,15 @@ def test_csv_with_a_fault(graft, model, fault):
 
 
 def test_csv_from_everywhere(graft, shapes):
-    rows = [f'"{shapes}/{part}/{name}/{i:03}.png",{name},{part}' for name in COLOURS
-            for part, first in (("train", 0), ("val", 1000)) for i in range(first, first + 4)]
-    (graft.folder / "list.csv").write_bytes(b"\xef\xbb\xbf" + "\r\n".join(["path,label,split", *rows]).encode())
+    rows = [
+        f'"{shapes}/{part}/{name}/{i:03}.png",{name},{part}'
+        for name in COLOURS
+        for part, first in (("train", 0), ("val", 1000))
+        for i in range(first, first + 4)
+    ]
+    (graft.folder / "list.csv").write_bytes(
+        b"\xef\xbb\xbf" + "\r\n".join(["path,label,split", *rows]).encode()
+    )
     result = train(graft, "list.csv", "--json")
     assert result.json["classes"] == list(COLOURS)
     assert "on 12 images, 12 to validate" in result.err

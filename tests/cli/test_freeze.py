@@ -1,4 +1,5 @@
 """What is frozen stays bit for bit, running statistics and all; what is not does learn."""
+
 import fnmatch
 
 import numpy as np
@@ -9,16 +10,42 @@ NORM = (".running_mean", ".running_var", ".num_batches_tracked")
 
 
 def train(graft, weights, data, plan, *more, code=0):
-    return graft("train", "--weights", weights, "--model", "resnet10_small", "--data", data, "--freeze", plan,
-                 "--epochs", 2, "--batch", 8, "--lr", 0.01, "--weight-decay", 0.01, "--out", "run",
-                 "--threads", 1, *more, code=code)
+    return graft(
+        "train",
+        "--weights",
+        weights,
+        "--model",
+        "resnet10_small",
+        "--data",
+        data,
+        "--freeze",
+        plan,
+        "--epochs",
+        2,
+        "--batch",
+        8,
+        "--lr",
+        0.01,
+        "--weight-decay",
+        0.01,
+        "--out",
+        "run",
+        "--threads",
+        1,
+        *more,
+        code=code,
+    )
 
 
 def changed(graft, before):
     graft("convert", "run/checkpoint.h5", "after.safetensors")
     after = read_safetensors(graft.folder / "after.safetensors")
     assert after.keys() == before.keys()
-    return {n for n in before if before[n].shape != after[n].shape or before[n].tobytes() != after[n].tobytes()}
+    return {
+        n
+        for n in before
+        if before[n].shape != after[n].shape or before[n].tobytes() != after[n].tobytes()
+    }
 
 
 def all_of(before, *patterns):
@@ -32,7 +59,8 @@ PLANS = {  # plan -> what learns, as patterns
     "until:layer4.0.bn2": ["layer4.0.bn2.*", "layer4.0.downsample.*", "fc.*"],
     "conv1,bn1,layer1": ["layer[234].*", "fc.*"],
     "trunk,!layer4": ["layer4.*", "fc.*"],
-    "layer[12],conv1,bn1": ["layer[34].*", "fc.*"]}
+    "layer[12],conv1,bn1": ["layer[34].*", "fc.*"],
+}
 
 
 @pytest.mark.parametrize("plan", PLANS)
@@ -45,22 +73,33 @@ def test_frozen_is_frozen_and_the_rest_learns(graft, start_weights, shapes, plan
     moved = changed(graft, before)
     assert moved - learns == set()
     assert learns - moved <= {n for n in learns if n.endswith(".num_batches_tracked")}
-    counted = sum(before[n].size for n in learns if not n.endswith(NORM) and not n.startswith("fc."))
+    counted = sum(
+        before[n].size for n in learns if not n.endswith(NORM) and not n.startswith("fc.")
+    )
     if plan != "trunk,!layer4":  # whose norms could learn but for their policy
         assert report["trained_parameters"] == counted + 128 * 3 + 3
     assert report["frozen_parameters"] + report["trained_parameters"] == 307923
 
 
-@pytest.mark.parametrize("policy, statistics, affine", [
-    ("train", True, True), ("affine", False, True), ("stats", True, False), ("frozen", False, False)])
+@pytest.mark.parametrize(
+    "policy, statistics, affine",
+    [
+        ("train", True, True),
+        ("affine", False, True),
+        ("stats", True, False),
+        ("frozen", False, False),
+    ],
+)
 def test_policies_of_norms(graft, start_weights, shapes, policy, statistics, affine):
     """Each policy moves what it says and nothing else."""
     weights, before = start_weights
     train(graft, weights, shapes, f"none,bn={policy}")
     moved = changed(graft, before)
-    norms = {n[:-len(".running_mean")] for n in before if n.endswith(".running_mean")}
+    norms = {n[: -len(".running_mean")] for n in before if n.endswith(".running_mean")}
     for norm in norms:
-        assert (f"{norm}.running_mean" in moved) == (f"{norm}.running_var" in moved) == statistics, norm
+        assert (
+            (f"{norm}.running_mean" in moved) == (f"{norm}.running_var" in moved) == statistics
+        ), norm
         assert (f"{norm}.weight" in moved) == (f"{norm}.bias" in moved) == affine, norm
     assert "conv1.weight" in moved
 
@@ -80,10 +119,21 @@ def test_a_percentage(graft, start_weights, shapes):
     assert "layer4.0.conv2.weight" in moved
 
 
-@pytest.mark.parametrize("plan, words", [
-    ("layer9", ["layer9", "layer1"]), ("until:layr3", ["layr3", "layer3"]), ("*.wieght", ["*.wieght"]),
-    ("trunk,!layr4", ["!layr4", "layer4"]), ("trunc", ["trunc"]), ("bn=frosen", ["frosen", "frozen"]),
-    ("101%", ["101%", "100%"]), ("-1%", ["-1%"]), ("x%", ["x%"]), ("until:", ["until:"])])
+@pytest.mark.parametrize(
+    "plan, words",
+    [
+        ("layer9", ["layer9", "layer1"]),
+        ("until:layr3", ["layr3", "layer3"]),
+        ("*.wieght", ["*.wieght"]),
+        ("trunk,!layr4", ["!layr4", "layer4"]),
+        ("trunc", ["trunc"]),
+        ("bn=frosen", ["frosen", "frozen"]),
+        ("101%", ["101%", "100%"]),
+        ("-1%", ["-1%"]),
+        ("x%", ["x%"]),
+        ("until:", ["until:"]),
+    ],
+)
 def test_a_mistyped_plan(graft, start_weights, shapes, plan, words):
     message = train(graft, start_weights[0], shapes, plan, code=64).message
     for word in words:

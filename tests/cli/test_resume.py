@@ -1,10 +1,9 @@
 """A run that is stopped, killed or disturbed goes on as if nothing had happened: bit for bit."""
+
 import json
-import os
 import random
 import shutil
 import signal
-import subprocess
 import time
 
 import numpy as np
@@ -15,10 +14,40 @@ CLOCKS = ("history", "numbers.train_seconds", "numbers.eval_seconds")
 RUN = [*SMALL, "--epochs", 4, "--batch", 5, "--seed", 3, "--json"]
 VARIANTS = {
     "sgd": ["--freeze", "none", "--lr", 0.01, "--momentum", 0.9, "--weight-decay", 0.001],
-    "adamw": ["--freeze", "none", "--optimizer", "adamw", "--lr", 0.001, "--schedule", "cosine",
-              "--warmup-epochs", 1, "--weight-decay", 0.01, "--augment", "colour", "--clip-norm", 1],
-    "one-cycle": ["--schedule", "one-cycle", "--lr", 0.02, "--nesterov", "--freeze", "until:layer2",
-                  "--label-smoothing", 0.1, "--augment", "none", "--class-weights", "balanced"]}
+    "adamw": [
+        "--freeze",
+        "none",
+        "--optimizer",
+        "adamw",
+        "--lr",
+        0.001,
+        "--schedule",
+        "cosine",
+        "--warmup-epochs",
+        1,
+        "--weight-decay",
+        0.01,
+        "--augment",
+        "colour",
+        "--clip-norm",
+        1,
+    ],
+    "one-cycle": [
+        "--schedule",
+        "one-cycle",
+        "--lr",
+        0.02,
+        "--nesterov",
+        "--freeze",
+        "until:layer2",
+        "--label-smoothing",
+        0.1,
+        "--augment",
+        "none",
+        "--class-weights",
+        "balanced",
+    ],
+}
 
 
 def without_clock(path):
@@ -40,7 +69,9 @@ def same_runs(a, b):
     """model.h5 to the byte, the checkpoint but for its clock, the events but for theirs."""
     assert (a / "model.h5").read_bytes() == (b / "model.h5").read_bytes()
     same_files(a / "checkpoint.h5", b / "checkpoint.h5")
-    one, two = ([json.loads(line) for line in (r / "events.jsonl").read_text().splitlines()] for r in (a, b))
+    one, two = (
+        [json.loads(line) for line in (r / "events.jsonl").read_text().splitlines()] for r in (a, b)
+    )
     assert losses({"epochs": one}) == losses({"epochs": two})
 
 
@@ -52,14 +83,18 @@ def options_of(name):
 def whole(binary, shapes, tmp_path_factory):
     """Uninterrupted runs: name of the variant -> folder and report; each is made once."""
     from conftest import Program
+
     made = {}
 
     def run(name):
         if name not in made:
             folder = tmp_path_factory.mktemp(name)
-            result = Program(binary, folder)("train", *options_of(name), "--data", shapes, "--out", "run")
+            result = Program(binary, folder)(
+                "train", *options_of(name), "--data", shapes, "--out", "run"
+            )
             made[name] = folder / "run", result.json
         return made[name]
+
     return run
 
 
@@ -71,7 +106,9 @@ def finish_after_kills(graft, args, delays, number=signal.SIGKILL):
     """Starts, kills after each delay, resumes; -> the report of the last, undisturbed round."""
     for delay in delays:
         begun = (graft.folder / "run" / "checkpoint.h5").exists()
-        command = ["train", "--resume", "--out", "run", "--threads", 1] if begun else ["train", *args]
+        command = (
+            ["train", "--resume", "--out", "run", "--threads", 1] if begun else ["train", *args]
+        )
         process = graft.start(*command)
         time.sleep(delay)
         process.send_signal(number)
@@ -83,6 +120,7 @@ def finish_after_kills(graft, args, delays, number=signal.SIGKILL):
 
 
 # ---- exactly on -------------------------------------------------------------------------------
+
 
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_stopped_and_resumed_is_as_if_never_stopped(graft, shapes, whole, variant):
@@ -119,8 +157,25 @@ def test_interrupted_in_the_middle_of_epochs(graft, shapes, whole):
 
 
 def test_dropout_goes_on_exactly(graft, shapes):
-    args = ["--model", "squeezenet1_1", "--weights", "none", "--image-size", 64, "--freeze", "none", "--threads", 1,
-            "--epochs", 2, "--batch", 6, "--data", shapes, "--json"]
+    args = [
+        "--model",
+        "squeezenet1_1",
+        "--weights",
+        "none",
+        "--image-size",
+        64,
+        "--freeze",
+        "none",
+        "--threads",
+        1,
+        "--epochs",
+        2,
+        "--batch",
+        6,
+        "--data",
+        shapes,
+        "--json",
+    ]
     report = graft("train", *args, "--out", "whole").json
     process = graft.start("train", *args, "--out", "run")
     graft.stop_when(process, (graft.folder / "run" / "checkpoint.h5").exists, signal.SIGINT)
@@ -129,7 +184,9 @@ def test_dropout_goes_on_exactly(graft, shapes):
     same_runs(graft.folder / "whole", graft.folder / "run")
 
 
-@pytest.mark.parametrize("more", [["--loader-threads", 0], ["--loader-threads", 3], ["--cache-mb", 0]])
+@pytest.mark.parametrize(
+    "more", [["--loader-threads", 0], ["--loader-threads", 3], ["--cache-mb", 0]]
+)
 def test_loader_threads_and_caches_change_no_bit(graft, shapes, whole, more):
     folder, report = whole("adamw")
     result = graft("train", *options_of("adamw"), *more, "--data", shapes, "--out", "run")
@@ -169,11 +226,26 @@ def test_killed_over_and_over(graft, shapes, whole):
 
 # ---- what is wrong with the wish --------------------------------------------------------------
 
+
 @pytest.fixture
 def stopped(graft, own_data):
     """A run that was interrupted in its second epoch or later."""
-    process = graft.start("train", *SMALL, "--data", own_data, "--freeze", "none", "--epochs", 500, "--lr", 0.01,
-                          "--batch", 8, "--out", "run")
+    process = graft.start(
+        "train",
+        *SMALL,
+        "--data",
+        own_data,
+        "--freeze",
+        "none",
+        "--epochs",
+        500,
+        "--lr",
+        0.01,
+        "--batch",
+        8,
+        "--out",
+        "run",
+    )
     previous = graft.folder / "run" / "checkpoint.previous.h5"
     assert graft.stop_when(process, previous.exists, signal.SIGINT)
     graft.finish(process, ["train"], 130)
@@ -185,7 +257,9 @@ def few_more_epochs(graft, *more):
     events = graft.folder / "run" / "events.jsonl"
     process = graft.start("train", "--resume", "--out", "run", "--threads", 1, *more)
     before = len(events.read_text().splitlines())
-    assert graft.stop_when(process, lambda: len(events.read_text().splitlines()) > before, signal.SIGINT)
+    assert graft.stop_when(
+        process, lambda: len(events.read_text().splitlines()) > before, signal.SIGINT
+    )
     return graft.finish(process, more, 130).err
 
 
@@ -201,9 +275,21 @@ def test_resume_with_images_that_moved(graft, stopped, own_data):
     few_more_epochs(graft, "--data", moved)
 
 
-@pytest.mark.parametrize("more", [["--lr", 0.5], ["--batch", 9], ["--epochs", 3], ["--seed", 8], ["--nesterov"],
-                                  ["--optimizer", "adamw"], ["--freeze", "trunk"], ["--model", "resnet18"],
-                                  ["--augment", "none"], ["--val-split", 0.1]])
+@pytest.mark.parametrize(
+    "more",
+    [
+        ["--lr", 0.5],
+        ["--batch", 9],
+        ["--epochs", 3],
+        ["--seed", 8],
+        ["--nesterov"],
+        ["--optimizer", "adamw"],
+        ["--freeze", "trunk"],
+        ["--model", "resnet18"],
+        ["--augment", "none"],
+        ["--val-split", 0.1],
+    ],
+)
 def test_resume_with_other_options(graft, shapes, whole, more):
     folder, _ = whole("sgd")
     shutil.copytree(folder, graft.folder / "run")
@@ -252,8 +338,13 @@ def test_a_damaged_checkpoint(graft, whole, damage):
         newest.unlink()
     else:
         half = len(raw) // 2
-        newest.write_bytes({"cut": raw[:half], "empty": b"",
-                            "flipped": raw[:half] + bytes([raw[half] ^ 1]) + raw[half + 1:]}[damage])
+        newest.write_bytes(
+            {
+                "cut": raw[:half],
+                "empty": b"",
+                "flipped": raw[:half] + bytes([raw[half] ^ 1]) + raw[half + 1 :],
+            }[damage]
+        )
     result = resume(graft)
     assert "checkpoint.previous.h5" in result.err
     assert losses(result.json) == losses(report)
@@ -282,90 +373,3 @@ def test_leftovers_of_dead_writers_are_removed(graft, stopped):
     (stopped / "mine.txt").write_text("x")
     few_more_epochs(graft)
     assert (stopped / "mine.txt").exists()
-
-
-# ---- where nothing can be written -------------------------------------------------------------
-
-def mounted(folder, options):
-    if os.geteuid() != 0:
-        pytest.skip("only root can mount a small file system")
-    folder.mkdir()
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", folder], capture_output=True).returncode:
-        pytest.skip("file systems cannot be mounted here")
-
-
-def fill(path):
-    file = os.open(path, os.O_WRONLY | os.O_CREAT)
-    try:
-        while os.write(file, bytes(4096)):
-            pass
-    except OSError:
-        pass
-    os.close(file)
-
-
-@pytest.fixture
-def unmounted(tmp_path):
-    yield
-    subprocess.run(["umount", "-l", tmp_path / "disk"], capture_output=True)
-
-
-def test_a_full_disk(graft, shapes, unmounted):
-    """Room for some checkpoints, then for none: training goes on, the old ones stay, 74 at the end."""
-    disk = graft.folder / "disk"
-    mounted(disk, "size=9m")
-    args = ["train", *SMALL, "--freeze", "none", "--data", shapes, "--batch", 8, "--json", "--out", "disk/run"]
-    process = graft.start(*args, "--epochs", 12)
-    begun = (disk / "run" / "checkpoint.previous.h5").exists
-    assert graft.stop_when(process, begun, 0)
-    fill(disk / "filler")
-    result = graft.finish(process, args, 74)
-    assert len(result.json["epochs"]) == 12
-    assert "warning" in result.err and "No space left" in result.err
-    graft("inspect", "disk/run/checkpoint.h5"), graft("inspect", "disk/run/model.h5")
-    (disk / "filler").unlink()
-    again = graft("train", "--resume", "--out", "disk/run", "--json").json
-    assert losses(again) == losses(result.json)
-    assert len((disk / "run" / "events.jsonl").read_text().splitlines()) == 12
-
-
-def test_a_disk_that_is_full_from_the_start(graft, shapes, unmounted):
-    mounted(graft.folder / "disk", "size=64k")
-    message = graft("train", *SMALL, "--data", shapes, "--epochs", 1, "--out", "disk/run", code=74).message
-    assert "disk/run" in message
-
-
-def test_a_limit_on_file_size(graft, shapes):
-    done = subprocess.run(["bash", "-c", f'ulimit -f 100; exec "{graft.path}" train {" ".join(map(str, SMALL))} '
-                           f'--data "{shapes}" --epochs 2 --out run'], cwd=graft.folder, capture_output=True, text=True)
-    assert done.returncode == 74 and "epoch   2/2" in done.stderr
-
-
-def test_a_folder_that_cannot_be_written_is_found_before_training(graft, shapes, unmounted):
-    mounted(graft.folder / "disk", "ro")
-    args = ["train", *SMALL, "--data", shapes, "--out"]
-    result = graft(*args, "disk/run", code=None)
-    assert result.code in (73, 77) and "disk/run" in result.message and "epoch" not in result.err
-    (graft.folder / "file").write_text("x")
-    result = graft(*args, "file/run", code=73)
-    assert "file/run" in result.message
-    assert "file" in graft(*args, "file", code=73).message
-
-
-def test_no_permission(graft, shapes):
-    if os.geteuid() == 0:
-        pytest.skip("root writes everywhere")
-    (graft.folder / "closed").mkdir(mode=0o555)
-    message = graft("train", *SMALL, "--data", shapes, "--out", "closed/run", code=77).message
-    assert "closed" in message
-
-
-def test_a_folder_removed_while_training(graft, shapes):
-    """It is made again, or the end says that the model could not be saved."""
-    process = graft.start("train", *SMALL, "--data", shapes, "--epochs", 20, "--out", "run")
-    assert graft.stop_when(process, (graft.folder / "run" / "checkpoint.h5").exists, 0)
-    shutil.rmtree(graft.folder / "run", ignore_errors=True)
-    result = graft.finish(process, ["train"], None)
-    assert result.code in (0, 74), result.err
-    if result.code == 0:
-        assert (graft.folder / "run" / "checkpoint.h5").exists()

@@ -1,4 +1,5 @@
 """Weights that do not fit, are no weights, or are not finite."""
+
 import gzip
 import zipfile
 
@@ -39,8 +40,17 @@ def test_every_difference_is_listed_at_once(graft, weights):
         tensors[name] = np.zeros((2, 3), np.float32)
     write_safetensors(path, tensors)
     message = graft("convert", path, "out.h5", "--model", "resnet10_small", code=65).message
-    for part in ("2 missing", "bn1.weight", "layer2.0.conv1.weight", "2 unexpected", "extra.one", "extra.two",
-                 "2 misshapen", "layer3.0.bn1.bias: file [2, 3], model [64]", "layer4.0.conv2.weight"):
+    for part in (
+        "2 missing",
+        "bn1.weight",
+        "layer2.0.conv1.weight",
+        "2 unexpected",
+        "extra.one",
+        "extra.two",
+        "2 misshapen",
+        "layer3.0.bn1.bias: file [2, 3], model [64]",
+        "layer4.0.conv2.weight",
+    ):
         assert part in message
     assert not (graft.folder / "out.h5").exists()
     assert "--model" in inspect_and_convert(graft, path)
@@ -51,11 +61,32 @@ def test_partial_weights(graft, weights, shapes):
     del tensors["fc.weight"], tensors["fc.bias"]
     tensors["extra"] = np.zeros(3, np.float32)
     write_safetensors(path, tensors)
-    assert "--partial" in graft("train", "--model", "resnet10_small", "--weights", path, "--data", shapes,
-                                code=65).message
-    result = graft("train", "--model", "resnet10_small", "--weights", path, "--data", shapes, "--partial",
-                   "--epochs", 1, "--out", "run", "--threads", 1)
-    assert "2 missing: fc.weight, fc.bias" in result.err.replace(" and ", ", ") and "1 unexpected" in result.err
+    assert (
+        "--partial"
+        in graft(
+            "train", "--model", "resnet10_small", "--weights", path, "--data", shapes, code=65
+        ).message
+    )
+    result = graft(
+        "train",
+        "--model",
+        "resnet10_small",
+        "--weights",
+        path,
+        "--data",
+        shapes,
+        "--partial",
+        "--epochs",
+        1,
+        "--out",
+        "run",
+        "--threads",
+        1,
+    )
+    assert (
+        "2 missing: fc.weight, fc.bias" in result.err.replace(" and ", ", ")
+        and "1 unexpected" in result.err
+    )
     graft("convert", "run/model.h5", "after.safetensors")
     after = read_safetensors(graft.folder / "after.safetensors")
     for name in tensors.keys() & after.keys():
@@ -65,7 +96,9 @@ def test_partial_weights(graft, weights, shapes):
 def test_nothing_that_fits_is_always_an_error(graft, tmp_path):
     write_safetensors(tmp_path / "other.safetensors", {"a": np.zeros(3, np.float32)})
     for more in ([], ["--partial"]):
-        message = graft("convert", "other.safetensors", "out.h5", "--model", "resnet18", *more, code=65).message
+        message = graft(
+            "convert", "other.safetensors", "out.h5", "--model", "resnet18", *more, code=65
+        ).message
         assert "0 tensors fit" in message or "none of its tensors" in message
 
 
@@ -90,10 +123,15 @@ def test_half_precision_is_widened(graft, weights):
 
 
 def not_weights():
-    return {"lfs": (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 5\n", "git-LFS"),
-            "gzip": (gzip.compress(b"x" * 100), "gunzip"), "empty": (b"", "empty"),
-            "html": (b"<!DOCTYPE html><html>not found</html>", "web page"), "text": (b"hello", "HDF5"),
-            "pickle": (b"\x80\x02}q\x00.", "pickle"), "zeros": (bytes(4096), "")}
+    return {
+        "lfs": (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 5\n", "git-LFS"),
+        "gzip": (gzip.compress(b"x" * 100), "gunzip"),
+        "empty": (b"", "empty"),
+        "html": (b"<!DOCTYPE html><html>not found</html>", "web page"),
+        "text": (b"hello", "HDF5"),
+        "pickle": (b"\x80\x02}q\x00.", "pickle"),
+        "zeros": (bytes(4096), ""),
+    }
 
 
 @pytest.mark.parametrize("kind", not_weights())
@@ -101,9 +139,12 @@ def not_weights():
 def test_files_that_are_no_weights(graft, kind, command, shapes):
     content, word = not_weights()[kind]
     (graft.folder / "weights.h5").write_bytes(content)
-    args = {"convert": ["weights.h5", "out.h5"], "inspect": ["weights.h5"],
-            "eval": ["--weights", "weights.h5", "--data", shapes],
-            "train": ["--weights", "weights.h5", "--data", shapes]}[command]
+    args = {
+        "convert": ["weights.h5", "out.h5"],
+        "inspect": ["weights.h5"],
+        "eval": ["--weights", "weights.h5", "--data", shapes],
+        "train": ["--weights", "weights.h5", "--data", shapes],
+    }[command]
     message = graft(command, *args, code=65).message
     assert "weights.h5" in message and word in message
     assert sorted(p.name for p in graft.folder.iterdir()) == ["weights.h5"]
@@ -126,7 +167,7 @@ def test_weights_that_are_not_there(graft, shapes):
 def test_cut_files(graft, model, start_weights, part):
     for source, name in ((model, "cut.h5"), (start_weights[0], "cut.safetensors")):
         raw = source.read_bytes()
-        (graft.folder / name).write_bytes(raw[:int(len(raw) * part)])
+        (graft.folder / name).write_bytes(raw[: int(len(raw) * part)])
         assert name in inspect_and_convert(graft, name)
         assert name in graft("inspect", name, code=65).message
 
@@ -142,5 +183,7 @@ def test_one_wrong_byte(graft, model):
 
 def test_golden_input(graft, model, start_weights, shapes):
     graft("eval", "--weights", model, "--data", shapes, "--verify")
-    message = graft("eval", "--weights", start_weights[0], "--data", shapes, "--verify", code=65).message
+    message = graft(
+        "eval", "--weights", start_weights[0], "--data", shapes, "--verify", code=65
+    ).message
     assert "golden" in message
