@@ -16,6 +16,7 @@ LIMIT=$((20 * 60))      # seconds that one test may take
 export GRAFT_REFERENCE_DIR=$BUILD/reference OMP_WAIT_POLICY=passive
 export CCACHE_BASEDIR=$PWD CCACHE_NOHASHDIR=1 # one cache for every clone
 rm -rf "$RESULTS" && mkdir -p "$RESULTS" "$GRAFT_REFERENCE_DIR"
+LIGHT=(-DCMAKE_BUILD_TYPE=Debug -DCMAKE_CXX_FLAGS_DEBUG=-O1 -DGRAFT_BENCH=OFF -DGRAFT_TESTS=ON)
 failed=0
 
 step() { # title, command...
@@ -28,10 +29,11 @@ step() { # title, command...
   fi
 }
 
-build() { # folder, cmake options...
-  local folder=$1
-  shift
-  cmake -S . -B "$folder" -G Ninja "$@" >"$folder.log" 2>&1 && ninja -C "$folder" >>"$folder.log" 2>&1 || {
+build() { # folder, targets ("all"), cmake options...
+  local folder=$1 targets=$2
+  shift 2
+  cmake -S . -B "$folder" -G Ninja "$@" >"$folder.log" 2>&1 &&
+    ninja -C "$folder" $targets >>"$folder.log" 2>&1 || {
     grep -E -A3 'error|FAILED|CMake Error' "$folder.log" | head -60
     return 1
   }
@@ -73,7 +75,7 @@ EOF
 }
 
 step "layering" $PYTHON tests/layering.py .
-step "build" build "$BUILD" -DGRAFT_TESTS=ON -DGRAFT_BENCH=ON
+step "build" build "$BUILD" all -DGRAFT_TESTS=ON -DGRAFT_BENCH=ON
 step "reference values: operations" $PYTHON tests/op_reference.py "$GRAFT_REFERENCE_DIR"
 step "reference values: images" $PYTHON tests/decode_reference.py "$GRAFT_REFERENCE_DIR"
 step "unit tests" suite unit "$BUILD"
@@ -84,11 +86,11 @@ step "command line" env GRAFT="$BUILD/graft" $PYTHON -m pytest -q -x --maxfail=2
   --junitxml="$RESULTS/cli.xml"
 if [ "${GRAFT_QUICK:-0}" = 0 ]; then
   step "build with address and undefined-behaviour sanitizers" build "$BUILD-asan" \
-    -DCMAKE_BUILD_TYPE=RelWithDebInfo -DGRAFT_BENCH=OFF -DGRAFT_SANITIZE=address,undefined
+    all "${LIGHT[@]}" -DGRAFT_SANITIZE=address,undefined
   step "unit tests under both" env UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 \
     suite asan "$BUILD-asan"
   step "build with the thread sanitizer" build "$BUILD-tsan" \
-    -DCMAKE_BUILD_TYPE=RelWithDebInfo -DGRAFT_BENCH=OFF -DGRAFT_SANITIZE=thread
+    "graft_kernels_tests graft_io_tests" "${LIGHT[@]}" -DGRAFT_SANITIZE=thread
   step "loader and thread pool under it" env TSAN_OPTIONS="halt_on_error=1" \
     suite tsan "$BUILD-tsan" -R 'Loader|Parallel'
 fi
