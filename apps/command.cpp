@@ -1,6 +1,5 @@
 #include "apps/command.h"
 
-#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -126,10 +125,12 @@ std::vector<std::string> printable(std::vector<std::string> texts) {
   return texts;
 }
 
+// VmHWM is this program's own; ru_maxrss counts what the process was before exec, too.
 int64_t peak_rss_mb() {
-  rusage use{};
-  getrusage(RUSAGE_SELF, &use);
-  return use.ru_maxrss / 1024;
+  std::ifstream status("/proc/self/status");
+  for (std::string line; std::getline(status, line);)
+    if (line.starts_with("VmHWM:")) return std::atoll(line.c_str() + 6) / 1024;
+  return 0;
 }
 
 double now() {

@@ -1,11 +1,11 @@
 // One network, timed from outside: `model_bench MODEL BATCH infer|train [THREADS]` prepares, prints
 // "ready", then for every line on standard input runs one iteration and prints its seconds. So a
 // script can take turns between this and a peer (bench/model_race.py).
-#include <sys/resource.h>
-
 #include <chrono>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
+#include <fstream>
 #include <iostream>
 
 #include "core/autograd.h"
@@ -29,6 +29,14 @@ Tensor random_input(int64_t batch, int64_t side) {
 double seconds() {
   using namespace std::chrono;
   return duration<double>(steady_clock::now().time_since_epoch()).count();
+}
+
+// Of this program alone: ru_maxrss would count the process that started it, too.
+long peak_rss_mb() {
+  std::ifstream status("/proc/self/status");
+  for (std::string line; std::getline(status, line);)
+    if (line.starts_with("VmHWM:")) return std::atol(line.c_str() + 6) / 1024;
+  return 0;
 }
 
 void infer(Classifier& model, const Tensor& x) {
@@ -62,9 +70,7 @@ int main(int argc, char** argv) {
     double begin = seconds();
     if (training) train_step(*model, *optimizer, x, labels);
     else infer(*model, x);
-    rusage use;
-    getrusage(RUSAGE_SELF, &use);
-    std::printf("%.6f %ld\n", seconds() - begin, use.ru_maxrss / 1024);
+    std::printf("%.6f %ld\n", seconds() - begin, peak_rss_mb());
     std::fflush(stdout);
   }
 }

@@ -8,6 +8,7 @@
 #include <map>
 #include <mutex>
 #include <new>
+#include <unordered_map>
 
 namespace graft::cpu {
 namespace {
@@ -45,26 +46,32 @@ void to_system(void* block, size_t size) {
 
 class Pool {
  public:
+  // A kept block of this size or up to twice as much, the smallest there is; or null.
   void* take(size_t size) {
     std::lock_guard lock(mutex_);
     use_.live += size;
     use_.peak = std::max(use_.peak, use_.live);
-    auto kept = kept_.find(size);
-    if (kept == kept_.end()) return nullptr;
-    void* block = kept->second;
+    auto kept = kept_.lower_bound(size);
+    if (kept == kept_.end() || kept->first > 2 * size) return nullptr;
+    auto [whole, block] = *kept;
     kept_.erase(kept);
-    use_.cached -= size;
+    use_.cached -= whole;
+    if (whole != size) larger_[block] = whole;
     return block;
   }
 
-  bool keep(void* block, size_t size) {
+  // Takes back a block that was handed out as `size`; -> its whole size when the system should
+  // have it, else 0. Never keeps much more than was once needed at the same time.
+  size_t keep(void* block, size_t size) {
     std::lock_guard lock(mutex_);
     use_.live -= size;
-    // Never keep more than was once needed at the same time: a bound without a knob.
-    if (!kKeep || use_.live + use_.cached + size > use_.peak) return false;
-    kept_.emplace(size, block);
-    use_.cached += size;
-    return true;
+    auto larger = larger_.find(block);
+    size_t whole = larger == larger_.end() ? size : larger->second;
+    if (larger != larger_.end()) larger_.erase(larger);
+    if (!kKeep || use_.live + use_.cached + whole > use_.peak + use_.peak / 4) return whole;
+    kept_.emplace(whole, block);
+    use_.cached += whole;
+    return 0;
   }
 
   void give_up(size_t size) {
@@ -91,7 +98,8 @@ class Pool {
 
  private:
   std::mutex mutex_;
-  std::multimap<size_t, void*> kept_;
+  std::multimap<size_t, void*> kept_;          // by size
+  std::unordered_map<void*, size_t> larger_;   // handed out for less than they hold
   MemoryUse use_{};
 };
 
@@ -118,8 +126,8 @@ void* allocate(size_t bytes) {
 }
 
 void release(void* block, size_t bytes) noexcept {
-  size_t size = rounded(bytes);
-  if (block && !pool().keep(block, size)) to_system(block, size);
+  if (!block) return;
+  if (size_t whole = pool().keep(block, rounded(bytes))) to_system(block, whole);
 }
 
 void release_cached() noexcept { pool().clear(); }
