@@ -7,8 +7,6 @@ home=$(realpath "$(dirname "$0")/..")
 source "$home/apps/setup.sh"
 install_packages "${GRAFT_PACKAGES[@]}"
 
-# Threads that wait sleep soon: on a machine with other work, spinning costs many times the time.
-export GOMP_SPINCOUNT=${GOMP_SPINCOUNT:-10000}
 echo "Building graft; the first time takes a few minutes" >&2
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT

@@ -23,15 +23,15 @@ constexpr int64_t kImagesAtATime = 8;
 
 bool Classifier::trunk_is_fixed() {
   bool fixed = true;
-  std::string head = head_path();
   each_param(*this, [&](const std::string& path, Param& p) {
-    fixed &= path.starts_with(head + ".") || !recording({&p});
+    fixed &= !in_trunk(path) || !recording({&p});
   });
-  each_module(*this, [&](const std::string&, Module& m) {
+  each_module(*this, [&](const std::string& path, Module& m) {
     auto* norm = dynamic_cast<BatchNorm2d*>(&m);
     auto* dropout = dynamic_cast<Dropout*>(&m);
-    fixed &= !(norm && norm->uses_batch_statistics());
-    fixed &= !(dropout && dropout->training() && dropout->p > 0);
+    bool varies = (norm && norm->uses_batch_statistics()) ||
+                  (dropout && dropout->training() && dropout->p > 0);
+    fixed &= !in_trunk(path) || !varies;
   });
   return fixed;
 }

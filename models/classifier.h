@@ -33,6 +33,8 @@ class Classifier : public Module {
   bool trunk_is_fixed();
 
  protected:
+  // Whether trunk(), and not head(), runs the layer at this path.
+  virtual bool in_trunk(const std::string& path) const { return !path.starts_with(head_path()); }
   virtual Module& head_layer() = 0;       // a Linear or Conv2d
   virtual void make_head(int64_t classes) = 0;  // uninitialised
 };

@@ -55,6 +55,7 @@ class SqueezeNet : public Classifier {
   Sequential features, classifier;
 
  private:
+  bool in_trunk(const std::string& path) const override { return path.starts_with("features"); }
   Module& head_layer() override { return classifier[1]; }
   void make_head(int64_t classes) override {
     classifier.replace(1, std::make_unique<Conv2d>(features_, classes, Conv2dOptions{.kernel = 1}));
