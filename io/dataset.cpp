@@ -75,10 +75,7 @@ void finish(Split& split, const DatasetOptions& options) {
     fail(Fault::data, "{}: no images to train with", escaped(split.train.root));
   }
   if (options.names.empty()) warn_of_sizes(split.train, "train");
-  if (split.val.samples.empty()) {
-    split.train.report.warnings.push_back("no images are held back for validation");
-    return;
-  }
+  if (split.val.samples.empty()) return;
   if (options.names.empty()) warn_of_sizes(split.val, "val");
   if (!options.check_shared) return;
   if (int64_t shared = count_shared(split.train, split.val)) {
@@ -135,12 +132,16 @@ Split open_split(const std::string& path, const DatasetOptions& options) {
     if (has_split) {
       split = {scan_classes(path + "/train", options), scan_classes(path + "/val", options)};
       check_same_classes(split);
-    } else {
-      split.train = scan_classes(path, options);
+    } else {  // train/ alone is a data set without a validation part, not one of one class
+      bool only_train = fs::is_directory(path + "/train", error);
+      split.train = scan_classes(only_train ? path + "/train" : path, options);
     }
   } else {
     split = read_csv_split(path, options, &has_split);
   }
+  if (has_split && options.val_split > 0)
+    fail(Fault::usage, "{}: says itself what is for validation; leave out the validation split",
+         escaped(path));
   if (!has_split) split = cut(std::move(split.train), options.val_split);
   finish(split, options);
   return split;

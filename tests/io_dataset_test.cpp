@@ -197,7 +197,22 @@ TEST(Dataset, Warnings) {
   EXPECT_TRUE(warned(split.train, "folders are numbers"));
   EXPECT_TRUE(warned(split.train, "class 0 is \"10\""));
   EXPECT_TRUE(warned(split.train, "the largest class has 30"));
-  EXPECT_TRUE(warned(split.train, "no images are held back"));
+}
+
+TEST(Dataset, TrainAloneIsNoClass) {
+  Folder folder;
+  add_files(folder, {"train/ant/1.jpg", "train/bee/1.jpg"});
+  Split split = open_split(folder.path());
+  EXPECT_EQ(split.train.classes, (std::vector<std::string>{"ant", "bee"}));
+  EXPECT_TRUE(split.val.samples.empty());
+}
+
+TEST(Dataset, ASplitIsNotSplitAgain) {
+  Folder folder;
+  add_files(folder, {"train/a/1.jpg", "train/b/1.jpg", "val/a/1.jpg", "val/b/1.jpg"});
+  DatasetOptions options;
+  options.val_split = 0.5;
+  EXPECT_THROW(open_split(folder.path(), options), Error);
 }
 
 TEST(Dataset, GivenClassesMatchByNameAliasOrNumber) {

@@ -1,0 +1,121 @@
+#include "apps/session.h"
+
+#include <algorithm>
+
+#include "core/text.h"
+#include "kernels/parallel.h"
+#include "layers/batch_norm.h"
+#include "models/saved.h"
+#include "models/zoo.h"
+
+namespace graft::app {
+namespace {
+
+bool same_names(std::vector<std::string> a, std::vector<std::string> b) {
+  std::sort(a.begin(), a.end());
+  std::sort(b.begin(), b.end());
+  return a == b;
+}
+
+bool uses_batch_statistics(Classifier& model) {
+  bool any = false;
+  model.train();
+  each_module(model, [&](auto&, Module& m) {
+    if (auto* norm = dynamic_cast<BatchNorm2d*>(&m)) any |= norm->uses_batch_statistics();
+  });
+  return any;
+}
+
+std::vector<float> balanced_weights(const Dataset& data) {
+  std::vector<float> weights;
+  double mean = double(data.samples.size()) / double(data.classes.size());
+  for (int64_t size : data.class_sizes()) weights.push_back(size ? float(mean / double(size)) : 1);
+  return weights;
+}
+
+}  // namespace
+
+void load_weights(Session& s) {
+  const TrainOptions& o = s.options;
+  if (o.weights == "none") {
+    if (o.model.empty()) fail(Fault::usage, "--weights none needs --model NAME; see graft models");
+    s.model = make_model(o.model, zoo_row(o.model).classes, o.common.seed);
+    s.origin["weights"] = "none";
+    return;
+  }
+  Adopted adopted = adopt(o.weights, o.model, o.partial);
+  if (!adopted.report.complete())
+    say(fmt::format("{}: {}", printable(o.weights), adopted.report.text()));
+  if (o.verify) require_golden(adopted, o.weights);
+  s.model = std::move(adopted.model);
+  s.origin = std::move(adopted.file.origin);
+  s.origin["weights"] = o.weights;
+}
+
+void fit_head(Session& s) {
+  const std::vector<std::string>& classes = s.data.train.classes;
+  if (s.model->class_names == classes) return;
+  int64_t before = s.model->classes();
+  s.model->replace_head(int64_t(classes.size()), s.options.common.seed);
+  s.model->class_names = classes;
+  say(fmt::format("new head {}: {} -> {} classes ({})", s.model->head_path(), before,
+                  classes.size(), enumerate(printable(classes), 8)));
+}
+
+void open_data(Session& s) {
+  const TrainOptions& o = s.options;
+  DatasetOptions options;
+  options.allow_single_class = o.allow_single_class;
+  options.allow_empty = o.allow_empty;
+  options.val_split = o.val_split;
+  s.data = open_split(o.data, options);
+  bool known = same_names(s.model->class_names, s.data.train.classes) ||
+               same_names(s.model->class_ids, s.data.train.classes);
+  if (known && s.model->class_names != s.data.train.classes) {  // in another order, or by their ids
+    options.names = s.model->class_names;
+    options.aliases = s.model->class_ids;
+    s.data = open_split(o.data, options);
+  }
+  for (const std::string& warning : s.data.train.report.warnings) say("warning: " + warning);
+  for (auto& [why, count] : s.data.train.report.left_out)
+    say(fmt::format("left out: {} {}", count, why));
+  GRAFT_CHECK(!s.data.val.samples.empty(), "{}: no images to validate on; make a val folder, or "
+              "hold some back with --val-split 0.2", printable(o.data));
+}
+
+void make_loaders(Session& s) {
+  const TrainOptions& o = s.options;
+  LoaderOptions options;
+  options.batch = o.batch;
+  options.seed = o.common.seed;
+  options.threads = o.loader_threads >= 0 ? int(o.loader_threads) : cpu::thread_count();
+  options.strict = o.strict;
+  options.max_bad_fraction = o.max_bad_images;
+  options.cache_bytes = (o.cache_mb << 20) / 4;
+  s.validation = std::make_unique<Loader>(s.data.val, Transform(s.model->preprocess), options);
+  options.shuffle = true;
+  options.cache_bytes = (o.cache_mb << 20) / 4 * 3;
+  bool batch_statistics = uses_batch_statistics(*s.model);
+  if (batch_statistics && (o.batch < 2 || s.data.train.samples.size() < 2))
+    fail(Fault::usage, "--batch {}: batch norm cannot learn from one image; use a larger --batch, "
+         "or freeze the norms with --freeze {},bn=frozen", o.batch, o.freeze);
+  if (batch_statistics && o.batch < 8)
+    say("warning: batch norm learns badly from fewer than 8 images; consider bn=frozen");
+  options.min_last_batch = batch_statistics ? 2 : 1;
+  Transform transform = o.augment == "none" ? Transform(s.model->preprocess)
+                                            : Transform(s.model->preprocess, augment_named(o.augment));
+  s.training = std::make_unique<Loader>(s.data.train, transform, options);
+}
+
+void make_settings(Session& s) {
+  const TrainOptions& o = s.options;
+  s.settings.epochs = o.epochs;
+  s.settings.seed = o.common.seed;
+  s.settings.schedule = schedule_of(o, s.training->batches());
+  s.settings.loss.label_smoothing = float(o.label_smoothing);
+  if (o.class_weights == "balanced") s.settings.loss.class_weights = balanced_weights(s.data.train);
+  else if (o.class_weights != "none")
+    fail(Fault::usage, "--class-weights: '{}' is unknown; use none or balanced", o.class_weights);
+}
+
+}  // namespace graft::app

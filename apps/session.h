@@ -1,0 +1,33 @@
+// All that one run of graft train works with, made from its options step by step.
+#pragma once
+#include <map>
+#include <memory>
+#include <string>
+
+#include "apps/train_options.h"
+#include "io/dataset.h"
+#include "models/classifier.h"
+
+namespace graft::app {
+
+struct Session {  // everything of one run
+  TrainOptions options;
+  std::unique_ptr<Classifier> model;
+  std::map<std::string, std::string> origin;
+  Split data;
+  std::unique_ptr<Loader> training, validation;
+  std::unique_ptr<Optimizer> optimizer;
+  TrainingSettings settings;
+  Progress progress;
+  std::map<std::string, std::string> frozen_hashes;
+  double load_seconds = 0;
+  bool replaces = false;  // an earlier run in the same folder
+};
+
+void load_weights(Session& s);   // the model, from --weights or from nothing
+void open_data(Session& s);      // the images, in the order of the model's classes where it knows them
+void fit_head(Session& s);       // keeps a head that knows exactly these classes, else a new one
+void make_loaders(Session& s);   // after freezing: batch norms that learn need batches
+void make_settings(Session& s);  // what the loop is told
+
+}  // namespace graft::app
