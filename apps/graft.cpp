@@ -1,6 +1,7 @@
 // The program: one command of several, each in a file of its own. The library throws, and this is
 // the one place that catches, says what went wrong, and leaves with the exit code of its kind.
 #include <fcntl.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #include <cstdlib>
@@ -68,12 +69,12 @@ void keep_standard_streams() {
 }
 
 // oneDNN falls back to loops that are hundreds of times slower without a word; say it.
-int with_kernel_report(const Run& run) {
-  int code = run();
-  for (const std::string& line : cpu::reference_implementations())
-    say("warning: this processor has only a slow reference kernel for " + line);
-  return code;
-}
+struct KernelReport {
+  ~KernelReport() {
+    for (const std::string& line : cpu::reference_implementations())
+      say("warning: this processor has only a slow reference kernel for " + line);
+  }
+};
 
 int run(int argc, char** argv) {
   CLI::App program("graft: transfer learning on photographs. Take a trained network, graft a new "
@@ -105,8 +106,9 @@ int run(int argc, char** argv) {
     if (!words.empty()) return refuse(unknown_words(program, words) + "; see graft --help", 64);
     return refuse(std::string(e.what()) + "; see graft --help", 64);
   }
+  KernelReport report;
   for (auto& [command, run] : commands)
-    if (command->parsed()) return with_kernel_report(run);
+    if (command->parsed()) return run();
   return 64;
 }
 
@@ -124,6 +126,7 @@ void spin_briefly(char** argv) {
 
 int main(int argc, char** argv) {
   spin_briefly(argv);
+  prctl(PR_SET_NAME, "graft");  // not "exe"
   keep_standard_streams();
   catch_signals();
   try {

@@ -44,7 +44,7 @@ bool RunFolder::save(const std::filesystem::path& path, const std::function<void
     write();
     failed_.erase(path);
     return true;
-  } catch (const Error& e) {
+  } catch (const std::exception& e) {
     say(std::string("graft: warning: ") + e.what() + "; training goes on, the earlier " +
         printable(path.filename().string()) + " is kept");
     failed_.insert(path);

@@ -153,9 +153,17 @@ void prepare(Session& s, std::optional<RunFolder>& run, const CLI::App& command)
   open_folder(s, run);
 }
 
+// A frozen trunk of random values teaches nothing: from scratch, everything learns.
+void from_scratch(TrainOptions& options, const CLI::App& command) {
+  if (command.count("--freeze") == 0) options.freeze = "none";
+  else if (options.freeze != "none")
+    say("warning: --weights none with --freeze " + options.freeze + " keeps random values as they are");
+}
+
 int run_train(TrainOptions options, const CLI::App& command) {
   apply(options.common);
   check_together(options, command);
+  if (options.weights == "none" && !options.resume) from_scratch(options, command);
   Session s;
   s.options = std::move(options);
   std::optional<RunFolder> folder;
@@ -179,8 +187,8 @@ int run_train(TrainOptions options, const CLI::App& command) {
                             "{:.4f}  {:.1f} s", r.epoch, s.settings.epochs, r.train_loss,
                             r.val_loss, r.val_accuracy, r.seconds));
     bool best = r.val_accuracy > s.progress.best_accuracy;
-    s.progress.best_accuracy = std::max(s.progress.best_accuracy, r.val_accuracy);
-    if (best) run.save(run.model(), [&] { write_model_file(run.model(), model_file(s, true)); });
+    auto write_best = [&] { write_model_file(run.model(), model_file(s, true)); };
+    if (best && run.save(run.model(), write_best)) s.progress.best_accuracy = r.val_accuracy;
     save_checkpoint(s, run);
     run.log(event_of(r));
   };

@@ -72,7 +72,8 @@ void add_train_options(CLI::App& c, TrainOptions& o) {
   c.add_option("--out", o.out, "Folder of the run: model.h5, checkpoint.h5, events.jsonl")
       ->capture_default_str();
   c.add_option("--freeze", o.freeze, "What stays: trunk (all but the head), until:LAYER, none, 60%, "
-               "globs like layer1 or *.bias, !glob to except, bn=frozen|affine|stats|train")
+               "globs like layer1 or *.bias, !glob to except, bn=frozen|affine|stats|train; from "
+               "scratch: none")
       ->capture_default_str();
   c.add_flag("--resume", o.resume, "Go on with the run in --out where it stopped, bit for bit; with as many "
              "threads as before, unless --threads says otherwise");

@@ -48,6 +48,9 @@ Evaluation evaluate(Classifier& model, Loader& loader, const std::function<bool(
     if (stop && stop()) break;
   }
   result.loss = result.images ? loss_sum / double(result.images) : 0;
+  if (!std::isfinite(result.loss))
+    fail(Fault::internal, "evaluation: the loss is {}; the weights are broken, or training made them "
+         "explode: lower the learning rate", result.loss);
   return result;
 }
 

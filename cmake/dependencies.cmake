@@ -10,6 +10,10 @@ find_package(ZLIB REQUIRED)
 # oneDNN's own package file wants OpenCL's headers, which a CPU build has no use for.
 find_path(DNNL_INCLUDE_DIR dnnl.hpp REQUIRED)
 find_library(DNNL_LIBRARY dnnl REQUIRED)
+file(STRINGS ${DNNL_INCLUDE_DIR}/oneapi/dnnl/dnnl_version.h dnnl_version REGEX "VERSION_MAJOR +[0-9]+")
+if(NOT dnnl_version MATCHES "VERSION_MAJOR +2")
+  message(FATAL_ERROR "graft needs oneDNN 2 (Debian 12's libdnnl-dev); found: ${dnnl_version}")
+endif()
 if(NOT TARGET graft::dnnl)
   add_library(graft::dnnl UNKNOWN IMPORTED)
   set_target_properties(graft::dnnl PROPERTIES IMPORTED_LOCATION ${DNNL_LIBRARY}

@@ -40,7 +40,7 @@ class Tensor {
   const void* raw() const;
   void* mutable_raw();
   float item() const;          // the one element, as float
-  uint64_t version() const;    // grows with every mutable_data(); caches compare it
+  uint64_t version() const;    // grows with every mutable_data() of this handle; caches compare it
 
   Tensor to(DType dtype) const;             // converted copy without history; itself when equal
   Tensor clone() const;                     // deep copy without history

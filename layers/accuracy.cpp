@@ -7,9 +7,10 @@ int64_t count_correct(const Tensor& logits, const Tensor& labels, int k) {
   const float* row = logits.data();
   const int32_t* label = labels.data<int32_t>();
   for (int64_t i = 0; i < rows; ++i, row += classes) {
-    int better = 0;  // classes ranked before the label; of equal values the first wins
+    float own = row[label[i]];
+    int better = 0;  // classes ranked before the label; of equal values the first wins, NaN never
     for (int64_t c = 0; c < classes; ++c)
-      better += row[c] > row[label[i]] || (row[c] == row[label[i]] && c < label[i]);
+      better += !(row[c] < own || (row[c] == own && c >= label[i]));
     right += better < k;
   }
   return right;

@@ -20,7 +20,8 @@ class Conv2d : public Module {
   Param weight;  // (O,H,W,I/groups)
   Param bias;    // (O), undefined without
   ConvSpec spec;
-  // The filter as fprop wants it, while nothing here learns; filled by conv_norm_act.
+  // The filter as fprop wants it, while nothing here learns; filled by conv_norm_act. So one model
+  // must not run on two threads at once.
   FrozenFilter frozen;
   Tensor frozen_bias;
 };

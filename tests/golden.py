@@ -4,7 +4,7 @@
   tests/golden.py --run build/graft_models_tests              every network, one at a time
   tests/golden.py --out DIR --archs resnet18 squeezenet1_1    only the files
 
-Training is compared for one network of each kind, of VGG the head only; or for all with --train all.
+Training is compared for one network of each kind (TRAINED), or for all with --train all.
 There a difference can be rounding: where two values of a max pool, or a value and the zero of a
 ReLU, are closer than float32 tells apart, one unit flips and its gradient differs by a percent. Then
 the first layer that differs, seen from the loss, does so in a single row; other seeds agree.
@@ -49,9 +49,11 @@ SQUEEZENETS = ["squeezenet1_0", "squeezenet1_1"]
 VGGS = ["vgg11", "vgg13", "vgg16", "vgg19", "vgg11_bn", "vgg13_bn", "vgg16_bn", "vgg19_bn"]
 LAST_BLOCK = {"vgg11": 16, "vgg13": 20, "vgg16": 24, "vgg19": 28,
               "vgg11_bn": 22, "vgg13_bn": 28, "vgg16_bn": 34, "vgg19_bn": 40}
-TRAINED = ["resnet18", "resnet50", "squeezenet1_0", "squeezenet1_1", "vgg11_bn"]
+TRAINED = ["resnet18", "resnet50", "squeezenet1_0", "squeezenet1_1", "vgg16", "vgg11_bn"]
+HEAD_ONLY = ["vgg11_bn"]  # a unit that flips in its last block outweighs every rounding
 SAMPLE = 20_000  # elements of a gradient
-STEPS, RATE = 3, 1e-3
+STEPS = 3
+RATES = {"vgg16": 1e-4}  # at 1e-3 its loss jumps about; the others take 1e-3
 TYPES = {torch.float32: "F32", torch.int32: "I32", torch.int64: "I64"}
 
 
@@ -155,10 +157,10 @@ def l2(t):
     return torch.stack([row.double().norm() for row in t]).norm() if t.dim() else t.double().abs()
 
 
-def train(net, plan, head, x, y):
+def train(net, plan, head, x, y, rate):
     """Three steps -> everything worth comparing, by name."""
     learning = freeze(net, plan, head)
-    sgd = torch.optim.SGD(learning.values(), lr=RATE, momentum=0.9)
+    sgd = torch.optim.SGD(learning.values(), lr=rate, momentum=0.9)
     seen, losses = {}, []
     for step in range(STEPS):
         sgd.zero_grad()
@@ -208,16 +210,17 @@ def make(arch, folder, regimes, size, batch, seed):
     write_safetensors(os.path.join(folder, "weights.safetensors"), start, {"format": "pt"})
 
     out = {"input": x.permute(0, 2, 3, 1), "labels": y.int()}
-    metadata = {"arch": arch, "rate": str(RATE), "torch": torch.__version__}
+    rate = RATES.get(arch, 1e-3)
+    metadata = {"arch": arch, "rate": str(rate), "torch": torch.__version__}
     with torch.no_grad():
         single, exact = net.eval()(x).double(), net.double()(x.double())
     out["logits"], out["logits_noise"] = exact.float(), (single - exact).abs().max().float()
     for regime in regimes:
         plan = plans(arch)[regime]
         net.float().load_state_dict(start)
-        rough = train(net, plan, head, x, y)
+        rough = train(net, plan, head, x, y, rate)
         net.double().load_state_dict(start)
-        out.update(compare(regime, rough, train(net, plan, head, x.double(), y)))
+        out.update(compare(regime, rough, train(net, plan, head, x.double(), y, rate)))
         metadata["plan/" + regime] = plan
     write_safetensors(os.path.join(folder, "golden.safetensors"), out, metadata)
 
@@ -225,7 +228,7 @@ def make(arch, folder, regimes, size, batch, seed):
 def make_apart(arch, args, out):
     """In a process of its own, so that its memory is free before the next one starts."""
     regimes = ["head", "last", "all"] if args.train == "all" or arch in TRAINED else []
-    if arch in VGGS and args.train == "some":
+    if arch in HEAD_ONLY and args.train == "some":
         regimes = regimes[:1]
     child = multiprocessing.get_context("fork").Process(
         target=make, args=(arch, os.path.join(out, arch), regimes, args.size, args.batch, args.seed))

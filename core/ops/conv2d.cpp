@@ -91,7 +91,7 @@ Tensor conv2d(const Tensor& x, const Tensor& w, const Tensor& bias, const ConvSp
   Conv2dProblem p = problem_of(x, w.shape(), spec);
   Shape shape = result_shape(p, bias, residual);
   ConvEpilogue epilogue = epilogue_of(bias, residual, activation);
-  Tensor y = !recorded && last_handle(residual) ? residual : Tensor(shape);
+  Tensor y = !recorded && last_handle(residual) ? residual.detach() : Tensor(shape);
   if (y.size() > 0) cpu::conv2d_fprop(p, x.data(), w.data(), epilogue, y.mutable_data());
   return recorded ? record_conv2d(p, y, x, w, bias, residual, activation) : y;
 }
@@ -104,7 +104,7 @@ Tensor conv2d(const Tensor& x, FrozenFilter& w, const Tensor& bias, const ConvSp
   Conv2dProblem p = problem_of(x, w.shape, spec);
   Shape shape = result_shape(p, bias, residual);
   ConvEpilogue epilogue = epilogue_of(bias, residual, activation);
-  Tensor y = !recorded && last_handle(residual) ? residual : Tensor(shape);
+  Tensor y = !recorded && last_handle(residual) ? residual.detach() : Tensor(shape);
   if (y.size() == 0) return y;
   bool ready = cpu::conv2d_packed(p, epilogue, w.packed, w.version);
   Tensor weights = ready && !recorded ? Tensor() : w.make();

@@ -69,7 +69,11 @@ class Pool {
     size_t whole = larger == larger_.end() ? size : larger->second;
     if (larger != larger_.end()) larger_.erase(larger);
     if (!kKeep || use_.live + use_.cached + whole > use_.peak + use_.peak / 4) return whole;
-    kept_.emplace(whole, block);
+    try {
+      kept_.emplace(whole, block);
+    } catch (const std::bad_alloc&) {
+      return whole;
+    }
     use_.cached += whole;
     return 0;
   }

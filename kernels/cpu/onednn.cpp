@@ -1,6 +1,7 @@
 #include "kernels/cpu/onednn.h"
 
 #include <algorithm>
+#include <new>
 
 #include "kernels/memory.h"
 
@@ -25,8 +26,13 @@ void execute(const dnnl::primitive& primitive, const dnnl::memory::desc& scratch
   thread_local dnnl::stream stream(onednn_engine());
   Scratch scratch(scratchpad.get_size());
   if (scratch.data()) arguments.emplace(DNNL_ARG_SCRATCHPAD, view(scratchpad, scratch.data()));
-  primitive.execute(stream, arguments);
-  stream.wait();
+  try {
+    primitive.execute(stream, arguments);
+    stream.wait();
+  } catch (const dnnl::error& e) {
+    if (e.status == dnnl_out_of_memory) throw std::bad_alloc();
+    throw;
+  }
 }
 
 dnnl::memory view(const dnnl::memory::desc& desc, const void* data) {

@@ -10,6 +10,8 @@
 #include <unordered_map>
 #include <vector>
 
+#include "kernels/parallel.h"
+
 namespace graft::cpu {
 
 const dnnl::engine& onednn_engine();
@@ -30,21 +32,23 @@ dnnl::primitive_attr attributes(const dnnl::post_ops& post_ops = {});
 void note_implementation(const std::string& implementation, const std::string& problem);
 std::vector<std::string> noted_reference_implementations();
 
-// A map from problems to made primitives. Creation costs milliseconds, lookup microseconds.
+// A map from problems to made primitives, which hold for one number of threads. Creation costs
+// milliseconds, lookup microseconds.
 template <class Key, class Value> class PrimitiveCache {
  public:
   template <class Make> std::shared_ptr<const Value> get(const Key& key, const Make& make) {
     std::lock_guard lock(mutex_);
-    auto found = values_.find(key);
+    auto whole = std::make_pair(thread_count(), key);
+    auto found = values_.find(whole);
     if (found != values_.end()) return found->second;
     if (values_.size() >= kMost) values_.clear();  // only with ever-changing shapes
-    return values_.emplace(key, std::make_shared<const Value>(make())).first->second;
+    return values_.emplace(whole, std::make_shared<const Value>(make())).first->second;
   }
 
  private:
   static constexpr size_t kMost = 4096;
   std::mutex mutex_;
-  std::map<Key, std::shared_ptr<const Value>> values_;
+  std::map<std::pair<int, Key>, std::shared_ptr<const Value>> values_;
 };
 
 // A block of pool memory that lives for one scope.
