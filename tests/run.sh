@@ -80,7 +80,7 @@ step "build" build "$BUILD" all -DGRAFT_TESTS=ON -DGRAFT_BENCH=ON
 step "reference values: operations" $PYTHON tests/op_reference.py "$GRAFT_REFERENCE_DIR"
 step "reference values: images" $PYTHON tests/decode_reference.py "$GRAFT_REFERENCE_DIR"
 step "unit tests" suite unit "$BUILD"
-step "whole networks against PyTorch" $PYTHON tests/golden.py --run "$BUILD/graft_models_tests"
+step "whole networks against PyTorch" env GTEST_OUTPUT="xml:$RESULTS/" $PYTHON tests/golden.py --run "$BUILD/graft_models_tests"
 step "photographs" photos
 step "embedding" embed
 step "command line" env GRAFT="$BUILD/graft" $PYTHON -m pytest -q -x --maxfail=20 tests/cli \
