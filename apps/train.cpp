@@ -5,7 +5,7 @@
 #include "apps/command.h"
 #include "apps/progress.h"
 #include "apps/run_folder.h"
-#include "apps/session.h"
+#include "apps/train_run.h"
 #include "core/text.h"
 #include "kernels/parallel.h"
 
@@ -20,11 +20,11 @@ constexpr const char* kFooter = R"(Examples:
 
 // ---- saving and resuming ----------------------------------------------------------------------
 
-std::string fingerprint(const Session& s) {
+std::string fingerprint(const TrainRun& s) {
   return fmt::format("{:016x}{:016x}", s.data.train.fingerprint(), s.data.val.fingerprint());
 }
 
-ModelFile model_file(Session& s, bool with_golden) {
+ModelFile model_file(TrainRun& s, bool with_golden) {
   ModelFile file = to_file(*s.model);
   file.freeze_plan = FreezePlan::parse(s.options.freeze).text();
   file.origin = s.origin;
@@ -33,7 +33,7 @@ ModelFile model_file(Session& s, bool with_golden) {
   return file;
 }
 
-void save_checkpoint(Session& s, RunFolder& run) {
+void save_checkpoint(TrainRun& s, RunFolder& run) {
   run.save(run.checkpoint(), [&] {
     Checkpoint c;
     c.model = model_file(s, false);
@@ -49,7 +49,7 @@ void save_checkpoint(Session& s, RunFolder& run) {
   });
 }
 
-void resume(Session& s, const Checkpoint& c) {
+void resume(TrainRun& s, const Checkpoint& c) {
   auto data = c.text.find("data");
   if (data == c.text.end() || data->second != fingerprint(s)) {
     if (!s.options.force)
@@ -62,7 +62,7 @@ void resume(Session& s, const Checkpoint& c) {
 }
 
 // Frozen means frozen: every hash after training must be what it was before.
-void prove_frozen(Session& s) {
+void prove_frozen(TrainRun& s) {
   for (auto& [name, hash] : hash_frozen(*s.model)) {
     if (s.frozen_hashes.at(name) != hash)
       fail(Fault::internal, "frozen tensor {} was changed by training; please report this", name);
@@ -71,7 +71,7 @@ void prove_frozen(Session& s) {
 
 // ---- report -----------------------------------------------------------------------------------
 
-Json report(Session& s, const RunFolder& run) {
+Json report(TrainRun& s, const RunFolder& run) {
   const Progress& p = s.progress;
   Json epochs = Json::array();
   for (const EpochRecord& r : p.history) epochs.push_back(Json::parse(event_of(r)));
@@ -91,7 +91,7 @@ Json report(Session& s, const RunFolder& run) {
 
 // ---- the command ------------------------------------------------------------------------------
 
-std::optional<LoadedCheckpoint> stopped_run(Session& s, std::optional<RunFolder>& run,
+std::optional<LoadedCheckpoint> stopped_run(TrainRun& s, std::optional<RunFolder>& run,
                                             const CLI::App& command) {
   if (!s.options.resume) return {};
   if (!RunFolder::has_checkpoint(s.options.out))
@@ -108,7 +108,7 @@ std::optional<LoadedCheckpoint> stopped_run(Session& s, std::optional<RunFolder>
 }
 
 // A new run makes its folder last, so that a mistake in the options leaves none behind.
-void open_folder(Session& s, std::optional<RunFolder>& run) {
+void open_folder(TrainRun& s, std::optional<RunFolder>& run) {
   if (!run) {
     s.replaces = RunFolder::has_checkpoint(s.options.out);
     run.emplace(s.options.out);
@@ -119,7 +119,7 @@ void open_folder(Session& s, std::optional<RunFolder>& run) {
   run->open_events(s.progress.history);
 }
 
-void prepare(Session& s, std::optional<RunFolder>& run, const CLI::App& command) {
+void prepare(TrainRun& s, std::optional<RunFolder>& run, const CLI::App& command) {
   std::optional<LoadedCheckpoint> stopped = stopped_run(s, run, command);
   if (s.options.data.empty())
     fail(Fault::usage, "--data is missing: a folder of images or a CSV file");
@@ -164,7 +164,7 @@ int run_train(TrainOptions options, const CLI::App& command) {
   apply(options.common);
   check_together(options, command);
   if (options.weights == "none" && !options.resume) from_scratch(options, command);
-  Session s;
+  TrainRun s;
   s.options = std::move(options);
   std::optional<RunFolder> folder;
   prepare(s, folder, command);

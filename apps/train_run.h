@@ -10,7 +10,7 @@
 
 namespace graft::app {
 
-struct Session {  // everything of one run
+struct TrainRun {
   TrainOptions options;
   std::unique_ptr<Classifier> model;
   std::map<std::string, std::string> origin;
@@ -24,10 +24,10 @@ struct Session {  // everything of one run
   bool replaces = false;  // an earlier run in the same folder
 };
 
-void load_weights(Session& s);   // the model, from --weights or from nothing
-void open_data(Session& s);      // the images, in the order of the model's classes where it knows them
-void fit_head(Session& s);       // keeps a head that knows exactly these classes, else a new one
-void make_loaders(Session& s);   // after freezing: batch norms that learn need batches
-void make_settings(Session& s);  // what the loop is told
+void load_weights(TrainRun& s);   // the model, from --weights or from nothing
+void open_data(TrainRun& s);      // the images, in the order of the model's classes where it knows them
+void fit_head(TrainRun& s);       // keeps a head that knows exactly these classes, else a new one
+void make_loaders(TrainRun& s);   // after freezing: batch norms that learn need batches
+void make_settings(TrainRun& s);  // what the loop is told
 
 }  // namespace graft::app

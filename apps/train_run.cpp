@@ -1,4 +1,4 @@
-#include "apps/session.h"
+#include "apps/train_run.h"
 
 #include <algorithm>
 
@@ -35,7 +35,7 @@ std::vector<float> balanced_weights(const Dataset& data) {
 
 }  // namespace
 
-void load_weights(Session& s) {
+void load_weights(TrainRun& s) {
   const TrainOptions& o = s.options;
   if (o.weights == "none") {
     if (o.model.empty()) fail(Fault::usage, "--weights none needs --model NAME; see graft models");
@@ -52,7 +52,7 @@ void load_weights(Session& s) {
   s.origin["weights"] = o.weights;
 }
 
-void fit_head(Session& s) {
+void fit_head(TrainRun& s) {
   const std::vector<std::string>& classes = s.data.train.classes;
   if (s.model->class_names == classes) return;
   int64_t before = s.model->classes();
@@ -62,7 +62,7 @@ void fit_head(Session& s) {
                   classes.size(), enumerate(printable(classes), 8)));
 }
 
-void open_data(Session& s) {
+void open_data(TrainRun& s) {
   const TrainOptions& o = s.options;
   DatasetOptions options;
   options.allow_single_class = o.allow_single_class;
@@ -83,7 +83,7 @@ void open_data(Session& s) {
               "hold some back with --val-split 0.2", printable(o.data));
 }
 
-void make_loaders(Session& s) {
+void make_loaders(TrainRun& s) {
   const TrainOptions& o = s.options;
   LoaderOptions options;
   options.batch = o.batch;
@@ -107,7 +107,7 @@ void make_loaders(Session& s) {
   s.training = std::make_unique<Loader>(s.data.train, transform, options);
 }
 
-void make_settings(Session& s) {
+void make_settings(TrainRun& s) {
   const TrainOptions& o = s.options;
   s.settings.epochs = o.epochs;
   s.settings.seed = o.common.seed;
