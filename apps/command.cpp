@@ -110,12 +110,10 @@ int stop_signal() { return caught.load(); }
 void defer_signals() { deferred = true; }
 
 void catch_signals() {
-  for (int signal : {SIGINT, SIGTERM}) {
-    struct sigaction action {}, before {};
-    sigaction(signal, nullptr, &before);
-    action.sa_handler = on_signal;
-    if (before.sa_handler != SIG_IGN) sigaction(signal, &action, nullptr);  // as nohup and & ask
-  }
+  struct sigaction action {};
+  action.sa_handler = on_signal;
+  sigaction(SIGINT, &action, nullptr);
+  sigaction(SIGTERM, &action, nullptr);
   std::signal(SIGPIPE, SIG_IGN);  // writing fails with EPIPE instead
   std::signal(SIGXFSZ, SIG_IGN);  // likewise with EFBIG
 }
