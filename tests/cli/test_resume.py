@@ -7,6 +7,7 @@ import signal
 import time
 
 import numpy as np
+import h5py
 import pytest
 from conftest import SMALL, losses, make_images, read_hdf5
 
@@ -365,7 +366,8 @@ def test_a_new_run_replaces_an_old_one_with_a_warning(graft, whole, shapes):
     args = [*SMALL, "--data", shapes, "--epochs", 1, "--out", "run"]
     assert "replaces" in graft("train", *args).err
     assert len((graft.folder / "run" / "events.jsonl").read_text().splitlines()) == 1
-    assert not (graft.folder / "run" / "checkpoint.previous.h5").exists(), "it is of the old run"
+    with h5py.File(graft.folder / "run" / "checkpoint.previous.h5") as previous:
+        assert previous["integers"].attrs["step"] == 0, "it is of the old run"
 
 
 def test_leftovers_of_dead_writers_are_removed(graft, stopped):
