@@ -125,8 +125,9 @@ void prepare(TrainRun& s, std::optional<RunFolder>& run, const CLI::App& command
     fail(Fault::usage, "--data is missing: a folder of images or a CSV file");
   FreezePlan plan = FreezePlan::parse(s.options.freeze);
   if (stopped) {
-    s.model = from_file(stopped->checkpoint.model);
     s.origin = stopped->checkpoint.model.origin;
+    s.frozen_hashes = stopped->checkpoint.model.frozen_hashes;
+    s.model = from_file(std::move(stopped->checkpoint.model));
     open_data(s);
     GRAFT_CHECK(s.model->class_names == s.data.train.classes, "--resume: the data has the classes "
                 "{}, the stopped run {}", enumerate(printable(s.data.train.classes)),
@@ -149,7 +150,7 @@ void prepare(TrainRun& s, std::optional<RunFolder>& run, const CLI::App& command
   make_loaders(s);
   make_settings(s);
   if (stopped) resume(s, stopped->checkpoint);
-  s.frozen_hashes = stopped ? stopped->checkpoint.model.frozen_hashes : hash_frozen(*s.model);
+  if (!stopped) s.frozen_hashes = hash_frozen(*s.model);
   open_folder(s, run);
 }
 

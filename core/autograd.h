@@ -15,12 +15,24 @@ struct Edge {
   std::function<Tensor(const Tensor& dy)> grad;  // dy -> gradient of input, in input's shape
 };
 
-struct Storage {
-  explicit Storage(size_t bytes);
+// Memory is taken when the values are first asked for. Values that somebody can make again may be
+// put away; reading brings them back. Not for two threads at once.
+class Storage {
+ public:
+  using Make = std::function<void(void* values)>;
+  explicit Storage(size_t bytes, Make make = nullptr) : bytes(bytes), make_(std::move(make)) {}
   ~Storage();
   Storage(const Storage&) = delete;
-  void* data;
-  size_t bytes;
+
+  const size_t bytes;
+  void* values();
+  void* changing_values();               // from here on they are no longer what make gives
+  void can_be_made(Make make) { make_ = std::move(make); }
+  void put_away();                       // where they can be made again; else nothing happens
+
+ private:
+  void* data_ = nullptr;
+  Make make_;
 };
 
 struct Node {

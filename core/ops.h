@@ -26,19 +26,23 @@ struct ConvSpec {
 Tensor conv2d(const Tensor& x, const Tensor& w, const Tensor& bias, const ConvSpec& spec,
               Activation activation = Activation::none, Tensor residual = {});
 
-// Weights that stay as they are from call to call: kept only in the order that the kernel wants,
-// and made again by `make` when a kernel wants another order or the version has changed.
+// Weights that stay as they are from call to call, with the scale of a norm after them:
+// y = activation(scale conv(x, weight) + bias + residual). Packed in the order that the kernel wants;
+// where the packed form holds the weight's own values, the weight itself is put away.
 struct FrozenFilter {
-  Shape shape;                   // (O,R,S,C/groups)
-  std::function<Tensor()> make;  // -> the weights
-  uint64_t version = 0;          // of what make() will return
+  Tensor weight;          // (O,R,S,C/groups)
+  Tensor scale;           // (O) or undefined
+  uint64_t version = 0;   // grows when one of the two changes
   PackedFilter packed;
 };
 Tensor conv2d(const Tensor& x, FrozenFilter& w, const Tensor& bias, const ConvSpec& spec,
               Activation activation = Activation::none, Tensor residual = {});
 
-// x (N,I), w (O,I), bias (O) or undefined -> activation(x w^T + bias), (N,O).
+// x (N,I), w (O,I), bias (O) or undefined -> activation(x w^T + bias), (N,O). The frozen form takes
+// the weight as a filter (O,1,1,I).
 Tensor linear(const Tensor& x, const Tensor& w, const Tensor& bias,
+              Activation activation = Activation::none);
+Tensor linear(const Tensor& x, FrozenFilter& w, const Tensor& bias,
               Activation activation = Activation::none);
 Tensor matmul(const Tensor& a, const Tensor& b);  // (M,K) (K,N) -> (M,N)
 

@@ -46,8 +46,26 @@ std::shared_ptr<Tensor::Impl> share(const Tensor& t) {
 
 }  // namespace
 
-Storage::Storage(size_t bytes) : data(cpu::allocate(bytes)), bytes(bytes) {}
-Storage::~Storage() { cpu::release(data, bytes); }
+Storage::~Storage() { cpu::release(data_, bytes); }
+
+void* Storage::values() {
+  if (data_) return data_;
+  data_ = cpu::allocate(bytes);
+  if (make_) make_(data_);
+  return data_;
+}
+
+void* Storage::changing_values() {
+  void* data = values();
+  make_ = nullptr;
+  return data;
+}
+
+void Storage::put_away() {
+  if (!make_ || !data_) return;
+  cpu::give_back(data_, bytes);
+  data_ = nullptr;
+}
 
 int64_t element_count(const Shape& shape) {
   int64_t n = 1;
@@ -70,6 +88,20 @@ Tensor Tensor::zeros(Shape shape, DType dtype) {
   std::memset(t.mutable_raw(), 0, t.bytes());
   return t;
 }
+
+Tensor Tensor::made_by(Shape shape, DType dtype, std::function<void(void*)> make) {
+  Tensor t(std::move(shape), dtype);
+  t.impl_->storage->can_be_made(std::move(make));
+  return t;
+}
+
+void Tensor::can_be_made(std::function<void(void*)> make) const {
+  if (owns_storage() && make) impl_->storage->can_be_made(std::move(make));
+}
+
+bool Tensor::owns_storage() const { return bytes() == impl_->storage->bytes; }
+
+void Tensor::put_away() const { (shape(), impl_)->storage->put_away(); }
 
 Tensor Tensor::full(Shape shape, float value) {
   Tensor t(std::move(shape));
@@ -98,12 +130,12 @@ DType Tensor::dtype() const { return shape(), impl_->dtype; }
 uint64_t Tensor::version() const { return shape(), impl_->version; }
 
 const void* Tensor::raw() const {
-  return shape(), static_cast<const char*>(impl_->storage->data) + impl_->offset;
+  return shape(), static_cast<const char*>(impl_->storage->values()) + impl_->offset;
 }
 
 void* Tensor::mutable_raw() {
   ++(shape(), impl_)->version;
-  return static_cast<char*>(impl_->storage->data) + impl_->offset;
+  return static_cast<char*>(impl_->storage->changing_values()) + impl_->offset;
 }
 
 float Tensor::item() const {

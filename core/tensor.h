@@ -3,6 +3,7 @@
 // Mathematics is free functions in core/ops.h; this page is all a user needs besides.
 #pragma once
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -25,6 +26,7 @@ class Tensor {
   static Tensor full(Shape shape, float value);
   template <class T> static Tensor from(Shape shape, std::span<const T> values);
   static Tensor from(Shape shape, std::initializer_list<float> values);
+  static Tensor made_by(Shape shape, DType dtype, std::function<void(void*)> make);  // when read
 
   bool defined() const { return impl_ != nullptr; }
   const Shape& shape() const;
@@ -48,6 +50,12 @@ class Tensor {
   Tensor reshape(Shape shape) const;        // same storage; one -1 is deduced; differentiable
   Tensor rows(int64_t begin, int64_t end) const;  // same storage, first dimension [begin, end)
   void copy_from(const Tensor& source);     // same shape and type
+
+  // Values that can be made again cost no memory while they are put away; reading brings them back,
+  // writing ends it. A tensor that is a part of a larger storage always stays.
+  void can_be_made(std::function<void(void*)> make) const;
+  void put_away() const;
+  bool owns_storage() const;                // is no part of a larger one
 
   bool requires_grad() const;
   Tensor& requires_grad(bool wanted);

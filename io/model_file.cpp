@@ -119,6 +119,7 @@ void put_tensors(Hdf5Writer& file, const std::string& group, const TensorMap& te
     if (auto hash = hashes.find(name); hash != hashes.end())
       attributes.emplace_back("frozen_sha256", hash->second);
     file.tensor(group + "/" + name, tensor, attributes);
+    tensor.put_away();
   }
 }
 

@@ -245,7 +245,10 @@ void write_safetensors(const std::filesystem::path& path, const TensorMap& tenso
   uint64_t length = header.size();
   file.append(&length, 8);
   file.append(header.data(), header.size());
-  for (const auto* item : order) file.append(item->second.raw(), item->second.bytes());
+  for (const auto* item : order) {
+    file.append(item->second.raw(), item->second.bytes());
+    item->second.put_away();
+  }
   file.commit();
 }
 

@@ -2,6 +2,7 @@
 // wgrad (gradient of the weights). Activations NHWC, weights OHWI (KRSC), f32.
 #pragma once
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -24,7 +25,8 @@ struct Conv2dProblem {
   auto operator<=>(const Conv2dProblem&) const = default;
 };
 
-struct ConvEpilogue {            // y = activation(conv + bias + residual)
+struct ConvEpilogue {            // y = activation(scale conv + bias + residual)
+  const float* scale = nullptr;     // (k)
   const float* bias = nullptr;      // (k)
   const float* residual = nullptr;  // like y, (n, out_h, out_w, k); may be y itself
   Activation activation = Activation::none;
@@ -32,15 +34,12 @@ struct ConvEpilogue {            // y = activation(conv + bias + residual)
 
 // Weights in the order that fprop of one problem wants, kept from call to call for weights that
 // stay as they are. Repacked when the kernel wants another order or the version differs.
-class PackedFilter {
- public:
-  PackedFilter();
-  ~PackedFilter();
-  PackedFilter(PackedFilter&&) noexcept;
-  PackedFilter& operator=(PackedFilter&&) noexcept;
-  uint64_t version = 0;  // of the weights inside; set by the caller
+// Small filters and Winograd's have the epilogue's scale multiplied in; large ones keep their values,
+// so that the weights they were made from need not be kept as well.
+struct PackedFilter {
+  uint64_t version = 0;  // of the weights and the scale inside; set by the caller
   struct Impl;
-  std::unique_ptr<Impl> impl;
+  std::shared_ptr<const Impl> impl;
 };
 
 namespace cpu {
@@ -51,6 +50,9 @@ bool conv2d_packed(const Conv2dProblem& p, const ConvEpilogue& e, const PackedFi
                    uint64_t version);
 void conv2d_fprop(const Conv2dProblem& p, const float* x, const float* w, const ConvEpilogue& e,
                   float* y, PackedFilter* packed = nullptr, uint64_t version = 0);
+// Writes the weights that were packed, bit for bit, to (k,r,s,c/groups); empty when their values
+// were changed (scaled, transformed) or nothing is packed.
+std::function<void(void*)> unpacker(const PackedFilter& packed);
 void conv2d_dgrad(const Conv2dProblem& p, const float* dy, const float* w, float* dx);
 void conv2d_wgrad(const Conv2dProblem& p, const float* x, const float* dy, float* dw,
                   float* dbias /* or null */);

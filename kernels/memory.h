@@ -8,6 +8,8 @@ namespace graft::cpu {
 
 void* allocate(size_t bytes);              // uninitialised; throws std::bad_alloc
 void release(void* block, size_t bytes) noexcept;  // bytes as given to allocate
+// To the system, not to the pool: for what is not soon needed again.
+void give_back(void* block, size_t bytes) noexcept;
 void release_cached() noexcept;            // returns every kept block to the system
 
 struct MemoryUse {

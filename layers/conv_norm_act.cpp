@@ -7,35 +7,23 @@
 namespace graft {
 namespace {
 
-// Folding: gamma (conv(x) + b - mean) / sqrt(var + eps) + beta is a convolution with the filter
-// scaled by s = gamma / sqrt(var + eps) per output channel and the bias beta + (b - mean) s.
-std::vector<float> norm_scale(const BatchNorm2d& norm) {
+// Folding: gamma (conv(x) + b - mean) / sqrt(var + eps) + beta is s conv(x) + beta + (b - mean) s
+// with s = gamma / sqrt(var + eps) per output channel.
+Tensor folded_scale(const BatchNorm2d& norm) {
+  Tensor scale(norm.weight.shape());
   const float *gamma = norm.weight.data(), *var = norm.running_var.data();
-  std::vector<float> scale(norm.weight.size());
-  for (size_t i = 0; i < scale.size(); ++i)
-    scale[i] = gamma[i] / std::sqrt(var[i] + norm.eps);
+  float* to = scale.mutable_data();
+  for (int64_t i = 0; i < scale.size(); ++i) to[i] = gamma[i] / std::sqrt(var[i] + norm.eps);
   return scale;
 }
 
-Tensor folded_filter(const Conv2d& conv, const BatchNorm2d& norm) {
-  std::vector<float> scale = norm_scale(norm);
-  Tensor folded(conv.weight.shape());
-  const float* from = conv.weight.data();
-  float* to = folded.mutable_data();
-  int64_t each = conv.weight.size() / conv.weight.dim(0);
-  for (size_t channel = 0; channel < scale.size(); ++channel)
-    for (int64_t i = 0; i < each; ++i, ++from, ++to) *to = *from * scale[channel];
-  return folded;
-}
-
-Tensor folded_bias(const Conv2d& conv, const BatchNorm2d& norm) {
-  std::vector<float> scale = norm_scale(norm);
-  const float *beta = norm.bias.data(), *mean = norm.running_mean.data();
+Tensor folded_bias(const Conv2d& conv, const BatchNorm2d& norm, const Tensor& scale) {
+  const float *beta = norm.bias.data(), *mean = norm.running_mean.data(), *s = scale.data();
   const float* bias = conv.bias.defined() ? conv.bias.data() : nullptr;
   Tensor folded(norm.bias.shape());
   float* to = folded.mutable_data();
-  for (size_t i = 0; i < scale.size(); ++i)
-    to[i] = beta[i] + ((bias ? bias[i] : 0) - mean[i]) * scale[i];
+  for (int64_t i = 0; i < folded.size(); ++i)
+    to[i] = beta[i] + ((bias ? bias[i] : 0) - mean[i]) * s[i];
   return folded;
 }
 
@@ -50,12 +38,12 @@ uint64_t version_of(const Conv2d& conv, const BatchNorm2d* norm) {
 
 void refresh(Conv2d& conv, BatchNorm2d* norm) {
   FrozenFilter& frozen = conv.frozen;
-  frozen.make = [&conv, norm] { return norm ? folded_filter(conv, *norm) : conv.weight.detach(); };
+  frozen.weight = conv.weight.detach();
   uint64_t version = version_of(conv, norm);
   if (frozen.version == version) return;
-  frozen.shape = conv.weight.shape();
   frozen.version = version;
-  conv.frozen_bias = norm ? folded_bias(conv, *norm) : conv.bias;
+  frozen.scale = norm ? folded_scale(*norm) : Tensor();
+  conv.frozen_bias = norm ? folded_bias(conv, *norm, frozen.scale) : conv.bias;
 }
 
 }  // namespace

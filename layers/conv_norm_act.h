@@ -1,6 +1,6 @@
 // y = activation(norm(conv(x)) + residual): the block every convolutional network is made of.
 // When nothing in it learns and the norm uses its running statistics, it runs as one kernel: the
-// norm is folded into the filter, packed once, and kept until a value it was made from changes.
+// norm becomes a scale and a bias, the filter is packed once and kept until one of them changes.
 #pragma once
 #include "layers/batch_norm.h"
 #include "layers/conv2d.h"

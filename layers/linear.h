@@ -18,13 +18,14 @@ class Linear : public Module {
     return layer;
   }
 
-  Tensor forward(Tensor x) override { return linear(x, weight, bias); }
+  Tensor forward(Tensor x) override;
   std::string describe() const override {
     return fmt::format("Linear {} -> {}", weight.dim(1), weight.dim(0));
   }
   GRAFT_FIELDS(weight, bias)
 
   Param weight, bias;
+  FrozenFilter frozen;  // the weight as the kernel wants it, while nothing here learns
 };
 
 }  // namespace graft

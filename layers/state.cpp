@@ -40,11 +40,13 @@ void compare(const std::string& name, const Shape& wanted, const TensorMap& tens
   }
 }
 
-void copy_fitting(Module& model, const TensorMap& tensors) {
+// Takes what fits out of `tensors`.
+void move_fitting(Module& model, TensorMap& tensors) {
   each_param(model, [&](const std::string& path, Param& p) {
     auto found = tensors.find(path);
-    if (found != tensors.end() && found->second.shape() == file_shape(p))
-      from_file(found->second, p);
+    if (found == tensors.end() || found->second.shape() != file_shape(p)) return;
+    from_file(found->second, p);
+    tensors.erase(found);
   });
   each_buffer(model, [&](const std::string& path, Tensor& t) {
     auto found = tensors.find(path);
@@ -53,20 +55,25 @@ void copy_fitting(Module& model, const TensorMap& tensors) {
   });
 }
 
+void publish(const Param& p, float* file) {
+  int64_t columns = p.rank() == 2 ? p.dim(1) / (p.map_h * p.map_w) : 0;
+  switch (p.layout) {
+    case FileLayout::same: std::copy_n(p.data(), p.size(), file); break;
+    case FileLayout::filter_oihw:
+      cpu::ohwi_to_oihw(p.dim(0), p.dim(3), p.dim(1), p.dim(2), p.data(), file);
+      break;
+    case FileLayout::columns_chw:
+      cpu::hwc_to_chw_columns(p.dim(0), columns, p.map_h, p.map_w, p.data(), file);
+      break;
+  }
+  p.put_away();
+}
+
 }  // namespace
 
 Tensor published(const Param& p) {
   Tensor file(file_shape(p));
-  int64_t columns = p.rank() == 2 ? p.dim(1) / (p.map_h * p.map_w) : 0;
-  switch (p.layout) {
-    case FileLayout::same: file.copy_from(p); break;
-    case FileLayout::filter_oihw:
-      cpu::ohwi_to_oihw(p.dim(0), p.dim(3), p.dim(1), p.dim(2), p.data(), file.mutable_data());
-      break;
-    case FileLayout::columns_chw:
-      cpu::hwc_to_chw_columns(p.dim(0), columns, p.map_h, p.map_w, p.data(), file.mutable_data());
-      break;
-  }
+  publish(p, file.mutable_data());
   return file;
 }
 
@@ -74,6 +81,17 @@ TensorMap state(Module& model) {
   TensorMap all;
   each_param(model, [&](const std::string& path, Param& p) { all[path] = published(p); });
   each_buffer(model, [&](const std::string& path, Tensor& t) { all[path] = t.clone(); });
+  return all;
+}
+
+TensorMap state_view(Module& model) {
+  TensorMap all;
+  each_param(model, [&](const std::string& path, Param& p) {
+    auto make = [p](void* file) { publish(p, static_cast<float*>(file)); };
+    all[path] = p.layout == FileLayout::same ? p.detach()
+                                             : Tensor::made_by(file_shape(p), p.dtype(), make);
+  });
+  each_buffer(model, [&](const std::string& path, Tensor& t) { all[path] = t.detach(); });
   return all;
 }
 
@@ -105,16 +123,16 @@ LoadReport compare_state(Module& model, const TensorMap& tensors) {
   return report;
 }
 
-LoadReport load_matching(Module& model, const TensorMap& tensors) {
+LoadReport load_matching(Module& model, TensorMap tensors) {
   LoadReport report = compare_state(model, tensors);
-  copy_fitting(model, tensors);
+  move_fitting(model, tensors);
   return report;
 }
 
-void load_state(Module& model, const TensorMap& tensors) {
+void load_state(Module& model, TensorMap tensors) {
   LoadReport report = compare_state(model, tensors);
   GRAFT_CHECK(report.complete(), "the weights do not fit this model: {}", report.text());
-  copy_fitting(model, tensors);
+  move_fitting(model, tensors);
 }
 
 }  // namespace graft

@@ -11,6 +11,7 @@ namespace graft {
 
 Tensor published(const Param& p);  // a copy in the shape and order of files
 TensorMap state(Module& model);    // copies; what is saved: parameters and buffers
+TensorMap state_view(Module& model);  // the same without memory: values are looked up when read
 
 struct LoadReport {
   std::vector<std::string> loaded, missing, unexpected;
@@ -24,9 +25,10 @@ LoadReport compare_state(Module& model, const TensorMap& tensors);
 
 // Copies every tensor that fits by name and shape (f16 and bf16 are widened) and reports the rest.
 // num_batches_tracked may be missing: old files have none.
-LoadReport load_matching(Module& model, const TensorMap& tensors);
+// By value: a tensor that nobody else holds is freed as soon as it is copied.
+LoadReport load_matching(Module& model, TensorMap tensors);
 
 // Loads all or nothing: throws with the whole list of differences before a value is changed.
-void load_state(Module& model, const TensorMap& tensors);
+void load_state(Module& model, TensorMap tensors);
 
 }  // namespace graft

@@ -46,7 +46,7 @@ void require_architecture(const std::string& name, const std::filesystem::path& 
 
 ModelFile to_file(Classifier& model) {
   ModelFile file;
-  file.tensors = state(model);
+  file.tensors = state_view(model);
   file.architecture = model.architecture;
   file.classes = model.class_names;
   file.class_ids = model.class_ids;
@@ -54,13 +54,13 @@ ModelFile to_file(Classifier& model) {
   return file;
 }
 
-std::unique_ptr<Classifier> from_file(const ModelFile& file) {
+std::unique_ptr<Classifier> from_file(ModelFile file) {
   auto model = build_model(file.architecture, 1);
   int64_t classes = classes_in(model->head_path(), file.tensors);
   GRAFT_CHECK(classes > 0, "model file: the head '{}' of {} is missing", model->head_path(),
               file.architecture);
   model = build_model(file.architecture, classes);
-  load_state(*model, file.tensors);
+  load_state(*model, std::move(file.tensors));
   GRAFT_CHECK(file.classes.empty() || int64_t(file.classes.size()) == classes,
               "model file: {} class names for {} outputs", file.classes.size(), classes);
   model->class_names = file.classes;
@@ -105,7 +105,7 @@ Adopted adopt(const std::filesystem::path& path, const std::string& name, bool p
   }
   GRAFT_CHECK(!adopted.report.loaded.empty(), "{}: none of its tensors fits {}: {}", path.string(),
               file.architecture, adopted.report.text());
-  load_matching(*model, file.tensors);
+  load_matching(*model, std::move(file.tensors));
   if (int64_t(file.classes.size()) == classes) {
     model->class_names = file.classes;
     model->class_ids = file.class_ids;

@@ -11,8 +11,10 @@
 
 namespace graft {
 
-ModelFile to_file(Classifier& model);                           // no golden, no origin, no hashes
-std::unique_ptr<Classifier> from_file(const ModelFile& file);   // throws where anything differs
+// No golden, no origin, no hashes. Tensors are looked up when they are read: write the file before
+// the model changes.
+ModelFile to_file(Classifier& model);
+std::unique_ptr<Classifier> from_file(ModelFile file);  // throws where anything differs
 
 void save_model(const std::filesystem::path& path, Classifier& model);
 std::unique_ptr<Classifier> load_model(const std::filesystem::path& path);

@@ -59,10 +59,10 @@ TEST(Conv2dKernel, NoReferenceImplementationIsPicked) {
 // Winograd, and the rest of a batch that its parts leave, against the direct kernel.
 TEST(Conv2dKernel, PackedFilterGivesWhatTheFilterGives) {
   for (int64_t n : {1, 3, 4, 5, 9}) {
-    Conv2dProblem p = problem(n, 15, 32, 48, 3, 1);
+    Conv2dProblem p = problem(n, 21, 32, 48, 3, 1);
     Arrays direct(p), packed(p);
     std::vector<float> bias = ramp(p.k, 0.7f);
-    ConvEpilogue epilogue{bias.data(), nullptr, Activation::relu};
+    ConvEpilogue epilogue{.bias = bias.data(), .activation = Activation::relu};
     cpu::conv2d_fprop(p, direct.x.data(), direct.w.data(), epilogue, direct.y.data());
     PackedFilter filter;
     cpu::conv2d_fprop(p, packed.x.data(), packed.w.data(), epilogue, packed.y.data(), &filter, 7);
@@ -72,6 +72,58 @@ TEST(Conv2dKernel, PackedFilterGivesWhatTheFilterGives) {
       difference = std::max<double>(difference, std::abs(direct.y[i] - packed.y[i]));
     }
     EXPECT_LT(difference, 1e-4 * largest) << "batch " << n;
+  }
+}
+
+double largest_difference(const std::vector<float>& a, const std::vector<float>& b) {
+  double largest = 0, difference = 0;
+  for (size_t i = 0; i < a.size(); ++i) {
+    largest = std::max<double>(largest, std::abs(a[i]));
+    difference = std::max<double>(difference, std::abs(a[i] - b[i]));
+  }
+  return difference / largest;
+}
+
+// The scale is folded into a small filter and into Winograd's, and stays outside of a large one.
+TEST(Conv2dKernel, ScaleAnywhereGivesWhatAScaledFilterGives) {
+  const Conv2dProblem problems[] = {problem(3, 5, 16, 24, 3, 1), problem(3, 21, 32, 48, 3, 1),
+                                    problem(3, 5, 520, 512, 1, 1)};
+  for (const Conv2dProblem& p : problems)
+    for (bool with_residual : {false, true})
+      for (bool with_bias : {false, true}) {
+        Arrays plain(p), fused(p);
+        std::vector<float> bias = ramp(p.k, 0.7f), scale = ramp(p.k, 0.3f);
+        std::vector<float> w = plain.w, residual = ramp(int64_t(plain.y.size()), 0.9f);
+        for (size_t i = 0; i < w.size(); ++i) w[i] *= scale[i / (w.size() / size_t(p.k))];
+        ConvEpilogue e{.bias = with_bias ? bias.data() : nullptr,
+                       .residual = with_residual ? residual.data() : nullptr,
+                       .activation = Activation::relu};
+        cpu::conv2d_fprop(p, plain.x.data(), w.data(), e, plain.y.data());
+        e.scale = scale.data();
+        PackedFilter packed;
+        cpu::conv2d_fprop(p, fused.x.data(), fused.w.data(), e, fused.y.data(), &packed, 1);
+        EXPECT_LT(largest_difference(plain.y, fused.y), 1e-4) << p.c << " bias " << with_bias;
+        cpu::conv2d_fprop(p, fused.x.data(), nullptr, e, fused.y.data(), &packed, 1);
+        EXPECT_LT(largest_difference(plain.y, fused.y), 1e-4) << "again";
+        cpu::conv2d_fprop(p, fused.x.data(), fused.w.data(), e, fused.y.data());
+        EXPECT_LT(largest_difference(plain.y, fused.y), 1e-4) << "without a packed filter";
+      }
+}
+
+TEST(Conv2dKernel, UnpackingGivesTheSameBits) {
+  for (int64_t channels : {512, 520, 3}) {
+    Conv2dProblem p = problem(2, 5, channels, 520, 1, 1);
+    Arrays a(p);
+    std::vector<float> scale = ramp(p.k, 0.3f), back(a.w.size());
+    PackedFilter packed;
+    EXPECT_FALSE(cpu::unpacker(packed));
+    cpu::conv2d_fprop(p, a.x.data(), a.w.data(), {.scale = scale.data()}, a.y.data(), &packed, 1);
+    auto unpack = cpu::unpacker(packed);
+    EXPECT_EQ(bool(unpack), channels > 3) << "a small filter is scaled";
+    if (!unpack) continue;
+    packed = {};  // what unpacks holds what it needs
+    unpack(back.data());
+    EXPECT_EQ(back, a.w);
   }
 }
 

@@ -50,8 +50,9 @@ Shape result_shape(const Conv2dProblem& p, const Tensor& bias, const Tensor& res
 }
 
 ConvEpilogue epilogue_of(const Tensor& bias, const Tensor& residual, Activation activation) {
-  return {bias.defined() ? bias.data() : nullptr, residual.defined() ? residual.data() : nullptr,
-          activation};
+  return {.bias = bias.defined() ? bias.data() : nullptr,
+          .residual = residual.defined() ? residual.data() : nullptr,
+          .activation = activation};
 }
 
 // Records y = conv2d(x, w) with what a wanted gradient reads: w for dx, x for dw, y for the
@@ -81,6 +82,17 @@ Tensor record_conv2d(const Conv2dProblem& p, Tensor y, const Tensor& x, const Te
   return record("conv2d", std::move(y), {x, w, bias, residual}, std::move(grads));
 }
 
+// The filter that a gradient goes through.
+Tensor scaled(const FrozenFilter& w) {
+  if (!w.scale.defined()) return w.weight;
+  Tensor filter(w.weight.shape());
+  const int64_t each = filter.size() / filter.dim(0);
+  const float *from = w.weight.data(), *scale = w.scale.data();
+  float* to = filter.mutable_data();
+  for (int64_t i = 0; i < filter.size(); ++i) to[i] = from[i] * scale[i / each];
+  return filter;
+}
+
 }  // namespace
 
 Tensor conv2d(const Tensor& x, const Tensor& w, const Tensor& bias, const ConvSpec& spec,
@@ -101,16 +113,19 @@ Tensor conv2d(const Tensor& x, FrozenFilter& w, const Tensor& bias, const ConvSp
   bool recorded = recording({&x, &bias, &residual});
   if (recorded && !gradient_from_output(activation))
     return activate(conv2d(x, w, bias, spec, Activation::none, std::move(residual)), activation);
-  Conv2dProblem p = problem_of(x, w.shape, spec);
+  Conv2dProblem p = problem_of(x, w.weight.shape(), spec);
   Shape shape = result_shape(p, bias, residual);
   ConvEpilogue epilogue = epilogue_of(bias, residual, activation);
+  if (w.scale.defined()) epilogue.scale = w.scale.data();
   Tensor y = !recorded && last_handle(residual) ? residual.detach() : Tensor(shape);
   if (y.size() == 0) return y;
-  bool ready = cpu::conv2d_packed(p, epilogue, w.packed, w.version);
-  Tensor weights = ready && !recorded ? Tensor() : w.make();
-  cpu::conv2d_fprop(p, x.data(), weights.defined() ? weights.data() : nullptr, epilogue,
-                    y.mutable_data(), &w.packed, w.version);
-  return recorded ? record_conv2d(p, y, x, weights, bias, residual, activation) : y;
+  bool packed = cpu::conv2d_packed(p, epilogue, w.packed, w.version);
+  cpu::conv2d_fprop(p, x.data(), packed ? nullptr : w.weight.data(), epilogue, y.mutable_data(),
+                    &w.packed, w.version);
+  if (!packed) w.weight.can_be_made(cpu::unpacker(w.packed));
+  if (recorded) return record_conv2d(p, y, x, scaled(w), bias, residual, activation);
+  w.weight.put_away();
+  return y;
 }
 
 }  // namespace graft

@@ -52,4 +52,14 @@ Tensor linear(const Tensor& x, const Tensor& w, const Tensor& bias, Activation a
   return activation == Activation::none ? y : activate(y, activation);
 }
 
+// As a convolution over a row of N pixels: its kernel is as fast as oneDNN's inner product.
+Tensor linear(const Tensor& x, FrozenFilter& w, const Tensor& bias, Activation activation) {
+  const Shape& filter = w.weight.shape();
+  GRAFT_CHECK(x.rank() == 2 && filter.size() == 4 && filter[1] * filter[2] == 1 &&
+              x.dim(1) == filter[3],
+              "linear: x {} and weight {} must be (N,I) and (O,1,1,I)", x.shape(), filter);
+  Tensor y = conv2d(x.reshape({1, 1, x.dim(0), x.dim(1)}), w, bias, {}, activation);
+  return y.reshape({x.dim(0), filter[0]});
+}
+
 }  // namespace graft

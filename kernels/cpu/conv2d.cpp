@@ -14,14 +14,14 @@
 namespace graft {
 
 struct PackedFilter::Impl {
-  dnnl::memory::desc desc;
-  dnnl::memory filter;  // owns its bytes
-};
+  Impl(const dnnl::memory::desc& desc, const dnnl::memory::desc& given)
+      : desc(desc), given(given), bytes(desc.get_size()) {}
+  dnnl::memory filter() const { return cpu::view(desc, bytes.data()); }
 
-PackedFilter::PackedFilter() = default;
-PackedFilter::~PackedFilter() = default;
-PackedFilter::PackedFilter(PackedFilter&&) noexcept = default;
-PackedFilter& PackedFilter::operator=(PackedFilter&&) noexcept = default;
+  dnnl::memory::desc desc, given;  // of the packed weights, and of those they were made from
+  cpu::Scratch bytes;
+  bool exact = true;  // the values are those given, only their order differs
+};
 
 namespace cpu {
 namespace {
@@ -33,9 +33,12 @@ using tag = memory::format_tag;
 constexpr auto kF32 = memory::data_type::f32;
 // Images in one Winograd call: its workspace holds the transformed input and output of all of them.
 constexpr int64_t kWinogradBatch = 4;
+// Bytes from which a filter is packed with the values it has, to be held once. What that costs is the
+// scale in the epilogue: 1 to 3 % of the call for such filters, 5 to 30 % for the smallest.
+constexpr int64_t kLargeFilter = 1 << 20;
 
 struct Geometry {  // a problem in oneDNN's words
-  memory::desc x, w, w_any, bias, y;
+  memory::desc x, w, w_any, bias, y, channel;
   memory::dims stride, dilation, pad_begin, pad_end;
 };
 
@@ -48,6 +51,7 @@ Geometry geometry(const Conv2dProblem& p, tag activations) {
           {filter, kF32, tag::any},
           {{p.k}, kF32, tag::x},
           {{p.n, p.k, p.out_h(), p.out_w()}, kF32, activations},
+          {{1, p.k, 1, 1}, kF32, tag::nhwc},
           {p.stride_h, p.stride_w},
           {p.dilation_h - 1, p.dilation_w - 1},
           {p.pad_top, p.pad_left},
@@ -77,7 +81,7 @@ void append(dnnl::post_ops& ops, Activation a) {
 
 struct FpropKey {
   Conv2dProblem problem;
-  bool bias, residual;
+  bool scale, bias, residual;
   Activation activation;
   bool winograd;
   auto operator<=>(const FpropKey&) const = default;
@@ -88,21 +92,27 @@ struct Fprop {
   dnnl::convolution_forward primitive;
 };
 
-Fprop make_fprop(const FpropKey& key) {
-  const auto& [p, bias, residual, activation, winograd] = key;
-  Geometry g = geometry(p, winograd ? tag::any : tag::nhwc);
+// The epilogue after the convolution, which has added the bias unless there is a scale.
+dnnl::post_ops epilogue(const FpropKey& key, const Geometry& g) {
   dnnl::post_ops ops;
-  if (residual) ops.append_sum();  // y holds the residual beforehand; other forms leave brgconv
-  append(ops, activation);
+  if (key.scale) ops.append_binary(algorithm::binary_mul, g.channel);
+  if (key.scale && key.bias) ops.append_binary(algorithm::binary_add, g.channel);
+  if (key.residual) ops.append_sum();  // y holds it beforehand; other forms leave brgconv
+  append(ops, key.activation);
+  return ops;
+}
+
+Fprop make_fprop(const FpropKey& key) {
+  const auto& [p, scale, bias, residual, activation, winograd] = key;
+  Geometry g = geometry(p, winograd ? tag::any : tag::nhwc);
+  dnnl::post_ops ops = epilogue(key, g);
+  auto kind = dnnl::prop_kind::forward_inference;
+  auto how = winograd ? algorithm::convolution_winograd : algorithm::convolution_direct;
   dnnl::convolution_forward::desc desc =
-      bias ? dnnl::convolution_forward::desc(
-                 dnnl::prop_kind::forward_inference,
-                 winograd ? algorithm::convolution_winograd : algorithm::convolution_direct, g.x,
-                 g.w_any, g.bias, g.y, g.stride, g.dilation, g.pad_begin, g.pad_end)
-           : dnnl::convolution_forward::desc(
-                 dnnl::prop_kind::forward_inference,
-                 winograd ? algorithm::convolution_winograd : algorithm::convolution_direct, g.x,
-                 g.w_any, g.y, g.stride, g.dilation, g.pad_begin, g.pad_end);
+      bias && !scale ? dnnl::convolution_forward::desc(kind, how, g.x, g.w_any, g.bias, g.y, g.stride,
+                                                       g.dilation, g.pad_begin, g.pad_end)
+                     : dnnl::convolution_forward::desc(kind, how, g.x, g.w_any, g.y, g.stride,
+                                                       g.dilation, g.pad_begin, g.pad_end);
   dnnl::convolution_forward::primitive_desc pd(desc, attributes(ops), onednn_engine());
   note_implementation(pd.impl_info_str(), describe("fprop", p));
   return {pd, dnnl::convolution_forward(pd)};
@@ -114,10 +124,11 @@ std::shared_ptr<const Fprop> fprop_for(const FpropKey& key) {
 }
 
 // Where Winograd pays: measured on ResNet and VGG shapes it is 1.3 to 2.5 times as fast as brgconv.
+// On smaller maps too, but there filters are large, and its form of them is four times as large.
 bool winograd_pays(const Conv2dProblem& p) {
   return p.r == 3 && p.s == 3 && p.stride_h == 1 && p.stride_w == 1 && p.dilation_h == 1 &&
          p.dilation_w == 1 && p.groups == 1 && p.c % 16 == 0 && p.k % 16 == 0 && p.c >= 32 &&
-         p.k >= 32 && p.out_h() >= 12 && p.out_w() >= 12;
+         p.k >= 32 && p.out_h() >= 20 && p.out_w() >= 20;
 }
 
 bool winograd_exists(const FpropKey& key) {
@@ -137,29 +148,59 @@ bool is_current(const PackedFilter* packed, const memory::desc& wanted, uint64_t
   return packed && packed->impl && packed->version == version && packed->impl->desc == wanted;
 }
 
-// The filter in the order of `wanted`: taken from `packed` when it is current, else reordered.
-memory packed_filter(const memory::desc& given, const memory::desc& wanted, const float* w,
-                     PackedFilter* packed, uint64_t version) {
-  if (is_current(packed, wanted, version)) return packed->impl->filter;
-  memory source = view(given, w);
-  if (given == wanted && !packed) return source;
-  memory filter(wanted, onednn_engine());
-  if (wanted.data.format_kind == dnnl_format_kind_wino) {  // is only made from OIHW
-    memory plain({given.dims(), kF32, tag::oihw}, onednn_engine());
+memory::desc given_filter(const Conv2dProblem& p) { return geometry(p, tag::nhwc).w; }
+
+void scale_channels(const Conv2dProblem& p, const float* w, const float* scale, float* scaled) {
+  const int64_t each = p.r * p.s * p.c / p.groups;
+  for (int64_t channel = 0; channel < p.k; ++channel)
+    for (int64_t i = 0; i < each; ++i) *scaled++ = *w++ * scale[channel];
+}
+
+// The weights, times `scale` (k) unless that is null, in the order of `wanted`.
+std::shared_ptr<const PackedFilter::Impl> pack(const Conv2dProblem& p, const memory::desc& wanted,
+                                               const float* w, const float* scale) {
+  auto packed = std::make_shared<PackedFilter::Impl>(wanted, given_filter(p));
+  const memory::desc& given = packed->given;
+  Scratch scaled(scale ? given.get_size() : 0);
+  if (scale) scale_channels(p, w, scale, static_cast<float*>(scaled.data()));
+  memory source = view(given, scale ? scaled.data() : w);
+  bool winograd = wanted.data.format_kind == dnnl_format_kind_wino;
+  packed->exact = !scale && !winograd;
+  if (winograd) {  // is only made from OIHW
+    memory::desc oihw(given.dims(), kF32, tag::oihw);
+    Scratch bytes(oihw.get_size());
+    memory plain = view(oihw, bytes.data());
     reorder(source, plain);
-    reorder(plain, filter);
+    reorder(plain, packed->filter());
   } else {
-    reorder(source, filter);
+    reorder(source, packed->filter());
   }
-  if (packed) {
-    packed->impl = std::make_unique<PackedFilter::Impl>(PackedFilter::Impl{wanted, filter});
-    packed->version = version;
-  }
-  return filter;
+  return packed;
+}
+
+struct Filter {  // what one call reads: the caller's weights, or packed ones
+  std::shared_ptr<const PackedFilter::Impl> owner;
+  memory values;
+};
+
+Filter filter_for(const Conv2dProblem& p, const memory::desc& wanted, const float* w,
+                  const float* scale, PackedFilter* packed, uint64_t version) {
+  if (is_current(packed, wanted, version)) return {packed->impl, packed->impl->filter()};
+  if (!packed && !scale && given_filter(p) == wanted) return {nullptr, view(wanted, w)};
+  if (packed) packed->impl = nullptr;  // its memory serves the new one
+  auto made = pack(p, wanted, w, scale);
+  if (packed) packed->impl = made, packed->version = version;
+  return {made, made->filter()};
+}
+
+// Whether the epilogue's scale is multiplied into the filter instead.
+bool folds_scale(const Conv2dProblem& p, bool winograd) {
+  return winograd || int64_t(sizeof(float)) * p.k * p.r * p.s * p.c / p.groups < kLargeFilter;
 }
 
 FpropKey key_of(const Conv2dProblem& p, const ConvEpilogue& e, bool winograd) {
-  return {p, e.bias != nullptr, e.residual != nullptr, e.activation, winograd};
+  bool scale = e.scale && !folds_scale(p, winograd);
+  return {p, scale, e.bias != nullptr, e.residual != nullptr, e.activation, winograd};
 }
 
 // Winograd only for filters that stay: transforming them costs more than it saves in one call.
@@ -174,14 +215,22 @@ FpropKey choose(const Conv2dProblem& p, const ConvEpilogue& e, bool filter_stays
 
 void run_direct(const Conv2dProblem& p, const float* x, const float* w, const ConvEpilogue& e,
                 float* y, PackedFilter* packed, uint64_t version) {
-  auto fprop = fprop_for(key_of(p, e, false));
+  FpropKey key = key_of(p, e, false);
+  auto fprop = fprop_for(key);
   const auto& pd = fprop->desc;
-  memory filter =
-      packed_filter(geometry(p, tag::nhwc).w, pd.weights_desc(), w, packed, version);
+  Filter filter =
+      filter_for(p, pd.weights_desc(), w, key.scale ? nullptr : e.scale, packed, version);
   std::unordered_map<int, memory> arguments{{DNNL_ARG_SRC, view(pd.src_desc(), x)},
-                                            {DNNL_ARG_WEIGHTS, filter},
+                                            {DNNL_ARG_WEIGHTS, filter.values},
                                             {DNNL_ARG_DST, view(pd.dst_desc(), y)}};
-  if (e.bias) arguments.emplace(DNNL_ARG_BIAS, view(pd.bias_desc(), e.bias));
+  memory::desc channel = geometry(p, tag::nhwc).channel;
+  if (key.scale) {  // post-operations 0 and 1, see epilogue()
+    arguments.emplace(DNNL_ARG_ATTR_MULTIPLE_POST_OP(0) | DNNL_ARG_SRC_1, view(channel, e.scale));
+    if (e.bias)
+      arguments.emplace(DNNL_ARG_ATTR_MULTIPLE_POST_OP(1) | DNNL_ARG_SRC_1, view(channel, e.bias));
+  } else if (e.bias) {
+    arguments.emplace(DNNL_ARG_BIAS, view(pd.bias_desc(), e.bias));
+  }
   execute(fprop->primitive, pd.scratchpad_desc(), std::move(arguments));
 }
 
@@ -195,7 +244,7 @@ void run_winograd(const Conv2dProblem& whole, const float* x, const float* w,
     auto fprop = fprop_for(key_of(p, e, true));
     const auto& pd = fprop->desc;
     Geometry g = geometry(p, tag::nhwc);
-    memory filter = packed_filter(g.w, pd.weights_desc(), w, packed, version);
+    Filter filter = filter_for(p, pd.weights_desc(), w, e.scale, packed, version);
     Scratch blocked_x(pd.src_desc().get_size()), blocked_y(pd.dst_desc().get_size());
     memory source = view(pd.src_desc(), blocked_x.data());
     memory result = view(pd.dst_desc(), blocked_y.data());
@@ -203,7 +252,7 @@ void run_winograd(const Conv2dProblem& whole, const float* x, const float* w,
     reorder(view(g.x, x + first * p.h * p.w * p.c), source);
     if (e.residual) reorder(out, result);
     std::unordered_map<int, memory> arguments{
-        {DNNL_ARG_SRC, source}, {DNNL_ARG_WEIGHTS, filter}, {DNNL_ARG_DST, result}};
+        {DNNL_ARG_SRC, source}, {DNNL_ARG_WEIGHTS, filter.values}, {DNNL_ARG_DST, result}};
     if (e.bias) arguments.emplace(DNNL_ARG_BIAS, view(pd.bias_desc(), e.bias));
     execute(fprop->primitive, pd.scratchpad_desc(), std::move(arguments));
     reorder(result, out);
@@ -281,14 +330,19 @@ bool conv2d_packed(const Conv2dProblem& p, const ConvEpilogue& e, const PackedFi
   return current();
 }
 
+std::function<void(void*)> unpacker(const PackedFilter& packed) {
+  if (!packed.impl || !packed.impl->exact) return nullptr;
+  return [impl = packed.impl](void* w) { reorder(impl->filter(), view(impl->given, w)); };
+}
+
 void conv2d_dgrad(const Conv2dProblem& p, const float* dy, const float* w, float* dx) {
   static PrimitiveCache<Conv2dProblem, Dgrad> cache;
   auto dgrad = cache.get(p, [&] { return make_dgrad(p); });
   const auto& pd = dgrad->desc;
-  memory filter = packed_filter(geometry(p, tag::nhwc).w, pd.weights_desc(), w, nullptr, 0);
+  Filter filter = filter_for(p, pd.weights_desc(), w, nullptr, nullptr, 0);
   execute(dgrad->primitive, pd.scratchpad_desc(),
           {{DNNL_ARG_DIFF_DST, view(pd.diff_dst_desc(), dy)},
-           {DNNL_ARG_WEIGHTS, filter},
+           {DNNL_ARG_WEIGHTS, filter.values},
            {DNNL_ARG_DIFF_SRC, view(pd.diff_src_desc(), dx)}});
 }
 

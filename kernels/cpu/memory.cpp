@@ -60,15 +60,18 @@ class Pool {
     return block;
   }
 
+  // A block that was handed out as `size` is no longer in use; -> its whole size.
+  size_t forget(void* block, size_t size) {
+    std::lock_guard lock(mutex_);
+    return forget_locked(block, size);
+  }
+
   // Takes back a block that was handed out as `size`; -> its whole size when the system should
-  // have it, else 0. Never keeps much more than was once needed at the same time.
+  // have it, else 0.
   size_t keep(void* block, size_t size) {
     std::lock_guard lock(mutex_);
-    use_.live -= size;
-    auto larger = larger_.find(block);
-    size_t whole = larger == larger_.end() ? size : larger->second;
-    if (larger != larger_.end()) larger_.erase(larger);
-    if (!kKeep || use_.live + use_.cached + whole > use_.peak + use_.peak / 4) return whole;
+    size_t whole = forget_locked(block, size);
+    if (!kKeep || !may_hold(whole)) return whole;
     try {
       kept_.emplace(whole, block);
     } catch (const std::bad_alloc&) {
@@ -78,6 +81,12 @@ class Pool {
     return 0;
   }
 
+  // Before the system is asked for more: what was kept in vain goes first.
+  void make_room() {
+    std::lock_guard lock(mutex_);
+    if (!may_hold(0)) clear_locked();
+  }
+
   void give_up(size_t size) {
     std::lock_guard lock(mutex_);
     use_.live -= size;
@@ -85,9 +94,7 @@ class Pool {
 
   void clear() {
     std::lock_guard lock(mutex_);
-    for (auto& [size, block] : kept_) to_system(block, size);
-    kept_.clear();
-    use_.cached = 0;
+    clear_locked();
   }
 
   MemoryUse use() {
@@ -101,6 +108,26 @@ class Pool {
   }
 
  private:
+  // Kept blocks never take much more than was once needed at the same time.
+  bool may_hold(size_t more) const {
+    return use_.live + use_.cached + more <= use_.peak + use_.peak / 4;
+  }
+
+  void clear_locked() {
+    for (auto& [size, block] : kept_) to_system(block, size);
+    kept_.clear();
+    use_.cached = 0;
+  }
+
+  size_t forget_locked(void* block, size_t size) {
+    use_.live -= size;
+    auto larger = larger_.find(block);
+    if (larger == larger_.end()) return size;
+    size_t whole = larger->second;
+    larger_.erase(larger);
+    return whole;
+  }
+
   std::mutex mutex_;
   std::multimap<size_t, void*> kept_;          // by size
   std::unordered_map<void*, size_t> larger_;   // handed out for less than they hold
@@ -117,6 +144,7 @@ Pool& pool() {  // never destroyed: tensors in static storage may outlive it
 void* allocate(size_t bytes) {
   size_t size = rounded(bytes);
   if (void* block = pool().take(size)) return block;
+  pool().make_room();
   void* block = size < bytes ? nullptr : from_system(size);
   if (!block && size >= bytes) {
     pool().clear();
@@ -132,6 +160,10 @@ void* allocate(size_t bytes) {
 void release(void* block, size_t bytes) noexcept {
   if (!block) return;
   if (size_t whole = pool().keep(block, rounded(bytes))) to_system(block, whole);
+}
+
+void give_back(void* block, size_t bytes) noexcept {
+  if (block) to_system(block, pool().forget(block, rounded(bytes)));
 }
 
 void release_cached() noexcept { pool().clear(); }
