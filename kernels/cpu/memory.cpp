@@ -20,6 +20,7 @@ constexpr bool kKeep = true;
 #endif
 constexpr size_t kAlignment = 64;
 constexpr size_t kHugePage = size_t(2) << 20;
+constexpr size_t kMapped = size_t(128) << 10;
 
 // Sizes are rounded so that nearly equal requests share blocks: to 1/8 of the power of two below.
 size_t rounded(size_t bytes) {
@@ -29,13 +30,13 @@ size_t rounded(size_t bytes) {
 }
 
 // Large blocks are mapped by themselves: malloc would keep them, in pieces, after they are freed.
-bool mapped(size_t size) { return kKeep && size >= kHugePage; }
+bool mapped(size_t size) { return kKeep && size >= kMapped; }
 
 void* from_system(size_t size) {
   if (!mapped(size)) return std::aligned_alloc(kAlignment, size);
   void* block = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (block == MAP_FAILED) return nullptr;
-  madvise(block, size, MADV_HUGEPAGE);
+  if (size >= kHugePage) madvise(block, size, MADV_HUGEPAGE);
   return block;
 }
 
