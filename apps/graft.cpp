@@ -68,12 +68,23 @@ void keep_standard_streams() {
   }
 }
 
-// oneDNN falls back to loops that are hundreds of times slower without a word; say it.
-struct KernelReport {
-  ~KernelReport() {
-    for (const std::string& line : cpu::reference_implementations())
-      say("warning: this processor has only a slow reference kernel for " + line);
+// oneDNN falls back to loops that are hundreds of times slower without a word; say it: before the
+// work for the usual kernels, after it for those that this network picked.
+class KernelReport {
+ public:
+  KernelReport() {
+    cpu::probe_conv2d();
+    report();
   }
+  ~KernelReport() { report(); }
+
+ private:
+  void report() {
+    const std::vector<std::string> lines = cpu::reference_implementations();
+    for (; reported_ < lines.size(); ++reported_)
+      say("warning: this processor has only a slow reference kernel for " + lines[reported_]);
+  }
+  size_t reported_ = 0;
 };
 
 int run(int argc, char** argv) {

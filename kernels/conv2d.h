@@ -57,6 +57,10 @@ void conv2d_dgrad(const Conv2dProblem& p, const float* dy, const float* w, float
 void conv2d_wgrad(const Conv2dProblem& p, const float* x, const float* dy, float* dw,
                   float* dbias /* or null */);
 
+// Asks oneDNN, without running anything, which kernels it would take for the usual kinds of
+// convolution: for reference_implementations().
+void probe_conv2d();
+
 // Names of oneDNN reference implementations picked so far, "fprop n32 h56 ...: ref:any". They are
 // hundreds of times slower than the others; empty on a healthy machine.
 std::vector<std::string> reference_implementations();

@@ -56,6 +56,11 @@ TEST(Conv2dKernel, NoReferenceImplementationIsPicked) {
   for (const std::string& line : cpu::reference_implementations()) ADD_FAILURE() << line;
 }
 
+TEST(Conv2dKernel, ProbeFindsNoReferenceKernel) {
+  cpu::probe_conv2d();
+  for (const std::string& line : cpu::reference_implementations()) ADD_FAILURE() << line;
+}
+
 // Winograd, and the rest of a batch that its parts leave, against the direct kernel.
 TEST(Conv2dKernel, PackedFilterGivesWhatTheFilterGives) {
   for (int64_t n : {1, 3, 4, 5, 9}) {

@@ -87,9 +87,11 @@ struct FpropKey {
   auto operator<=>(const FpropKey&) const = default;
 };
 
+using FpropDesc = dnnl::convolution_forward::primitive_desc;
+
 struct Fprop {
-  dnnl::convolution_forward::primitive_desc desc;
-  dnnl::convolution_forward primitive;
+  FpropDesc desc;
+  dnnl::convolution_forward primitive{desc};
 };
 
 // The epilogue after the convolution, which has added the bias unless there is a scale.
@@ -102,7 +104,7 @@ dnnl::post_ops epilogue(const FpropKey& key, const Geometry& g) {
   return ops;
 }
 
-Fprop make_fprop(const FpropKey& key) {
+FpropDesc fprop_desc(const FpropKey& key) {
   const auto& [p, scale, bias, residual, activation, winograd] = key;
   Geometry g = geometry(p, winograd ? tag::any : tag::nhwc);
   dnnl::post_ops ops = epilogue(key, g);
@@ -113,14 +115,14 @@ Fprop make_fprop(const FpropKey& key) {
                                                        g.dilation, g.pad_begin, g.pad_end)
                      : dnnl::convolution_forward::desc(kind, how, g.x, g.w_any, g.y, g.stride,
                                                        g.dilation, g.pad_begin, g.pad_end);
-  dnnl::convolution_forward::primitive_desc pd(desc, attributes(ops), onednn_engine());
+  FpropDesc pd(desc, attributes(ops), onednn_engine());
   note_implementation(pd.impl_info_str(), describe("fprop", p));
-  return {pd, dnnl::convolution_forward(pd)};
+  return pd;
 }
 
 std::shared_ptr<const Fprop> fprop_for(const FpropKey& key) {
   static PrimitiveCache<FpropKey, Fprop> cache;
-  return cache.get(key, [&] { return make_fprop(key); });
+  return cache.get(key, [&] { return Fprop{fprop_desc(key)}; });
 }
 
 // Where Winograd pays: measured on ResNet and VGG shapes it is 1.3 to 2.5 times as fast as brgconv.
@@ -269,29 +271,33 @@ dnnl::convolution_forward::primitive_desc forward_hint(const Conv2dProblem& p) {
           onednn_engine()};
 }
 
+using DgradDesc = dnnl::convolution_backward_data::primitive_desc;
+
 struct Dgrad {
-  dnnl::convolution_backward_data::primitive_desc desc;
-  dnnl::convolution_backward_data primitive;
+  DgradDesc desc;
+  dnnl::convolution_backward_data primitive{desc};
 };
 
-Dgrad make_dgrad(const Conv2dProblem& p) {
+DgradDesc dgrad_desc(const Conv2dProblem& p) {
   Geometry g = geometry(p, tag::nhwc);
-  dnnl::convolution_backward_data::primitive_desc pd(
+  DgradDesc pd(
       {algorithm::convolution_direct, g.x, g.w_any, g.y, g.stride, g.dilation, g.pad_begin,
        g.pad_end},
       attributes(), onednn_engine(), forward_hint(p));
   note_implementation(pd.impl_info_str(), describe("dgrad", p));
-  return {pd, dnnl::convolution_backward_data(pd)};
+  return pd;
 }
 
 using WgradKey = std::tuple<Conv2dProblem, bool /*bias*/>;
 
+using WgradDesc = dnnl::convolution_backward_weights::primitive_desc;
+
 struct Wgrad {
-  dnnl::convolution_backward_weights::primitive_desc desc;
-  dnnl::convolution_backward_weights primitive;
+  WgradDesc desc;
+  dnnl::convolution_backward_weights primitive{desc};
 };
 
-Wgrad make_wgrad(const WgradKey& key) {
+WgradDesc wgrad_desc(const WgradKey& key) {
   const auto& [p, bias] = key;
   Geometry g = geometry(p, tag::nhwc);
   dnnl::convolution_backward_weights::desc desc =
@@ -301,10 +307,9 @@ Wgrad make_wgrad(const WgradKey& key) {
            : dnnl::convolution_backward_weights::desc(algorithm::convolution_direct, g.x, g.w_any,
                                                       g.y, g.stride, g.dilation, g.pad_begin,
                                                       g.pad_end);
-  dnnl::convolution_backward_weights::primitive_desc pd(desc, attributes(), onednn_engine(),
-                                                        forward_hint(p));
+  WgradDesc pd(desc, attributes(), onednn_engine(), forward_hint(p));
   note_implementation(pd.impl_info_str(), describe("wgrad", p));
-  return {pd, dnnl::convolution_backward_weights(pd)};
+  return pd;
 }
 
 }  // namespace
@@ -337,7 +342,7 @@ std::function<void(void*)> unpacker(const PackedFilter& packed) {
 
 void conv2d_dgrad(const Conv2dProblem& p, const float* dy, const float* w, float* dx) {
   static PrimitiveCache<Conv2dProblem, Dgrad> cache;
-  auto dgrad = cache.get(p, [&] { return make_dgrad(p); });
+  auto dgrad = cache.get(p, [&] { return Dgrad{dgrad_desc(p)}; });
   const auto& pd = dgrad->desc;
   Filter filter = filter_for(p, pd.weights_desc(), w, nullptr, nullptr, 0);
   execute(dgrad->primitive, pd.scratchpad_desc(),
@@ -349,7 +354,8 @@ void conv2d_dgrad(const Conv2dProblem& p, const float* dy, const float* w, float
 void conv2d_wgrad(const Conv2dProblem& p, const float* x, const float* dy, float* dw,
                   float* dbias) {
   static PrimitiveCache<WgradKey, Wgrad> cache;
-  auto wgrad = cache.get({p, dbias != nullptr}, [&] { return make_wgrad({p, dbias != nullptr}); });
+  WgradKey key{p, dbias != nullptr};
+  auto wgrad = cache.get(key, [&] { return Wgrad{wgrad_desc(key)}; });
   const auto& pd = wgrad->desc;
   memory target = view(geometry(p, tag::nhwc).w, dw);
   bool direct = pd.diff_weights_desc() == target.get_desc();
@@ -361,6 +367,20 @@ void conv2d_wgrad(const Conv2dProblem& p, const float* x, const float* dy, float
   if (dbias) arguments.emplace(DNNL_ARG_DIFF_BIAS, view(pd.diff_bias_desc(), dbias));
   execute(wgrad->primitive, pd.scratchpad_desc(), std::move(arguments));
   if (!direct) reorder(filter, target);
+}
+
+void probe_conv2d() {
+  Conv2dProblem block{.n = 8, .h = 14, .w = 14, .c = 64, .k = 64, .r = 3, .s = 3};
+  block.pad_top = block.pad_left = block.pad_bottom = block.pad_right = 1;
+  Conv2dProblem stem = block, narrow = block, depthwise = block;
+  stem.c = 3, stem.stride_h = stem.stride_w = 2;
+  narrow.r = narrow.s = 1, narrow.pad_top = narrow.pad_left = narrow.pad_bottom = narrow.pad_right = 0;
+  depthwise.groups = 64;
+  for (const Conv2dProblem& p : {block, stem, narrow, depthwise}) {
+    fprop_desc({p, false, true, false, Activation::relu, false});
+    dgrad_desc(p);
+    wgrad_desc({p, false});
+  }
 }
 
 std::vector<std::string> reference_implementations() { return noted_reference_implementations(); }
