@@ -8,6 +8,7 @@ namespace graft {
 namespace {
 
 std::string reason(int code) {
+  if (code == ZIP_ER_EXISTS) return "two of its members have one name";
   zip_error_t error;
   zip_error_init_with_code(&error, code);
   std::string text = zip_error_strerror(&error);
@@ -56,7 +57,9 @@ ZipArchive::ZipArchive(const std::filesystem::path& path) {
   file_size_ = file.size();
   int code = 0;
   zip_t* archive = zip_open(path.c_str(), ZIP_RDONLY | ZIP_CHECKCONS, &code);
-  GRAFT_CHECK(archive, "{}: is a damaged zip archive: {}; get the file again", name_, reason(code));
+  if (!archive)
+    fail(code == ZIP_ER_MEMORY ? Fault::os : Fault::data,
+         "{}: is a cut or damaged zip archive: {}; get the file again", name_, reason(code));
   archive_.reset(archive, zip_discard);
   int64_t total = 0;
   for (zip_int64_t i = 0; i < zip_get_num_entries(archive, 0); ++i) add(uint64_t(i), total);
@@ -79,7 +82,7 @@ void ZipArchive::add(uint64_t index, int64_t& total) {
   bool stored = info.comp_method == ZIP_CM_STORE && info.comp_size == info.size &&
                 info.encryption_method == ZIP_EM_NONE;
   bool fresh = members_.emplace(member, Member{index, int64_t(info.size), stored}).second;
-  GRAFT_CHECK(fresh, "{}: has two members {}", name_, escaped(member));
+  GRAFT_CHECK(fresh, "{}: two members have the name {}", name_, escaped(member));
 }
 
 ByteStream ZipArchive::open(const std::string& member) const {
