@@ -7,8 +7,8 @@
 
 namespace graft {
 
-// About 12,000 tensors; a value takes up to 72 bytes here.
-constexpr int kMaxOperations = 800'000;
+// About 20,000 tensors, of 30 operations each; one value takes up to 72 bytes.
+constexpr int kMaxOperations = 600'000;
 constexpr size_t kMaxText = size_t(64) << 20;  // bytes, all together
 constexpr size_t kMaxLine = 1024;              // bytes of a module's or a function's name
 
@@ -115,23 +115,20 @@ class PickleMachine {
   void push_integer(int64_t number, Kind kind = Kind::integer) { push(kind).integer = number; }
 
   void push_long(size_t length) {  // little-endian, two's complement
-    uint8_t digits[255];
+    if (length > 8) return push_text(length, Kind::wide);
+    uint8_t digits[8];
     bytes_.read(digits, length);
-    if (length > 8) {
-      push(Kind::wide);
-      return;
-    }
     uint64_t number = length && digits[length - 1] >= 0x80 ? ~uint64_t(0) : 0;
     for (size_t i = length; i-- > 0;) number = number << 8 | digits[i];
     push_integer(int64_t(number));
   }
 
-  void push_text(size_t length) {
+  void push_text(size_t length, Kind kind = Kind::text) {
     std::string& texts = pickle_.texts_;
     check(int64_t(length) <= bytes_.left(), "a text of {} bytes, but {} are left: it was cut",
           length, bytes_.left());
     check(texts.size() + length <= kMaxText, "holds more than {} bytes of text", kMaxText);
-    push(Kind::text).text = {uint32_t(texts.size()), uint32_t(length)};
+    push(kind).text = {uint32_t(texts.size()), uint32_t(length)};
     texts.resize(texts.size() + length);
     bytes_.read(texts.data() + texts.size() - length, length);
   }
@@ -257,7 +254,7 @@ int64_t Pickle::integer(Ref value) const {
 }
 
 std::string_view Pickle::text(Ref value) const {
-  const Value& v = expect(value, {Kind::text, Kind::global});
+  const Value& v = expect(value, {Kind::text, Kind::global, Kind::wide});
   return std::string_view(texts_).substr(v.text.offset, v.text.length);
 }
 

@@ -23,7 +23,7 @@ class Pickle {
     none,
     boolean,
     integer,
-    wide,  // an integer of more than 64 bits; its value is not kept
+    wide,  // an integer of more than 64 bits, little-endian bytes
     real,
     text,  // str and bytes
     global,
@@ -45,7 +45,7 @@ class Pickle {
   Ref size() const { return Ref(values_.size()); }  // values are [0, size()), used or not
   Kind kind(Ref value) const { return values_[value].kind; }
   int64_t integer(Ref value) const;             // of a boolean as well
-  std::string_view text(Ref value) const;       // of a global: "module.name"
+  std::string_view text(Ref value) const;       // of a global "module.name", of wide its bytes
   std::span<const Ref> items(Ref value) const;  // of a dict: key, value, key, value, ...
   Ref function(Ref call) const;
   Ref arguments(Ref call) const;          // a tuple, if the file is sound

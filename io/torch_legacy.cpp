@@ -1,5 +1,3 @@
-#include <cstring>
-
 #include "io/source_file.h"
 #include "io/torch_forms.h"
 #include "io/torch_state.h"
@@ -7,20 +5,9 @@
 namespace graft {
 namespace {
 
-// The pickles of 0x1950a86a20f9469cfc6c and of 1001, as torch.save has always written them.
-constexpr std::string_view kMagic("\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19\x2e",
-                                  15);
-constexpr std::string_view kVersion("\x80\x02\x4d\xe9\x03\x2e", 6);
-
-void check_magic(const InputFile& file) {
-  std::string head(size_t(std::min<int64_t>(file.size(), 21)), '\0');
-  file.read(0, head.data(), head.size());
-  GRAFT_CHECK(head.starts_with(kMagic),
-              "{}: is a Python pickle, but none by torch.save; save the state_dict with that",
-              file.name());
-  GRAFT_CHECK(head.substr(kMagic.size()) == kVersion,
-              "{}: was cut, or is of a version of PyTorch's files that never was", file.name());
-}
+// 0x1950a86a20f9469cfc6c, as torch/serialization.py has it.
+constexpr std::string_view kMagic = "\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19";
+constexpr int64_t kVersion = 1001;
 
 // Reads the pickle at byte `at` and moves on behind it.
 Pickle next_pickle(const InputFile& file, int64_t& at) {
@@ -28,6 +15,19 @@ Pickle next_pickle(const InputFile& file, int64_t& at) {
   Pickle pickle = Pickle::read(bytes);
   at += bytes.position();
   return pickle;
+}
+
+void check_magic(const InputFile& file, int64_t& at) {
+  Pickle magic = next_pickle(file, at);
+  bool torch = magic.kind(magic.root()) == Pickle::Kind::wide && magic.text(magic.root()) == kMagic;
+  GRAFT_CHECK(torch,
+              "{}: is a Python pickle, but none by torch.save; save the state_dict with that",
+              file.name());
+  Pickle version = next_pickle(file, at);
+  bool known = version.kind(version.root()) == Pickle::Kind::integer &&
+               version.integer(version.root()) == kVersion;
+  GRAFT_CHECK(known, "{}: is of a version of PyTorch's files that never was; get it again",
+              file.name());
 }
 
 using Storages = std::map<std::string, TorchStorage>;
@@ -73,8 +73,8 @@ std::map<std::string, int64_t> places_of(const InputFile& file, const Pickle& ke
 
 TorchFile read_torch_legacy(const std::filesystem::path& path) {
   InputFile file(path);
-  check_magic(file);
-  int64_t at = int64_t(kMagic.size() + kVersion.size());
+  int64_t at = 0;
+  check_magic(file, at);
   next_pickle(file, at);  // the machine that wrote it
   Pickle object = next_pickle(file, at);
   Pickle keys = next_pickle(file, at);
