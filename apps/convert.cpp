@@ -76,6 +76,7 @@ void show_mapping(const Adopted& adopted, const ModelFile& file) {
     say(fmt::format("  {:<44} {} {}", name, shape, shape.size() == 4 ? "OIHW, kept" : "kept"));
   }
   say(adopted.report.text());
+  if (!adopted.skipped.empty()) say("beside the weights, not read: " + enumerate(adopted.skipped));
 }
 
 int run_convert(const ConvertOptions& o) {
@@ -107,6 +108,7 @@ int run_convert(const ConvertOptions& o) {
     print(Json{{"architecture", model.architecture}, {"classes", model.classes()},
                {"loaded", adopted.report.loaded}, {"missing", adopted.report.missing},
                {"unexpected", adopted.report.unexpected}, {"misshapen", adopted.report.misshapen},
+               {"skipped", adopted.skipped},
                {"sha256", file.origin["sha256"]}, {"out", o.out}});
   else
     print(fmt::format("{} with {} classes: {} tensors in {}", model.architecture, model.classes(),

@@ -83,7 +83,8 @@ int inspect_model(Classifier& model, const ModelFile& file, const Common& common
   return 0;
 }
 
-int inspect_tensors(const TensorMap& tensors, const Common& common, const std::string& title) {
+int inspect_weights(const Weights& weights, const Common& common, const std::string& title) {
+  const TensorMap& tensors = weights.tensors;
   std::string nearest, exact = recognise(tensors, &nearest);
   Json list = Json::array();
   std::string text = fmt::format("{}: {} tensors, {}", title, tensors.size(),
@@ -92,8 +93,10 @@ int inspect_tensors(const TensorMap& tensors, const Common& common, const std::s
     list.push_back({{"name", name}, {"type", name_of(tensor.dtype())}, {"shape", tensor.shape()}});
     text += fmt::format("\n  {:<40} {:<5} {}", printable(name), name_of(tensor.dtype()), tensor.shape());
   }
+  if (!weights.skipped.empty()) text += "\nnot read  " + enumerate(weights.skipped);
   if (common.json)
-    print(Json{{"architecture", exact}, {"nearest", nearest}, {"tensors", list}});
+    print(Json{{"architecture", exact}, {"nearest", nearest}, {"tensors", list},
+               {"skipped", weights.skipped}});
   else
     print(text);
   return 0;
@@ -107,7 +110,8 @@ int run_inspect(const InspectOptions& o) {
     auto model = build_model(o.model, zoo_row(o.model).classes);
     return inspect_model(*model, {}, o.common, "built");
   }
-  if (!is_model_file(o.file)) return inspect_tensors(read_tensors(o.file), o.common, printable(o.file));
+  if (!is_model_file(o.file))
+    return inspect_weights(read_weights(o.file), o.common, printable(o.file));
   ModelFile file = read_model_file(o.file);
   auto model = from_file(file);
   return inspect_model(*model, file, o.common, printable(o.file));

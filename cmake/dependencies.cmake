@@ -7,6 +7,15 @@ find_package(HDF5 REQUIRED COMPONENTS C)
 find_package(JPEG REQUIRED)
 find_package(ZLIB REQUIRED)
 
+# libzip's own package file, as Debian has it, wants programs of another package.
+find_path(ZIP_INCLUDE_DIR zip.h REQUIRED)
+find_library(ZIP_LIBRARY zip REQUIRED)
+if(NOT TARGET graft::zip)
+  add_library(graft::zip UNKNOWN IMPORTED)
+  set_target_properties(graft::zip PROPERTIES IMPORTED_LOCATION ${ZIP_LIBRARY}
+    INTERFACE_INCLUDE_DIRECTORIES ${ZIP_INCLUDE_DIR})
+endif()
+
 # oneDNN's own package file wants OpenCL's headers, which a CPU build has no use for.
 find_path(DNNL_INCLUDE_DIR dnnl.hpp REQUIRED)
 find_library(DNNL_LIBRARY dnnl REQUIRED)

@@ -4,6 +4,7 @@
 #include "io/safetensors.h"
 #include "io/sniff.h"
 #include "io/source_file.h"
+#include "io/torch_file.h"
 
 namespace graft {
 namespace {
@@ -109,6 +110,19 @@ bool is_keras(const Hdf5Reader& file) {
          file.has_attribute("/", "keras_version");
 }
 
+TensorMap read_hdf5_tensors(const std::filesystem::path& path) {
+  Hdf5Reader file(path);
+  if (file.has("/tensors")) {
+    if (file.has_attribute("/", "format")) check_format(file);
+    return get_tensors(file, "/tensors");
+  }
+  GRAFT_CHECK(!is_keras(file),
+              "{}: holds Keras weights, whose names and layouts are not read yet; save them from "
+              "Python as .safetensors with torchvision's names",
+              file.name());
+  return get_tensors(file, "/");
+}
+
 }  // namespace
 
 void put_tensors(Hdf5Writer& file, const std::string& group, const TensorMap& tensors,
@@ -180,22 +194,25 @@ void write_model_file(const std::filesystem::path& path, const ModelFile& model)
 
 ModelFile read_model_file(const std::filesystem::path& path) { return get_model(Hdf5Reader(path)); }
 
-TensorMap read_tensors(const std::filesystem::path& path) {
+Weights read_weights(const std::filesystem::path& path) {
   Content content = sniff(InputFile(path));
-  if (content == Content::safetensors) return read_safetensors(path).tensors;
-  if (content != Content::hdf5)
-    refuse(content, escaped(path.string()), "a file of weights that graft reads");
-  Hdf5Reader file(path);
-  if (file.has("/tensors")) {
-    if (file.has_attribute("/", "format")) check_format(file);
-    return get_tensors(file, "/tensors");
+  switch (content) {
+    case Content::safetensors:
+      return {read_safetensors(path).tensors, {}};
+    case Content::hdf5:
+      return {read_hdf5_tensors(path), {}};
+    case Content::zip:
+    case Content::pickle:
+    case Content::tar: {
+      TorchFile file = read_torch_file(path);
+      return {std::move(file.tensors), std::move(file.skipped)};
+    }
+    default:
+      refuse(content, escaped(path.string()), "a file of weights that graft reads");
   }
-  GRAFT_CHECK(!is_keras(file),
-              "{}: holds Keras weights, whose names and layouts are not read yet; save them from "
-              "Python as .safetensors with torchvision's names",
-              file.name());
-  return get_tensors(file, "/");
 }
+
+TensorMap read_tensors(const std::filesystem::path& path) { return read_weights(path).tensors; }
 
 bool is_model_file(const std::filesystem::path& path) {
   return sniff(InputFile(path)) == Content::hdf5 && is_ours(Hdf5Reader(path));

@@ -37,8 +37,13 @@ void write_model_file(const std::filesystem::path& path, const ModelFile& model)
 ModelFile read_model_file(const std::filesystem::path& path);  // a checkpoint is one as well
 bool is_model_file(const std::filesystem::path& path);         // by what is in it
 
-// The tensors of any file that can be read: ours, other HDF5, safetensors. What the file is, its
-// contents say, not its name; a message tells what to do with others.
+// The tensors of any file that can be read: ours, other HDF5, safetensors, PyTorch's. What the file
+// is, its contents say, not its name; a message tells what to do with others.
+struct Weights {
+  TensorMap tensors;
+  std::vector<std::string> skipped;  // what stood beside them and was not read: "epoch (a number)"
+};
+Weights read_weights(const std::filesystem::path& path);
 TensorMap read_tensors(const std::filesystem::path& path);
 
 class Hdf5Reader;

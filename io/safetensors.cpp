@@ -1,10 +1,9 @@
 #include "io/safetensors.h"
 
 #include <algorithm>
-#include <bit>
-#include <cstring>
 #include <vector>
 
+#include "io/elements.h"
 #include "io/file.h"
 #include "io/json.h"
 #include "io/sniff.h"
@@ -13,47 +12,14 @@
 namespace graft {
 namespace {
 
-static_assert(std::endian::native == std::endian::little, "files and memory are little-endian");
 using nlohmann::json;
 
 constexpr int64_t kMaxHeader = 100'000'000;  // the limit of the format, in bytes
 constexpr size_t kMaxRank = 32;
 
-// How elements in the file become elements in memory.
-struct Encoding {
-  const char* name;
-  size_t bytes;                                              // of one element in the file
-  DType dtype;                                               // in memory
-  void (*widen)(const char* from, int64_t count, void* to);  // null when they are the same
-};
-
-template <class From, class To>
-void widen(const char* from, int64_t count, void* to) {
-  for (int64_t i = 0; i < count; ++i) {
-    From value;
-    std::memcpy(&value, from + i * int64_t(sizeof(From)), sizeof(From));
-    static_cast<To*>(to)[i] = static_cast<To>(value);
-  }
-}
-
-constexpr Encoding kEncodings[] = {
-    {"F32", 4, DType::f32, nullptr},
-    {"F16", 2, DType::f16, nullptr},
-    {"BF16", 2, DType::bf16, nullptr},
-    {"U8", 1, DType::u8, nullptr},
-    {"I32", 4, DType::i32, nullptr},
-    {"I64", 8, DType::i64, nullptr},
-    {"BOOL", 1, DType::u8, nullptr},
-    {"F64", 8, DType::f32, widen<double, float>},
-    {"I8", 1, DType::i32, widen<int8_t, int32_t>},
-    {"I16", 2, DType::i32, widen<int16_t, int32_t>},
-    {"U16", 2, DType::i32, widen<uint16_t, int32_t>},
-    {"U32", 4, DType::i64, widen<uint32_t, int64_t>},
-};
-
 struct Entry {
   std::string name;
-  const Encoding* encoding;
+  const Elements* elements;
   Shape shape;
   uint64_t begin, end;  // in the buffer
 };
@@ -125,11 +91,10 @@ class HeaderReader {
 
   Entry entry(const std::string& name, const json& value) const {
     const json& dtype = field(name, value, "dtype");
-    auto known = std::find_if(std::begin(kEncodings), std::end(kEncodings),
-                              [&](const Encoding& e) { return dtype == e.name; });
-    GRAFT_CHECK(known != std::end(kEncodings),
-                "{}: tensor {}: elements of type {} cannot be read; save it as F32", file_.name(),
-                escaped(name), escaped(dtype.dump()));
+    const Elements* known =
+        dtype.is_string() ? elements_named(dtype.get_ref<const std::string&>()) : nullptr;
+    GRAFT_CHECK(known, "{}: tensor {}: elements of type {} cannot be read; save it as F32",
+                file_.name(), escaped(name), escaped(dtype.dump()));
     auto dims = numbers(name, field(name, value, "shape"));
     auto range = numbers(name, field(name, value, "data_offsets"));
     GRAFT_CHECK(range.size() == 2 && range[0] <= range[1],
@@ -141,7 +106,7 @@ class HeaderReader {
 
   void check_size(const Entry& e) const {
     using Wide = unsigned __int128;
-    Wide bytes = e.encoding->bytes;
+    Wide bytes = e.elements->bytes;
     for (int64_t d : e.shape) {
       bytes *= Wide(d);
       GRAFT_CHECK(bytes <= Wide(INT64_MAX), "{}: tensor {}: shape {} is too large", file_.name(),
@@ -149,7 +114,7 @@ class HeaderReader {
     }
     GRAFT_CHECK(bytes == e.end - e.begin,
                 "{}: tensor {}: {} {} takes {} bytes, but data_offsets [{}, {}) hold {}",
-                file_.name(), escaped(e.name), e.encoding->name, e.shape, uint64_t(bytes), e.begin,
+                file_.name(), escaped(e.name), e.elements->name, e.shape, uint64_t(bytes), e.begin,
                 e.end, e.end - e.begin);
   }
 
@@ -171,27 +136,8 @@ class HeaderReader {
 };
 
 Tensor read_tensor(const InputFile& file, const Entry& e, int64_t offset) {
-  Tensor tensor(e.shape, e.encoding->dtype);
-  char* to = static_cast<char*>(tensor.mutable_raw());
-  if (!e.encoding->widen) {
-    file.read(offset, to, tensor.bytes());
-    return tensor;
-  }
-  std::vector<char> piece(1 << 20);
-  int64_t step = int64_t(piece.size() / e.encoding->bytes);
-  for (int64_t i = 0; i < tensor.size(); i += step) {
-    int64_t n = std::min(step, tensor.size() - i);
-    size_t bytes = size_t(n) * e.encoding->bytes;
-    file.read(offset + i * int64_t(e.encoding->bytes), piece.data(), bytes);
-    e.encoding->widen(piece.data(), n, to + size_t(i) * size_of(tensor.dtype()));
-  }
-  return tensor;
-}
-
-const char* type_name(DType dtype) {
-  for (const Encoding& e : kEncodings)
-    if (e.dtype == dtype) return e.name;
-  return "?";
+  ByteStream bytes = ByteStream::of(file, offset, offset + int64_t(e.end - e.begin));
+  return read_elements(bytes, *e.elements, e.shape);
 }
 
 std::string header_of(const std::vector<TensorMap::const_pointer>& order, const Metadata& metadata,
@@ -202,7 +148,7 @@ std::string header_of(const std::vector<TensorMap::const_pointer>& order, const 
   for (const auto* item : order) {
     const auto& [name, tensor] = *item;
     GRAFT_CHECK(name != "__metadata__", "{}: a tensor cannot be named __metadata__", file);
-    header[name] = {{"dtype", type_name(tensor.dtype())},
+    header[name] = {{"dtype", name_in_file(tensor.dtype())},
                     {"shape", tensor.shape()},
                     {"data_offsets", {at, at + tensor.bytes()}}};
     at += tensor.bytes();

@@ -1,8 +1,7 @@
 // The safetensors format: u64 header length, JSON header, buffer of little-endian tensors.
 // Every rule of the format is checked before any memory is taken: no key twice, ranges that match
 // the shapes, no overlap, no hole, nothing after the end.
-// Types: F32, F16, BF16, U8, I32, I64 are kept; F64 is rounded to f32; BOOL becomes u8; I8, I16,
-// U16 become i32; U32 becomes i64. Others (U64, F8_*, complex) are refused by name.
+// Which types are kept, rounded or widened, io/elements.h says; others are refused by name.
 #pragma once
 #include <filesystem>
 #include <map>

@@ -39,11 +39,11 @@ const char* description(Content content) {
     case Content::safetensors:
       return "a safetensors file";
     case Content::zip:
-      return "a zip archive, as PyTorch's .pth and .pt files are; save its state_dict with "
-             "safetensors.torch.save_file and use that";
+      return "a zip archive, as PyTorch's .pth and .pt files are; turn it into one with `graft "
+             "convert`";
     case Content::pickle:
-      return "a Python pickle, as PyTorch's files before version 1.6 are; load it in PyTorch and "
-             "save its state_dict with safetensors.torch.save_file";
+      return "a Python pickle, as PyTorch's files before version 1.6 are; turn it into one with "
+             "`graft convert`";
     case Content::gzip:
       return "compressed with gzip; unpack it with gunzip first";
     case Content::tar:
@@ -57,7 +57,7 @@ const char* description(Content content) {
     case Content::unknown:
       break;
   }
-  return "of no kind that graft knows; give an HDF5 or a safetensors file";
+  return "of no kind that graft knows; give an HDF5, a safetensors or a PyTorch file";
 }
 
 }  // namespace

@@ -81,8 +81,13 @@ Adopted adopt(const std::filesystem::path& path, const std::string& name, bool p
   Adopted adopted;
   ModelFile& file = adopted.file;
   bool ours = is_model_file(path);
-  if (ours) file = read_model_file(path);
-  else file.tensors = read_tensors(path);
+  if (ours) {
+    file = read_model_file(path);
+  } else {
+    Weights weights = read_weights(path);
+    file.tensors = std::move(weights.tensors);
+    adopted.skipped = std::move(weights.skipped);
+  }
   require_finite(file.tensors, path.string());
   GRAFT_CHECK(name.empty() || file.architecture.empty() || name == file.architecture,
               "{}: holds a {}, not a {}", path.string(), file.architecture, name);

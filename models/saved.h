@@ -25,6 +25,7 @@ struct Adopted {
   std::unique_ptr<Classifier> model;
   LoadReport report;    // complete unless `partial` was allowed
   ModelFile file;       // what stood in the file besides tensors; those are moved out
+  std::vector<std::string> skipped;  // what a foreign file held beside its weights: not read
 };
 Adopted adopt(const std::filesystem::path& path, const std::string& name, bool partial = false);
 

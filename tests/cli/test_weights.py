@@ -150,11 +150,11 @@ def test_files_that_are_no_weights(graft, kind, command, shapes):
     assert sorted(p.name for p in graft.folder.iterdir()) == ["weights.h5"]
 
 
-def test_a_pth_file_is_told_what_to_do(graft):
-    with zipfile.ZipFile(graft.folder / "model.pth", "w") as file:
-        file.writestr("archive/data.pkl", b"\x80\x02}q\x00.")
-    message = inspect_and_convert(graft, "model.pth")
-    assert "model.pth" in message and "safetensors" in message
+def test_other_archives_are_told_what_to_do(graft):
+    with zipfile.ZipFile(graft.folder / "model.keras", "w") as file:
+        file.writestr("config.json", "{}")
+    message = inspect_and_convert(graft, "model.keras")
+    assert "model.keras" in message and "no data.pkl" in message and "safetensors" in message
 
 
 def test_weights_that_are_not_there(graft, shapes):
