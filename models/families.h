@@ -8,6 +8,10 @@
 namespace graft {
 
 std::span<const ZooRow> alexnet_rows();
+std::span<const ZooRow> densenet_rows();
+std::span<const ZooRow> mnasnet_rows();
+std::span<const ZooRow> mobilenet_v2_rows();
+std::span<const ZooRow> mobilenet_v3_rows();
 std::span<const ZooRow> resnet_rows();
 std::span<const ZooRow> resnet_cifar_rows();
 std::span<const ZooRow> squeezenet_rows();

@@ -8,7 +8,8 @@ namespace {
 
 std::vector<ZooRow> all_rows() {
   std::vector<ZooRow> all;
-  for (auto family : {resnet_rows, vgg_rows, squeezenet_rows, alexnet_rows, resnet_cifar_rows})
+  for (auto family : {resnet_rows, vgg_rows, squeezenet_rows, alexnet_rows, resnet_cifar_rows,
+                      densenet_rows, mobilenet_v2_rows, mobilenet_v3_rows, mnasnet_rows})
     for (const ZooRow& row : family()) all.push_back(row);
   return all;
 }

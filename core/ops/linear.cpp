@@ -29,20 +29,22 @@ Tensor matmul(const Tensor& a, const Tensor& b) {
 }
 
 Tensor linear(const Tensor& x, const Tensor& w, const Tensor& bias, Activation activation) {
-  GRAFT_CHECK(x.rank() == 2 && w.rank() == 2 && x.dim(1) == w.dim(1),
-              "linear: x {} and weight {} must be (N,I) and (O,I)", x.shape(), w.shape());
-  int64_t n = x.dim(0), in = x.dim(1), out = w.dim(0);
+  GRAFT_CHECK(x.rank() >= 1 && w.rank() == 2 && x.dim(-1) == w.dim(1),
+              "linear: x {} and weight {} must be (...,I) and (O,I)", x.shape(), w.shape());
+  int64_t in = w.dim(1), out = w.dim(0), n = in ? x.size() / in : 0;
   GRAFT_CHECK(!bias.defined() || bias.shape() == Shape{out}, "linear: bias {} for {} outputs",
               bias.shape(), out);
-  Tensor y({n, out});
+  Shape shape = x.shape();
+  shape.back() = out;
+  Tensor y(shape);
   float* values = y.mutable_data();
   if (bias.defined())
     for (int64_t row = 0; row < n; ++row)
       std::copy_n(bias.data(), out, values + row * out);
   cpu::gemm(false, true, n, out, in, 1, x.data(), w.data(), bias.defined() ? 1 : 0, values);
   y = record("linear", y,
-             {{x, [=, w = w.detach()](const Tensor& dy) {
-                 return product(false, false, n, in, out, dy, w); }},
+             {{x, [=, w = w.detach(), shape = x.shape()](const Tensor& dy) {
+                 return product(false, false, n, in, out, dy, w).reshape(shape); }},
               {w, [=, x = x.detach()](const Tensor& dy) {
                  return product(true, false, out, in, n, dy, x); }},
               {bias, [=](const Tensor& dy) {
