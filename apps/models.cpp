@@ -14,9 +14,9 @@ Run add_models(CLI::App& program) {
     std::string table = fmt::format("{:<16} {:>12} {:>8}  {}", "name", "parameters", "classes", "input");
     for (const ZooRow& row : zoo()) {
       document.push_back({{"name", row.name}, {"parameters", row.parameters},
-                          {"classes", row.classes}, {"input", row.input}});
+                          {"classes", row.classes}, {"input", row.preprocess.crop}});
       table += fmt::format("\n{:<16} {:>12} {:>8}  {}x{}", row.name, row.parameters, row.classes,
-                           row.input, row.input);
+                           row.preprocess.crop, row.preprocess.crop);
     }
     if (common->json) print(document);
     else print(table);

@@ -38,8 +38,8 @@ struct FrozenFilter {
 Tensor conv2d(const Tensor& x, FrozenFilter& w, const Tensor& bias, const ConvSpec& spec,
               Activation activation = Activation::none, Tensor residual = {});
 
-// x (N,I), w (O,I), bias (O) or undefined -> activation(x w^T + bias), (N,O). The frozen form takes
-// the weight as a filter (O,1,1,I).
+// x (...,I), w (O,I), bias (O) or undefined -> activation(x w^T + bias), (...,O). The frozen form
+// takes the weight as a filter (O,1,1,I).
 Tensor linear(const Tensor& x, const Tensor& w, const Tensor& bias,
               Activation activation = Activation::none);
 Tensor linear(const Tensor& x, FrozenFilter& w, const Tensor& bias,
@@ -60,6 +60,10 @@ Tensor batch_norm_frozen(const Tensor& x, const Tensor& gamma, const Tensor& bet
                          const Tensor& mean, const Tensor& var, float eps,
                          Activation activation = Activation::none, const Tensor& residual = {});
 
+// Layer norm over the last dimension of x (..., C), each row by its own mean and biased variance;
+// gamma, beta: (C).
+Tensor layer_norm(const Tensor& x, const Tensor& gamma, const Tensor& beta, float eps);
+
 // ---- elementwise ------------------------------------------------------------------------------
 Tensor activate(const Tensor& x, Activation activation);
 Tensor relu(const Tensor& x);
@@ -68,16 +72,23 @@ Tensor sigmoid(const Tensor& x);
 Tensor silu(const Tensor& x);
 Tensor gelu(const Tensor& x);  // exact, with erf
 Tensor hardswish(const Tensor& x);
+Tensor hardsigmoid(const Tensor& x);
 Tensor add(const Tensor& a, const Tensor& b);            // same shapes, or b (C) along the last one
 Tensor mul(const Tensor& a, const Tensor& b);            // likewise
+Tensor mul_images(const Tensor& x, const Tensor& s);     // x (N,H,W,C), s (N,1,1,C) over H and W
 Tensor scale(const Tensor& x, float factor);
 // Zeroes each element with probability p and scales the rest by 1/(1-p). The mask is a pure
 // function of (seed, step, element), so it can be replayed.
 Tensor dropout(const Tensor& x, float p, uint64_t seed, uint64_t step);
+// The same for whole images, x (N,...).
+Tensor drop_images(const Tensor& x, float p, uint64_t seed, uint64_t step);
 
 // ---- shape ------------------------------------------------------------------------------------
 Tensor flatten(const Tensor& x);                                       // (N, rest)
 Tensor concat(const std::vector<Tensor>& parts);                       // along the last dimension
+Tensor channels(const Tensor& x, int64_t begin, int64_t end);          // of the last dimension
+// Channels in `groups` rows of a matrix, read by columns: 0 1 2 3 4 5 -> 0 3 1 4 2 5 for two.
+Tensor shuffle_channels(const Tensor& x, int groups);
 Tensor pad(const Tensor& x, std::array<int, 4> padding, float value);  // top, left, bottom, right
 
 // ---- pooling ----------------------------------------------------------------------------------

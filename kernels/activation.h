@@ -3,7 +3,7 @@
 
 namespace graft {
 
-enum class Activation { none, relu, relu6, sigmoid, silu, gelu, hardswish };
+enum class Activation { none, relu, relu6, sigmoid, silu, gelu, hardswish, hardsigmoid };
 
 constexpr const char* name_of(Activation a) {
   switch (a) {
@@ -14,6 +14,7 @@ constexpr const char* name_of(Activation a) {
     case Activation::silu: return "silu";
     case Activation::gelu: return "gelu";
     case Activation::hardswish: return "hardswish";
+    case Activation::hardsigmoid: return "hardsigmoid";
   }
   return "?";
 }
@@ -21,7 +22,7 @@ constexpr const char* name_of(Activation a) {
 // True where the gradient can be computed from the output alone, so the input need not be kept.
 constexpr bool gradient_from_output(Activation a) {
   return a == Activation::none || a == Activation::relu || a == Activation::relu6 ||
-         a == Activation::sigmoid;
+         a == Activation::sigmoid || a == Activation::hardsigmoid;
 }
 
 }  // namespace graft

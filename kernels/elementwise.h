@@ -117,6 +117,15 @@ struct Hardswish {  // x relu6(x + 3) / 6
   }
 };
 
+struct Hardsigmoid {  // relu6(x + 3) / 6
+  static constexpr auto kind = Activation::hardsigmoid;
+  GRAFT_HD static float f(float x) { return Relu6::f(x + 3.0f) * (1.0f / 6.0f); }
+  GRAFT_HD static float df(float, float y) {
+    float d = y > 0 ? 1.0f / 6.0f : 0.0f;
+    return y < 1.0f ? d : 0.0f;
+  }
+};
+
 // Calls body(Op{}) with the struct of the activation. A new activation: one struct, one line here.
 template <class Body>
 void with_activation(Activation a, const Body& body) {
@@ -135,6 +144,8 @@ void with_activation(Activation a, const Body& body) {
       return body(Gelu{});
     case Activation::hardswish:
       return body(Hardswish{});
+    case Activation::hardsigmoid:
+      return body(Hardsigmoid{});
   }
 }
 

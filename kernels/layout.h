@@ -15,6 +15,9 @@ void chw_to_hwc_columns(int64_t rows, int64_t c, int64_t h, int64_t w, const flo
 void hwc_to_chw_columns(int64_t rows, int64_t c, int64_t h, int64_t w, const float* from,
                         float* to);
 
+// `count` matrices (rows, columns) -> (columns, rows), out of place.
+void transpose(int64_t count, int64_t rows, int64_t columns, const float* from, float* to);
+
 // Rows of `width` floats in `planes` groups; strides in floats.
 struct Strided {
   int64_t plane, row;

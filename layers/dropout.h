@@ -1,12 +1,11 @@
-// Dropout whose mask is a pure function of (seed, layer path, step, element): resuming at a step
-// draws what an uninterrupted run would have drawn. The training loop sets seed and step.
+// Dropout: each element is zero with probability p in training.
 #pragma once
 #include "core/ops.h"
-#include "layers/module.h"
+#include "layers/random_layer.h"
 
 namespace graft {
 
-class Dropout : public Module {
+class Dropout : public RandomLayer {
  public:
   explicit Dropout(float p = 0.5f) : p(p) {}
   Tensor forward(Tensor x) override {
@@ -15,10 +14,6 @@ class Dropout : public Module {
   std::string describe() const override { return fmt::format("Dropout {}", p); }
 
   float p;
-  uint64_t seed = 0, step = 0;
 };
-
-// Gives every dropout below root its own stream for this step.
-void set_random_step(Module& root, uint64_t seed, uint64_t step);
 
 }  // namespace graft

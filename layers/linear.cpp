@@ -6,7 +6,7 @@ namespace graft {
 namespace {
 
 // Packing reads and writes the whole matrix, which pays from the second row on.
-bool pays_to_pack(const Tensor& x) { return x.rank() == 2 && x.dim(0) > 1; }
+bool pays_to_pack(const Tensor& x) { return x.size() > x.dim(-1); }
 
 }  // namespace
 

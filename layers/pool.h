@@ -17,6 +17,18 @@ class MaxPool2d : public Module {
   PoolSpec spec;
 };
 
+class AvgPool2d : public Module {
+ public:
+  AvgPool2d(int window, int stride, int padding = 0)
+      : spec{{window, window}, {stride, stride}, {padding, padding, padding, padding}} {}
+  Tensor forward(Tensor x) override { return avg_pool2d(x, spec); }
+  std::string describe() const override {
+    return fmt::format("AvgPool2d {}x{}, stride {}", spec.window[0], spec.window[1], spec.stride[0]);
+  }
+
+  PoolSpec spec;
+};
+
 class AdaptiveAvgPool2d : public Module {
  public:
   AdaptiveAvgPool2d(int out_h, int out_w) : out_h(out_h), out_w(out_w) {}

@@ -1,5 +1,6 @@
-// Layers in a row, named 0, 1, 2, ... A convolution followed by a norm and / or an activation runs
-// as one block (conv_norm_act); the names stay as published.
+// Layers in a row, named 0, 1, 2, ... or as published. A convolution followed by a norm and / or an
+// activation runs as one block (conv_norm_act), so does a norm with its activation.
+// With a residual, the last block adds it before its activation, in the same kernel.
 #pragma once
 #include <vector>
 
@@ -9,19 +10,24 @@ namespace graft {
 
 class Sequential : public Module {
  public:
-  template <class M> Sequential& add(M layer) {
+  template <class M> Sequential& add(M layer) { return add(std::to_string(size()), std::move(layer)); }
+  template <class M> Sequential& add(std::string name, M layer) {
+    names_.push_back(std::move(name));
     layers_.push_back(std::make_unique<M>(std::move(layer)));
     return *this;
   }
   size_t size() const { return layers_.size(); }
   Module& operator[](size_t i) { return *layers_.at(i); }
+  const std::string& name(size_t i) const { return names_.at(i); }
   void replace(size_t i, std::unique_ptr<Module> layer) { layers_.at(i) = std::move(layer); }
 
-  Tensor forward(Tensor x) override;
+  Tensor forward(Tensor x) override { return forward(std::move(x), {}); }
+  Tensor forward(Tensor x, Tensor residual);
   std::string describe() const override { return fmt::format("Sequential of {}", size()); }
   void fields(Visitor& v) override;
 
  private:
+  std::vector<std::string> names_;
   std::vector<std::unique_ptr<Module>> layers_;
 };
 

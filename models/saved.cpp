@@ -17,8 +17,14 @@ int64_t classes_in(const std::string& head, const TensorMap& tensors) {
   return weight == tensors.end() || weight->second.rank() == 0 ? 0 : weight->second.dim(0);
 }
 
+TensorMap tidied(const ZooRow& row, TensorMap tensors) {
+  if (row.tidy) row.tidy(tensors);
+  return tensors;
+}
+
 // Builds the row with as many classes as the tensors have; compares without copying.
-LoadReport fit(const ZooRow& row, const TensorMap& tensors) {
+LoadReport fit(const ZooRow& row, const TensorMap& published) {
+  TensorMap tensors = tidied(row, published);
   auto model = row.build(1);
   if (int64_t classes = classes_in(model->head_path(), tensors)) model = row.build(classes);
   return compare_state(*model, tensors);
@@ -93,6 +99,7 @@ Adopted adopt(const std::filesystem::path& path, const std::string& name, bool p
               "{}: holds a {}, not a {}", path.string(), file.architecture, name);
   if (file.architecture.empty()) file.architecture = name.empty() ? recognise(file.tensors) : name;
   require_architecture(file.architecture, path, file.tensors);
+  file.tensors = tidied(zoo_row(file.architecture), std::move(file.tensors));
 
   auto probe = build_model(file.architecture, 1);
   int64_t classes = classes_in(probe->head_path(), file.tensors);

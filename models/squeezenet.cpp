@@ -1,4 +1,5 @@
-#include "models/squeezenet.h"
+// SqueezeNet 1.0 and 1.1 (Iandola et al., 2016): fire modules, and a 1x1 convolution as the head.
+#include <string_view>
 
 #include "core/text.h"
 #include "layers/activation.h"
@@ -6,6 +7,7 @@
 #include "layers/dropout.h"
 #include "layers/pool.h"
 #include "layers/sequential.h"
+#include "models/families.h"
 
 namespace graft {
 namespace {
@@ -26,6 +28,11 @@ class Fire : public Module {
 
   Conv2d squeeze, expand1x1, expand3x3;
 };
+
+// The squeeze widths of the fire modules in order (each expands to 2 x 4 times as many), "M" for a
+// max pool.
+constexpr const char* k10 = "M 16 16 32 M 32 48 48 64 M 64";
+constexpr const char* k11 = "M 16 16 M 32 32 M 48 48 64 64";
 
 class SqueezeNet : public Classifier {
  public:
@@ -64,11 +71,20 @@ class SqueezeNet : public Classifier {
   int64_t features_;
 };
 
+ZooRow row(const char* name, int stem_width, int stem_kernel, const char* table, int64_t parameters) {
+  return {name, [=](int64_t classes) {
+            return std::make_unique<SqueezeNet>(stem_width, stem_kernel, table, classes); },
+          parameters};
+}
+
 }  // namespace
 
-std::unique_ptr<Classifier> make_squeezenet(int stem_width, int stem_kernel, std::string_view table,
-                                            int64_t classes) {
-  return std::make_unique<SqueezeNet>(stem_width, stem_kernel, table, classes);
+std::span<const ZooRow> squeezenet_rows() {
+  static const ZooRow rows[] = {
+      row("squeezenet1_0", 96, 7, k10, 1248424),
+      row("squeezenet1_1", 64, 3, k11, 1235496),
+  };
+  return rows;
 }
 
 }  // namespace graft

@@ -1,4 +1,5 @@
-#include "models/vgg.h"
+// VGG (Simonyan & Zisserman, ICLR 2015): 3x3 convolutions in a table, then three matrices.
+#include <string_view>
 
 #include "core/text.h"
 #include "layers/activation.h"
@@ -8,12 +9,20 @@
 #include "layers/linear.h"
 #include "layers/pool.h"
 #include "layers/sequential.h"
+#include "models/families.h"
 
 namespace graft {
 namespace {
 
 constexpr int kMap = 7;         // side of the map that the matrices see
 constexpr int kHidden = 4096;
+
+// Widths of the convolutions in order, "M" for a max pool.
+constexpr const char* k11 = "64 M 128 M 256 256 M 512 512 M 512 512 M";
+constexpr const char* k13 = "64 64 M 128 128 M 256 256 M 512 512 M 512 512 M";
+constexpr const char* k16 = "64 64 M 128 128 M 256 256 256 M 512 512 512 M 512 512 512 M";
+constexpr const char* k19 =
+    "64 64 M 128 128 M 256 256 256 256 M 512 512 512 512 M 512 512 512 512 M";
 
 class Vgg : public Classifier {
  public:
@@ -56,10 +65,25 @@ class Vgg : public Classifier {
   AdaptiveAvgPool2d avgpool_;
 };
 
+ZooRow row(const char* name, const char* table, bool batch_norm, int64_t parameters) {
+  return {name, [=](int64_t classes) { return std::make_unique<Vgg>(table, batch_norm, classes); },
+          parameters};
+}
+
 }  // namespace
 
-std::unique_ptr<Classifier> make_vgg(std::string_view table, bool batch_norm, int64_t classes) {
-  return std::make_unique<Vgg>(table, batch_norm, classes);
+std::span<const ZooRow> vgg_rows() {
+  static const ZooRow rows[] = {
+      row("vgg11", k11, false, 132863336),
+      row("vgg13", k13, false, 133047848),
+      row("vgg16", k16, false, 138357544),
+      row("vgg19", k19, false, 143667240),
+      row("vgg11_bn", k11, true, 132868840),
+      row("vgg13_bn", k13, true, 133053736),
+      row("vgg16_bn", k16, true, 138365992),
+      row("vgg19_bn", k19, true, 143678248),
+  };
+  return rows;
 }
 
 }  // namespace graft

@@ -1,22 +1,13 @@
 // Every network that can be built, by its published name.
 #pragma once
-#include <memory>
-#include <span>
 #include <string>
+#include <vector>
 
-#include "models/classifier.h"
+#include "models/zoo_row.h"
 
 namespace graft {
 
-struct ZooRow {
-  const char* name;
-  std::unique_ptr<Classifier> (*build)(int64_t classes);  // values uninitialised
-  int64_t parameters;                                     // published, with `classes` classes
-  int64_t classes;
-  int input;                                              // usual image side in pixels
-};
-
-std::span<const ZooRow> zoo();
+const std::vector<ZooRow>& zoo();
 const ZooRow& zoo_row(const std::string& name);  // throws with the nearest names
 
 // A network with fresh initial values.

@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """Expected values of whole networks, made with PyTorch and torchvision, for models_golden_test.cpp.
 
-  tests/golden.py --run build/graft_models_tests              every network, one at a time
+  tests/golden.py --run build/graft_models_tests              the usual networks, one at a time
   tests/golden.py --out DIR --archs resnet18 squeezenet1_1    only the files
 
 Training is compared for one network of each kind (TRAINED), or for all with --train all.
@@ -29,10 +29,12 @@ not zero. Dropout is off. DIR/<arch> then holds
 Regimes: head trains the last layer only, last the last stage too, all everything.
 """
 import argparse
+import copy
 import json
 import math
 import multiprocessing
 import os
+import re
 import shutil
 import struct
 import subprocess
@@ -44,13 +46,33 @@ import torch
 import torchvision
 from torch import nn
 
-RESNETS = ["resnet18", "resnet34", "resnet50", "resnet101", "resnet152"]
-SQUEEZENETS = ["squeezenet1_0", "squeezenet1_1"]
-VGGS = ["vgg11", "vgg13", "vgg16", "vgg19", "vgg11_bn", "vgg13_bn", "vgg16_bn", "vgg19_bn"]
-LAST_BLOCK = {"vgg11": 16, "vgg13": 20, "vgg16": 24, "vgg19": 28,
-              "vgg11_bn": 22, "vgg13_bn": 28, "vgg16_bn": 34, "vgg19_bn": 40}
-TRAINED = ["resnet18", "resnet50", "squeezenet1_0", "squeezenet1_1", "vgg16", "vgg11_bn"]
+CIFAR = {"resnet20": 3, "resnet32": 5, "resnet44": 7, "resnet56": 9, "resnet110": 18}  # blocks
+# Pattern of the names -> the last layer, and where the regime `last` begins to learn.
+FAMILIES = {
+    "|".join(CIFAR): ("linear", "layer3"),
+    "(wide_)?resne(x)?t.*": ("fc", "layer4"),
+    "squeezenet.*": ("classifier.1", "features.11"),
+    "vgg11": ("classifier.6", "features.16"), "vgg11_bn": ("classifier.6", "features.22"),
+    "vgg13": ("classifier.6", "features.20"), "vgg13_bn": ("classifier.6", "features.28"),
+    "vgg16": ("classifier.6", "features.24"), "vgg16_bn": ("classifier.6", "features.34"),
+    "vgg19": ("classifier.6", "features.28"), "vgg19_bn": ("classifier.6", "features.40"),
+    "alexnet": ("classifier.6", "features.8"),
+    "densenet.*": ("classifier", "features.denseblock4"),
+    "mobilenet_v2": ("classifier.1", "features.16"),
+    "mobilenet_v3_large": ("classifier.3", "features.14"),
+    "mobilenet_v3_small": ("classifier.3", "features.10"),
+    "mnasnet.*": ("classifier.1", "layers.12"),
+}
+# Compared by default: the small ones of each family, some of them in training, too.
+TRAINED = ["resnet18", "resnet50", "squeezenet1_0", "squeezenet1_1", "vgg16", "vgg11_bn", "alexnet",
+           "resnet20", "resnext50_32x4d", "densenet121", "mobilenet_v2", "mobilenet_v3_small",
+           "mnasnet0_5"]
+SHOWN = ["resnet34", "resnet101", "resnet152", "vgg11", "vgg13", "vgg19", "vgg13_bn", "vgg16_bn",
+         "vgg19_bn", "wide_resnet50_2", "resnet56", "densenet169", "mobilenet_v3_large",
+         "mnasnet1_3"]
 HEAD_ONLY = ["vgg11_bn"]  # a unit that flips in its last block outweighs every rounding
+SEEDS = {"mobilenet_v2": 2, "mnasnet0_5": 2, "densenet121": 3}  # where no unit flips in three steps; else 1
+SIDES = {}  # of an image in pixels, where the smallest is not 64
 SAMPLE = 20_000  # elements of a gradient
 STEPS = 3
 RATES = {"vgg16": 1e-4}  # at 1e-3 its loss jumps about; the others take 1e-3
@@ -72,13 +94,51 @@ def write_safetensors(path, tensors, metadata):
             file.write(t.detach().contiguous().numpy().tobytes())
 
 
-def head_of(arch):
-    return {"r": "fc", "v": "classifier.6", "s": "classifier.1"}[arch[0]]
+def family_of(arch):
+    return next(value for pattern, value in FAMILIES.items() if re.fullmatch(pattern, arch))
 
 
 def plans(arch):
-    last = {"r": "layer4", "s": "features.11"}.get(arch[0]) or f"features.{LAST_BLOCK[arch]}"
-    return {"head": "trunk", "last": "until:" + last, "all": "none"}
+    return {"head": "trunk", "last": "until:" + family_of(arch)[1], "all": "none"}
+
+
+class CifarBlock(nn.Module):
+    """As in akamaster/pytorch_resnet_cifar10, shortcuts of option A."""
+
+    def __init__(self, channels, width):
+        super().__init__()
+        self.conv1 = nn.Conv2d(channels, width, 3, width // channels, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(width)
+        self.conv2 = nn.Conv2d(width, width, 3, 1, 1, bias=False)
+        self.bn2 = nn.BatchNorm2d(width)
+
+    def forward(self, x):
+        y = self.bn2(self.conv2(self.bn1(self.conv1(x)).relu()))
+        if x.shape != y.shape:
+            more = (y.shape[1] - x.shape[1]) // 2
+            x = nn.functional.pad(x[:, :, ::2, ::2], (0, 0, 0, 0, more, more))
+        return (x + y).relu()
+
+
+class CifarResNet(nn.Module):
+    def __init__(self, blocks, num_classes):
+        super().__init__()
+        self.conv1, self.bn1 = nn.Conv2d(3, 16, 3, 1, 1, bias=False), nn.BatchNorm2d(16)
+        for i, (before, width) in enumerate([(16, 16), (16, 32), (32, 64)], 1):
+            stage = [CifarBlock(before if b == 0 else width, width) for b in range(blocks)]
+            setattr(self, f"layer{i}", nn.Sequential(*stage))
+        self.linear = nn.Linear(64, num_classes)
+
+    def forward(self, x):
+        x = self.bn1(self.conv1(x)).relu()
+        return self.linear(self.layer3(self.layer2(self.layer1(x))).mean((2, 3)))
+
+
+def build(arch, classes):
+    if arch in CIFAR:
+        return CifarResNet(CIFAR[arch], classes)
+    options = {"aux_logits": False, "init_weights": False} if arch in ("googlenet", "inception_v3") else {}
+    return getattr(torchvision.models, arch)(weights=None, num_classes=classes, **options)
 
 
 def randomise(net, head, x):
@@ -90,7 +150,7 @@ def randomise(net, head, x):
         elif isinstance(module, nn.BatchNorm2d):
             nn.init.uniform_(module.weight, 0.5, 1.5)
             nn.init.normal_(module.bias, 0, 0.1)
-        elif isinstance(module, nn.Dropout):
+        elif isinstance(module, (nn.Dropout, torchvision.ops.StochasticDepth)):
             module.p = 0.0
     for block in net.modules():  # keeps deep sums of branches, and so rounding, small
         last_norm = getattr(block, "bn3", None) or getattr(block, "bn2", None)
@@ -98,7 +158,8 @@ def randomise(net, head, x):
             last_norm.weight.data *= 0.1
     settle_statistics(net, x)
     if head == "classifier.6":  # 4096 features: small ones, or three steps explode
-        scale_output(net, "classifier.3", x, 0.1)
+        hidden = next(i for i in (4, 3) if isinstance(net.classifier[i], nn.Linear))
+        scale_output(net, f"classifier.{hidden}", x, 0.1)
     scale_output(net, head, x, 1.0)
 
 
@@ -112,13 +173,13 @@ def scale_output(net, layer, x, deviation):
 
 
 def settle_statistics(net, x):
-    norms = [m for m in net.modules() if isinstance(m, nn.BatchNorm2d)]
+    norms = {m: m.momentum for m in net.modules() if isinstance(m, nn.BatchNorm2d)}
     for norm in norms:
         norm.momentum = 1.0
     if norms:
         net.train()(x)
-    for norm in norms:
-        norm.momentum = 0.1
+    for norm, momentum in norms.items():
+        norm.momentum = momentum
         norm.running_mean += 0.2 * norm.running_var.sqrt() * torch.randn_like(norm.running_mean)
         norm.running_var *= torch.empty_like(norm.running_var).uniform_(0.6, 1.5)
         norm.num_batches_tracked.fill_(3)
@@ -145,9 +206,10 @@ def freeze(net, plan, head):
 
 
 def sample(grad):
-    """Filters as (O,H,W,I), columns of VGG's first matrix as (H,W,C); thinned out."""
-    if grad.dim() == 2 and grad.shape[1] == 512 * 7 * 7:
-        grad = grad.view(-1, 512, 7, 7)
+    """Filters as (O,H,W,I), columns of a matrix on a map as (H,W,C); thinned out."""
+    for channels, side in ((512, 7), (256, 6)):  # VGG, AlexNet
+        if grad.dim() == 2 and grad.shape[1] == channels * side * side:
+            grad = grad.view(-1, channels, side, side)
     if grad.dim() == 4:
         grad = grad.permute(0, 2, 3, 1)
     return grad.flatten()[::grad.numel() // SAMPLE + 1].clone()
@@ -199,14 +261,15 @@ def compare(regime, single, double):
 
 def make(arch, folder, regimes, size, batch, seed):
     torch.set_num_threads(1)  # at these sizes more threads wait for each other
-    torch.manual_seed(seed)
+    torch.manual_seed(seed or SEEDS.get(arch, 1))
     os.makedirs(folder, exist_ok=True)
-    net = getattr(torchvision.models, arch)(weights=None, num_classes=10)
-    head, x = head_of(arch), torch.randn(batch, 3, size, size)
+    net, head = build(arch, 10), family_of(arch)[0]
+    size = max(size, SIDES.get(arch, 0))
+    x = torch.randn(batch, 3, size, size)
     with torch.no_grad():
         randomise(net, head, x)
     x, y = torch.randn(batch, 3, size, size), torch.randint(10, (batch,))
-    start = {name: t.clone() for name, t in net.state_dict().items()}
+    start = copy.deepcopy(net.state_dict())
     write_safetensors(os.path.join(folder, "weights.safetensors"), start, {"format": "pt"})
 
     out = {"input": x.permute(0, 2, 3, 1), "labels": y.int()}
@@ -261,11 +324,11 @@ def main():
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", help="folder for the files")
     parser.add_argument("--run", metavar="BINARY", help="make, test and remove one after the other")
-    parser.add_argument("--archs", nargs="+", default=RESNETS + SQUEEZENETS + VGGS)
+    parser.add_argument("--archs", nargs="+", default=TRAINED + SHOWN)
     parser.add_argument("--train", choices=["some", "all"], default="some")
     parser.add_argument("--size", type=int, default=64, help="image side in pixels")
     parser.add_argument("--batch", type=int, default=4)
-    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--seed", type=int, help="of weights and images")
     args = parser.parse_args()
     if args.run:
         failed = run(args)

@@ -5,6 +5,7 @@
 #include "layers/dropout.h"
 #include "layers/optimizer.h"
 #include "layers/state.h"
+#include "layers/stochastic_depth.h"
 #include "models/zoo.h"
 #include "tests/golden.h"
 
@@ -36,6 +37,7 @@ class Golden : public testing::TestWithParam<Case> {
     golden_->weights.clear();
     each_module(*model_, [](auto&, Module& m) {
       if (auto* dropout = dynamic_cast<Dropout*>(&m)) dropout->p = 0;
+      if (auto* depth = dynamic_cast<StochasticDepth*>(&m)) depth->p = 0;
     });
   }
 

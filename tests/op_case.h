@@ -156,6 +156,18 @@ inline OpCase batch_norm_case(std::string name, Shape x, bool train, Activation 
   return row;
 }
 
+inline OpCase layer_norm_case(std::string name, Shape x) {
+  const int64_t c = x.back();
+  return {.name = "layer_norm_" + name,
+          .inputs = {{x}, {{c}, Fill::positive}, {{c}}},
+          .call = [](const auto& t) { return layer_norm(t[0], t[1], t[2], 1e-6f); },
+          .meaning =
+              [=](const auto& v) {
+                return reference::layer_norm(v[0], v[1], v[2], 1e-6);
+              },
+          .tolerance = 1e-5};
+}
+
 // ---- pooling ----------------------------------------------------------------------------------
 inline OpCase pool_case(std::string name, bool maximum, Shape x, PoolSpec s) {
   return {

@@ -40,6 +40,12 @@ inline std::vector<OpCase> matrix_cases() {
       linear_case("single_row", 1, 17, 4, true),
       linear_case("no_bias", 4, 3, 33, false),
       linear_case("relu", 5, 6, 4, true, relu),
+      {.name = "linear_map",
+       .inputs = {{{2, 3, 5}}, {{4, 5}}, {{4}}},
+       .call = [](const auto& t) { return linear(t[0], t[1], t[2]); },
+       .meaning =
+           [](const auto& v) { return reference::linear(6, 5, 4, v[0], v[1], v[2], none); },
+       .tolerance = 1e-5},
       matmul_case(3, 5, 7),
       matmul_case(1, 19, 1),
   };
@@ -63,13 +69,15 @@ inline std::vector<OpCase> norm_cases() {
       batch_norm_case("residual", {1, 2, 3, 5}, false, none, true),
       batch_norm_case("hardswish", {2, 4, 3, 5}, false, hardswish, false),
       batch_norm_case("gelu_residual", {2, 3, 3, 4}, false, gelu, true),
+      layer_norm_case("map", {2, 3, 2, 19}),
+      layer_norm_case("row", {1, 5}),
   };
 }
 
 inline std::vector<OpCase> elementwise_cases() {
   std::vector<OpCase> rows;
   for (Activation a : {Activation::relu, Activation::relu6, Activation::sigmoid, Activation::silu,
-                       Activation::gelu, Activation::hardswish}) {
+                       Activation::gelu, Activation::hardswish, Activation::hardsigmoid}) {
     rows.push_back(activation_case(a, {3, 5, 19}));
     rows.push_back(activation_case(a, {1}));
   }
@@ -79,6 +87,15 @@ inline std::vector<OpCase> elementwise_cases() {
   rows.push_back(binary_case("add_columns", {2, 3, 5}, {5}, add, plus));
   rows.push_back(binary_case("mul", {7, 3}, {7, 3}, mul, times));
   rows.push_back(binary_case("mul_columns", {4, 3}, {3}, mul, times));
+  rows.push_back({.name = "mul_images",
+                  .inputs = {{{2, 3, 4, 5}}, {{2, 1, 1, 5}}},
+                  .call = [](const auto& t) { return mul_images(t[0], t[1]); },
+                  .meaning =
+                      [](const auto& v) {
+                        Values y = v[0];
+                        for (size_t i = 0; i < y.size(); ++i) y[i] *= v[1][i / 60 * 5 + i % 5];
+                        return y;
+                      }});
   rows.push_back({.name = "scale",
                   .inputs = {{{2, 9}}},
                   .call = [](const auto& t) { return scale(t[0], -1.5f); },
@@ -114,6 +131,26 @@ inline std::vector<OpCase> shape_cases() {
                for (size_t part = 0, width[] = {3, 1, 4}; part < 3; ++part)
                  for (size_t j = 0; j < width[part]; ++j)
                    y.push_back(v[part][row * width[part] + j]);
+             return y;
+           }},
+      {.name = "channels",
+       .inputs = {{{2, 3, 7}}},
+       .call = [](const auto& t) { return channels(t[0], 2, 6); },
+       .meaning =
+           [](const auto& v) {
+             Values y;
+             for (size_t row = 0; row < 6; ++row)
+               for (size_t j = 2; j < 6; ++j) y.push_back(v[0][row * 7 + j]);
+             return y;
+           }},
+      {.name = "shuffle_channels",
+       .inputs = {{{2, 3, 6}}},
+       .call = [](const auto& t) { return shuffle_channels(t[0], 2); },
+       .meaning =
+           [](const auto& v) {
+             Values y;
+             for (size_t row = 0; row < 6; ++row)
+               for (size_t j : {0, 3, 1, 4, 2, 5}) y.push_back(v[0][row * 6 + j]);
              return y;
            }},
       {.name = "pad",

@@ -41,7 +41,7 @@ def case(name, op, shapes, f, attrs=None, constants=(), small=False, values=None
 
 
 ACTS = {"none": lambda x: x, "relu": F.relu, "relu6": F.relu6, "sigmoid": torch.sigmoid,
-        "silu": F.silu, "gelu": F.gelu, "hardswish": F.hardswish}
+        "silu": F.silu, "gelu": F.gelu, "hardswish": F.hardswish, "hardsigmoid": F.hardsigmoid}
 
 
 def conv(name, x, w, stride=(1, 1), padding=(0, 0, 0, 0), dilation=(1, 1), groups=1, bias=False,
@@ -116,6 +116,8 @@ def make_cases():
     conv("silu", (1, 5, 5, 8), (4, 1, 1, 8), bias=True, act="silu")
     case("linear", "linear", [(4, 7), (5, 7), (5,)], F.linear, small=True)
     case("linear_large", "linear", [(9, 130), (33, 130), (33,)], F.linear)
+    case("linear_map", "linear", [(2, 3, 4, 7), (5, 7), (5,)],
+         lambda x, w, b: to_torch(F.linear(to_graft(x), w, b)))
     case("matmul", "matmul", [(5, 6), (6, 7)], torch.matmul)
     for act in list(ACTS)[1:]:
         edges = torch.tensor([-8, -3.5, -3, -2.9, -1, -0.1, 0, 0.1, 1, 2.9, 3, 5.9, 6, 7.0, 20])
@@ -128,6 +130,12 @@ def make_cases():
     norm("train_hardswish_residual", (2, 4, 4, 8), True, "hardswish", True)
     norm("frozen", (2, 5, 4, 8), False)
     norm("frozen_residual", (2, 5, 4, 8), False, "relu", True)
+    case("layer_norm", "layer_norm", [(3, 4, 19), (19,), (19,)],
+         lambda x, g, b: F.layer_norm(x, (19,), g, b, 1e-6))
+    case("mul_images", "mul_images", [(2, 3, 4, 5), (2, 1, 1, 5)], torch.mul)
+    case("channels", "channels", [(2, 3, 2, 7)], lambda x: x[:, 2:6], dict(range=(2, 6)))
+    case("shuffle_channels", "shuffle_channels", [(2, 3, 2, 6)],
+         lambda x: x.unflatten(1, (2, 3)).transpose(1, 2).flatten(1, 2), dict(groups=[2]))
     pool("3x3s2", "max_pool2d", (2, 9, 8, 5), (3, 3), (2, 2), (1, 1))
     pool("2x2", "max_pool2d", (1, 4, 5, 2), (2, 2), (2, 2), small=True)
     pool("ceil", "max_pool2d", (1, 8, 7, 3), (3, 3), (2, 2), (0, 0), True)

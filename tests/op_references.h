@@ -28,6 +28,8 @@ inline double activate(Activation a, double x) {
       return 0.5 * x * (1 + std::erf(x / std::sqrt(2.0)));
     case Activation::hardswish:
       return x * std::clamp(x + 3, 0.0, 6.0) / 6;
+    case Activation::hardsigmoid:
+      return std::clamp(x + 3, 0.0, 6.0) / 6;
   }
   return x;
 }
@@ -107,6 +109,19 @@ inline Values batch_norm(const Values& x, const Values& gamma, const Values& bet
     double z = (x[i] - m.mean[j]) / std::sqrt(m.var[j] + eps);
     z = z * (gamma.empty() ? 1 : gamma[j]) + (beta.empty() ? 0 : beta[j]);
     y[i] = activate(a, z + (residual.empty() ? 0 : residual[i]));
+  }
+  return y;
+}
+
+inline Values layer_norm(const Values& x, const Values& gamma, const Values& beta, double eps) {
+  const size_t channels = gamma.size();
+  Values y;
+  for (size_t at = 0; at < x.size(); at += channels) {
+    double mean = 0, var = 0;
+    for (size_t j = 0; j < channels; ++j) mean += x[at + j] / double(channels);
+    for (size_t j = 0; j < channels; ++j) var += std::pow(x[at + j] - mean, 2) / double(channels);
+    for (size_t j = 0; j < channels; ++j)
+      y.push_back((x[at + j] - mean) / std::sqrt(var + eps) * gamma[j] + beta[j]);
   }
   return y;
 }

@@ -26,5 +26,6 @@ Tensor sigmoid(const Tensor& x) { return activate(x, Activation::sigmoid); }
 Tensor silu(const Tensor& x) { return activate(x, Activation::silu); }
 Tensor gelu(const Tensor& x) { return activate(x, Activation::gelu); }
 Tensor hardswish(const Tensor& x) { return activate(x, Activation::hardswish); }
+Tensor hardsigmoid(const Tensor& x) { return activate(x, Activation::hardsigmoid); }
 
 }  // namespace graft

@@ -18,4 +18,22 @@ Tensor dropout(const Tensor& x, float p, uint64_t seed, uint64_t step) {
   return record("dropout", masked(x), {{x, masked}});
 }
 
+Tensor drop_images(const Tensor& x, float p, uint64_t seed, uint64_t step) {
+  GRAFT_CHECK(p >= 0 && p <= 1, "drop_images: probability {} is not in [0, 1]", p);
+  GRAFT_CHECK(x.rank() > 0, "drop_images: x {} has no images", x.shape());
+  if (p == 0) return x;
+  auto masked = [=](const Tensor& x) {
+    Random random(seed, "drop_images", step);
+    Tensor y(x.shape());
+    float* values = y.mutable_data();
+    const int64_t each = x.dim(0) ? x.size() / x.dim(0) : 0;
+    for (int64_t n = 0; n < x.dim(0); ++n) {
+      float factor = random.uniform() < p ? 0.0f : 1.0f / (1.0f - p);
+      cpu::scale(each, factor, x.data() + n * each, values + n * each);
+    }
+    return y;
+  };
+  return record("drop_images", masked(x), {{x, masked}});
+}
+
 }  // namespace graft

@@ -29,20 +29,22 @@ Tensor matmul(const Tensor& a, const Tensor& b) {
 }
 
 Tensor linear(const Tensor& x, const Tensor& w, const Tensor& bias, Activation activation) {
-  GRAFT_CHECK(x.rank() == 2 && w.rank() == 2 && x.dim(1) == w.dim(1),
-              "linear: x {} and weight {} must be (N,I) and (O,I)", x.shape(), w.shape());
-  int64_t n = x.dim(0), in = x.dim(1), out = w.dim(0);
+  GRAFT_CHECK(x.rank() >= 1 && w.rank() == 2 && x.dim(-1) == w.dim(1),
+              "linear: x {} and weight {} must be (...,I) and (O,I)", x.shape(), w.shape());
+  int64_t in = w.dim(1), out = w.dim(0), n = in ? x.size() / in : 0;
   GRAFT_CHECK(!bias.defined() || bias.shape() == Shape{out}, "linear: bias {} for {} outputs",
               bias.shape(), out);
-  Tensor y({n, out});
+  Shape shape = x.shape();
+  shape.back() = out;
+  Tensor y(shape);
   float* values = y.mutable_data();
   if (bias.defined())
     for (int64_t row = 0; row < n; ++row)
       std::copy_n(bias.data(), out, values + row * out);
   cpu::gemm(false, true, n, out, in, 1, x.data(), w.data(), bias.defined() ? 1 : 0, values);
   y = record("linear", y,
-             {{x, [=, w = w.detach()](const Tensor& dy) {
-                 return product(false, false, n, in, out, dy, w); }},
+             {{x, [=, w = w.detach(), shape = x.shape()](const Tensor& dy) {
+                 return product(false, false, n, in, out, dy, w).reshape(shape); }},
               {w, [=, x = x.detach()](const Tensor& dy) {
                  return product(true, false, out, in, n, dy, x); }},
               {bias, [=](const Tensor& dy) {
@@ -52,14 +54,16 @@ Tensor linear(const Tensor& x, const Tensor& w, const Tensor& bias, Activation a
   return activation == Activation::none ? y : activate(y, activation);
 }
 
-// As a convolution over a row of N pixels: its kernel is as fast as oneDNN's inner product.
+// As a convolution over a row of pixels: its kernel is as fast as oneDNN's inner product.
 Tensor linear(const Tensor& x, FrozenFilter& w, const Tensor& bias, Activation activation) {
   const Shape& filter = w.weight.shape();
-  GRAFT_CHECK(x.rank() == 2 && filter.size() == 4 && filter[1] * filter[2] == 1 &&
-              x.dim(1) == filter[3],
-              "linear: x {} and weight {} must be (N,I) and (O,1,1,I)", x.shape(), filter);
-  Tensor y = conv2d(x.reshape({1, 1, x.dim(0), x.dim(1)}), w, bias, {}, activation);
-  return y.reshape({x.dim(0), filter[0]});
+  GRAFT_CHECK(x.rank() >= 1 && filter.size() == 4 && filter[1] * filter[2] == 1 &&
+              x.dim(-1) == filter[3],
+              "linear: x {} and weight {} must be (...,I) and (O,1,1,I)", x.shape(), filter);
+  const int64_t rows = filter[3] ? x.size() / filter[3] : 0;
+  Shape shape = x.shape();
+  shape.back() = filter[0];
+  return conv2d(x.reshape({1, 1, rows, filter[3]}), w, bias, {}, activation).reshape(shape);
 }
 
 }  // namespace graft

@@ -74,6 +74,9 @@ void append(dnnl::post_ops& ops, Activation a) {
     case Activation::silu: return ops.append_eltwise(1, algorithm::eltwise_swish, 1, 0);
     case Activation::gelu: return ops.append_eltwise(1, algorithm::eltwise_gelu_erf, 0, 0);
     case Activation::hardswish: return ops.append_eltwise(1, algorithm::eltwise_hardswish, 0, 0);
+    case Activation::hardsigmoid:
+      ops.append_eltwise(1, algorithm::eltwise_linear, 1.0f / 6, 0.5f);
+      return ops.append_eltwise(1, algorithm::eltwise_clip, 0, 1);
   }
 }
 

@@ -5,9 +5,8 @@
 #include "kernels/parallel.h"
 
 namespace graft::cpu {
-namespace {
 
-// `count` matrices (rows, columns) -> (columns, rows), in tiles that fit the first cache.
+// In tiles that fit the first cache.
 void transpose(int64_t count, int64_t rows, int64_t columns, const float* from, float* to) {
   constexpr int64_t kTile = 32;
   const int64_t size = rows * columns;
@@ -23,8 +22,6 @@ void transpose(int64_t count, int64_t rows, int64_t columns, const float* from, 
     }
   });
 }
-
-}  // namespace
 
 void oihw_to_ohwi(int64_t o, int64_t i, int64_t h, int64_t w, const float* from, float* to) {
   transpose(o, i, h * w, from, to);
