@@ -37,7 +37,8 @@ std::string layers_text(Classifier& model) {
 }
 
 Json preprocess_json(const Preprocess& p) {
-  return {{"resize", p.resize}, {"rule", p.resize_rule}, {"crop", p.crop}, {"scale", p.scale},
+  return {{"resize", p.resize}, {"rule", p.resize_rule},
+          {"interpolation", name_of(p.interpolation)}, {"crop", p.crop}, {"scale", p.scale},
           {"mean", p.mean}, {"std", p.std}, {"channels", p.bgr ? "BGR" : "RGB"}};
 }
 
@@ -72,7 +73,8 @@ int inspect_model(Classifier& model, const ModelFile& file, const Common& common
   if (!model.class_names.empty())
     text += fmt::format("classes   {}: {}\n", model.class_names.size(),
                         enumerate(printable(model.class_names), 12));
-  text += fmt::format("input     short side {}, crop {}, {}\n", p.resize, p.crop, p.bgr ? "BGR" : "RGB");
+  text += fmt::format("input     short side {}, {}, crop {}, {}\n", p.resize, name_of(p.interpolation),
+                      p.crop, p.bgr ? "BGR" : "RGB");
   if (!file.freeze_plan.empty())
     text += fmt::format("freeze    {}; {} of {} frozen tensors proven unchanged\n", file.freeze_plan,
                         hold, file.frozen_hashes.size());

@@ -35,6 +35,7 @@ void put_preprocess(Hdf5Writer& file, const Preprocess& p) {
   file.attribute(at, "resize", int64_t(p.resize));
   file.attribute(at, "crop", int64_t(p.crop));
   file.attribute(at, "resize_rule", p.resize_rule);
+  file.attribute(at, "interpolation", std::string(name_of(p.interpolation)));
   file.attribute(at, "mean", std::span<const float>(p.mean));
   file.attribute(at, "std", std::span<const float>(p.std));
   file.attribute(at, "scale", std::span<const float>(&p.scale, 1));
@@ -58,11 +59,22 @@ std::array<float, N> floats(const Hdf5Reader& file, const char* name) {
   return result;
 }
 
+// Files from before there was a choice do not say it.
+Interpolation interpolation(const Hdf5Reader& file) {
+  if (!file.has_attribute("/preprocess", "interpolation")) return Interpolation::bilinear;
+  std::string name = file.text("/preprocess", "interpolation");
+  for (auto known : {Interpolation::bilinear, Interpolation::bicubic})
+    if (name == name_of(known)) return known;
+  fail(Fault::data, "{}: /preprocess interpolation: \"{}\"; bilinear and bicubic are known",
+       file.name(), escaped(name));
+}
+
 Preprocess get_preprocess(const Hdf5Reader& file) {
   Preprocess p;
   p.resize = pixels(file, "resize");
   p.crop = pixels(file, "crop");
   p.resize_rule = file.text("/preprocess", "resize_rule");
+  p.interpolation = interpolation(file);
   p.mean = floats<3>(file, "mean");
   p.std = floats<3>(file, "std");
   p.scale = floats<1>(file, "scale")[0];

@@ -9,30 +9,49 @@
 #include "io/resize_passes.h"
 
 namespace graft {
+namespace {
+
+// Half the width of the filter where nothing is reduced.
+double support(Interpolation interpolation) {
+  return interpolation == Interpolation::bicubic ? 2 : 1;
+}
+
+// x >= 0. The cubic is Keys' (1981) with a = -1/2.
+double filter(Interpolation interpolation, double x) {
+  if (interpolation == Interpolation::bilinear) return std::max(1.0 - x, 0.0);
+  if (x < 1) return (1.5 * x - 2.5) * x * x + 1;
+  return x < 2 ? (((x - 5) * x + 8) * x - 4) * -0.5 : 0;
+}
+
+}  // namespace
+
+const char* name_of(Interpolation interpolation) {
+  return interpolation == Interpolation::bicubic ? "bicubic" : "bilinear";
+}
 
 // Pillow, src/libImaging/Resample.c, defines these numbers: centre and support in double
 // precision, borders rounded by adding 0.5 and cutting, weights normalised, then 22-bit integers.
-ResizeTaps::ResizeTaps(int in, int out, int from, int to) {
+ResizeTaps::ResizeTaps(int in, int out, int from, int to, Interpolation interpolation) {
   const double scale = double(in) / out;
-  const double widen = std::max(scale, 1.0);  // of the triangle, whose support is 1
-  const int longest = int(std::ceil(widen)) * 2 + 1;
+  const double widen = std::max(scale, 1.0), reach = support(interpolation) * widen;
+  const int longest = int(std::ceil(reach)) * 2 + 1;
   stride = (longest + 3) / 4 * 4;
   begin = in;
   std::vector<double> exact(size_t(longest), 0.0);
   weight.assign(size_t(to - from) * size_t(stride), 0);
   for (int i = from; i < to; ++i) {
     const double centre = (i + 0.5) * scale;
-    const int low = std::max(int(centre - widen + 0.5), 0);
-    const int high = std::min(int(centre + widen + 0.5), in);
+    const int low = std::max(int(centre - reach + 0.5), 0);
+    const int high = std::min(int(centre + reach + 0.5), in);
     double sum = 0;
     for (int k = low; k < high; ++k) {
       double distance = std::abs((k - centre + 0.5) * (1.0 / widen));
-      sum += exact[size_t(k - low)] = std::max(1.0 - distance, 0.0);
+      sum += exact[size_t(k - low)] = filter(interpolation, distance);
     }
     int32_t* row = &weight[size_t(i - from) * size_t(stride)];
     for (int k = low; k < high; ++k) {
       double share = sum != 0 ? exact[size_t(k - low)] / sum : 0;
-      row[k - low] = int32_t(0.5 + share * (1 << 22));
+      row[k - low] = int32_t((share < 0 ? -0.5 : 0.5) + share * (1 << 22));
     }
     first.push_back(low);
     count.push_back(high - low);
@@ -41,9 +60,10 @@ ResizeTaps::ResizeTaps(int in, int out, int from, int to) {
   }
 }
 
-Resize::Resize(int width, int height, int out_width, int out_height, const Box& window)
-    : columns_(width, out_width, window.x0, window.x1),
-      rows_(height, out_height, window.y0, window.y1) {}
+Resize::Resize(int width, int height, int out_width, int out_height, const Box& window,
+               Interpolation interpolation)
+    : columns_(width, out_width, window.x0, window.x1, interpolation),
+      rows_(height, out_height, window.y0, window.y1, interpolation) {}
 
 void Resize::run(const ImageView& view, uint8_t* out, int64_t out_stride) const {
   const Box box = source();

@@ -91,7 +91,7 @@ GRAFT_AVX2 int row_pass_avx2(const uint8_t* rows, int64_t stride, int count, con
                           _mm256_unpacklo_epi8(back, zero), _mm256_unpackhi_epi8(back, zero)};
       int second = t + 1 < count ? weight[t + 1] : 0;
       __m256i w_low = _mm256_set1_epi32((weight[t] & 0x7fff) | (second & 0x7fff) << 16);
-      __m256i w_high = _mm256_set1_epi32((weight[t] >> 15) | (second >> 15) << 16);
+      __m256i w_high = _mm256_set1_epi32(((weight[t] >> 15) & 0xffff) | (second >> 15) << 16);
       for (int k = 0; k < 4; ++k) {
         low[k] = _mm256_add_epi32(low[k], _mm256_madd_epi16(words[k], w_low));
         high[k] = _mm256_add_epi32(high[k], _mm256_madd_epi16(words[k], w_high));

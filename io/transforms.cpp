@@ -29,8 +29,8 @@ Box needed(const Geometry& g, const Resize& resize) {
   return {box.x0 + g.from.x0, box.y0 + g.from.y0, box.x1 + g.from.x0, box.y1 + g.from.y0};
 }
 
-Resize resize_of(const Geometry& g) {
-  return {g.from.width(), g.from.height(), g.to_width, g.to_height, g.window};
+Resize resize_of(const Geometry& g, Interpolation interpolation) {
+  return {g.from.width(), g.from.height(), g.to_width, g.to_height, g.window, interpolation};
 }
 
 void mirror(uint8_t* pixels, int width, int height) {
@@ -127,7 +127,7 @@ void Transform::finish(const Geometry& g, const ImageView& view, Random& random,
   ImageView cut = view;
   cut.x -= g.from.x0;
   cut.y -= g.from.y0;
-  resize_of(g).run(cut, out + g.top * stride + int64_t(g.left) * 3, stride);
+  resize_of(g, preprocess_.interpolation).run(cut, out + g.top * stride + int64_t(g.left) * 3, stride);
   if (!augment_) return;
   if (random.uniform() < augment_->flip) mirror(out, size(), size());
   jitter_colours({augment_->brightness, augment_->contrast, augment_->saturation, augment_->hue},
@@ -139,7 +139,7 @@ void Transform::run(std::span<const uint8_t> file, const std::string& name,
   Geometry g;
   Region region = decode_region(file, name, options, [&](int width, int height) {
     g = geometry(random, width, height);
-    return needed(g, resize_of(g));
+    return needed(g, resize_of(g, preprocess_.interpolation));
   });
   finish(g, region.view(), random, out);
 }

@@ -11,6 +11,7 @@
 
 #include "core/random.h"
 #include "io/image.h"
+#include "io/resize.h"
 
 namespace graft {
 
@@ -21,6 +22,7 @@ struct Preprocess {
   int resize = 256;                   // pixels: the short side, or both sides
   int crop = 224;                     // pixels: the side of the result, cut from the centre
   std::string resize_rule = "short";  // "short" keeps proportions; "exact" makes both sides equal
+  Interpolation interpolation = Interpolation::bilinear;
   std::array<float, 3> mean{0.485f, 0.456f, 0.406f};
   std::array<float, 3> std{0.229f, 0.224f, 0.225f};
   float scale = 1.0f / 255;

@@ -5,12 +5,12 @@
 namespace graft {
 
 Conv2d::Conv2d(int64_t in, int64_t out, Conv2dOptions o)
-    : weight({out, o.kernel, o.kernel, in / o.groups}, FileLayout::filter_oihw) {
+    : weight({out, o.kernel.h, o.kernel.w, in / o.groups}, FileLayout::filter_oihw) {
   GRAFT_CHECK(o.groups > 0 && in % o.groups == 0 && out % o.groups == 0,
               "conv2d: {} -> {} channels in {} groups", in, out, o.groups);
   if (o.bias) bias = Param({out});
   spec = {{o.stride, o.stride},
-          {o.padding, o.padding, o.padding, o.padding},
+          {o.padding.h, o.padding.w, o.padding.h, o.padding.w},
           {o.dilation, o.dilation},
           o.groups};
 }

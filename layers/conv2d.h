@@ -5,8 +5,17 @@
 
 namespace graft {
 
+struct Sides {  // of a kernel or its padding; one number means both
+  int h, w;
+  Sides(int both) : h(both), w(both) {}
+  Sides(int h, int w) : h(h), w(w) {}
+};
+
 struct Conv2dOptions {
-  int kernel = 1, stride = 1, padding = 0, dilation = 1, groups = 1;
+  Sides kernel = 1;
+  int stride = 1;
+  Sides padding = 0;
+  int dilation = 1, groups = 1;
   bool bias = true;
 };
 

@@ -6,7 +6,8 @@ namespace {
 using ModuleVisit = std::function<void(const std::string&, Module&)>;
 
 std::string join(const std::string& path, std::string_view name) {
-  return path.empty() ? std::string(name) : path + "." + std::string(name);
+  if (path.empty() || name.empty()) return path + std::string(name);
+  return path + "." + std::string(name);
 }
 
 // Shows a module and, after it, all that is below, each with its path.

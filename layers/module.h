@@ -79,7 +79,8 @@ class Module {
   void fields(::graft::Visitor& v) override { v.fields(#__VA_ARGS__, __VA_ARGS__); }
 
 // Walks of the whole tree, in the order of execution, which is the order of the fields.
-// Paths are the published names: "layer1.0.conv1.weight". The root's own path is "".
+// Paths are the published names: "layer1.0.conv1.weight". The root's own path is "". A child shown
+// under the name "" has its parent's path: its fields read as the parent's own.
 void each_module(Module& root, const std::function<void(const std::string& path, Module&)>& visit);
 void each_param(Module& root, const std::function<void(const std::string& path, Param&)>& visit);
 void each_buffer(Module& root, const std::function<void(const std::string& path, Tensor&)>& visit);

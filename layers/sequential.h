@@ -1,9 +1,10 @@
 // Layers in a row, named 0, 1, 2, ... or as published. A convolution followed by a norm and / or an
 // activation runs as one block (conv_norm_act), so does a norm with its activation.
-// With a residual, the last block adds it before its activation, in the same kernel.
+// With a residual it is activation(layers(x) + residual), all in the kernel of a last convolution.
 #pragma once
 #include <vector>
 
+#include "core/ops.h"
 #include "layers/module.h"
 
 namespace graft {
@@ -22,7 +23,7 @@ class Sequential : public Module {
   void replace(size_t i, std::unique_ptr<Module> layer) { layers_.at(i) = std::move(layer); }
 
   Tensor forward(Tensor x) override { return forward(std::move(x), {}); }
-  Tensor forward(Tensor x, Tensor residual);
+  Tensor forward(Tensor x, Tensor residual, Activation activation = Activation::none);
   std::string describe() const override { return fmt::format("Sequential of {}", size()); }
   void fields(Visitor& v) override;
 

@@ -4,14 +4,6 @@
 #include "layers/linear.h"
 
 namespace graft {
-namespace {
-
-void show(Visitor& v, const std::string& name, Sequential& layers) {
-  if (name.empty()) layers.fields(v);
-  else v.child(name, layers);
-}
-
-}  // namespace
 
 Chain::Chain(Part trunk, Part head)
     : trunk_(std::move(trunk)), head_(std::move(head)), varies_(head_.layers.size() - 1) {
@@ -32,8 +24,8 @@ Tensor Chain::head(Tensor features) {
 }
 
 void Chain::fields(Visitor& v) {
-  show(v, trunk_.name, trunk_.layers);
-  show(v, head_.name, head_.layers);
+  v.child(trunk_.name, trunk_.layers);
+  v.child(head_.name, head_.layers);
 }
 
 std::string Chain::head_layer_path(size_t i) const {

@@ -7,13 +7,24 @@
 
 namespace graft {
 
+// Preprocessing where it differs in more than sizes: cubic instead of linear interpolation, and
+// pixels from -1 to 1.
+Preprocess bicubic(int resize, int crop);
+Preprocess centred(Preprocess preprocess);
+
 std::span<const ZooRow> alexnet_rows();
+std::span<const ZooRow> convnext_rows();
 std::span<const ZooRow> densenet_rows();
+std::span<const ZooRow> efficientnet_rows();
+std::span<const ZooRow> googlenet_rows();
+std::span<const ZooRow> inception_v3_rows();
 std::span<const ZooRow> mnasnet_rows();
 std::span<const ZooRow> mobilenet_v2_rows();
 std::span<const ZooRow> mobilenet_v3_rows();
+std::span<const ZooRow> regnet_rows();
 std::span<const ZooRow> resnet_rows();
 std::span<const ZooRow> resnet_cifar_rows();
+std::span<const ZooRow> shufflenet_v2_rows();
 std::span<const ZooRow> squeezenet_rows();
 std::span<const ZooRow> vgg_rows();
 

@@ -9,12 +9,23 @@ namespace {
 std::vector<ZooRow> all_rows() {
   std::vector<ZooRow> all;
   for (auto family : {resnet_rows, vgg_rows, squeezenet_rows, alexnet_rows, resnet_cifar_rows,
-                      densenet_rows, mobilenet_v2_rows, mobilenet_v3_rows, mnasnet_rows})
+                      densenet_rows, mobilenet_v2_rows, mobilenet_v3_rows, mnasnet_rows,
+                      efficientnet_rows, shufflenet_v2_rows, regnet_rows, googlenet_rows,
+                      inception_v3_rows, convnext_rows})
     for (const ZooRow& row : family()) all.push_back(row);
   return all;
 }
 
 }  // namespace
+
+Preprocess bicubic(int resize, int crop) {
+  return {.resize = resize, .crop = crop, .interpolation = Interpolation::bicubic};
+}
+
+Preprocess centred(Preprocess preprocess) {
+  preprocess.mean = preprocess.std = {0.5f, 0.5f, 0.5f};
+  return preprocess;
+}
 
 const std::vector<ZooRow>& zoo() {
   static const std::vector<ZooRow> rows = all_rows();

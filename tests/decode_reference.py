@@ -15,6 +15,7 @@ import numpy as np
 from PIL import Image, ImageEnhance, ImageOps
 
 BILINEAR = getattr(Image, "Resampling", Image).BILINEAR
+BICUBIC = getattr(Image, "Resampling", Image).BICUBIC
 
 
 def evaluation(im, resize=256, size=224):
@@ -80,9 +81,10 @@ def write_resized(folder, rng):
             a = noise(rng, w, h)
             np.save(os.path.join(folder, "in_%dx%d.npy" % (w, h)), a)
             for out in [(1, 1), (5, 3), (w, h), (224, 224), (341, 256), (w + 1, max(h - 1, 1))]:
-                b = np.asarray(Image.fromarray(a).resize(out, BILINEAR))
-                np.save(os.path.join(folder, "resize_%dx%d_%dx%d.npy" % (w, h, *out)), b)
-                index.write("%d %d %d %d\n" % (w, h, *out))
+                for name, how in (("bilinear", BILINEAR), ("bicubic", BICUBIC)):
+                    b = np.asarray(Image.fromarray(a).resize(out, how))
+                    np.save(os.path.join(folder, "%s_%dx%d_%dx%d.npy" % (name, w, h, *out)), b)
+                    index.write("%s %d %d %d %d\n" % (name, w, h, *out))
 
 
 def write_colours(folder, rng):

@@ -62,17 +62,27 @@ FAMILIES = {
     "mobilenet_v3_large": ("classifier.3", "features.14"),
     "mobilenet_v3_small": ("classifier.3", "features.10"),
     "mnasnet.*": ("classifier.1", "layers.12"),
+    "efficientnet_b.": ("classifier.1", "features.7"),
+    "efficientnet_v2_s": ("classifier.1", "features.6"),
+    "efficientnet_v2_[ml]": ("classifier.1", "features.7"),
+    "shufflenet.*": ("fc", "stage4"),
+    "regnet.*": ("fc", "trunk_output.block4"),
+    "googlenet": ("fc", "inception5a"),
+    "inception_v3": ("fc", "Mixed_7a"),
+    "convnext.*": ("classifier.2", "features.7"),
 }
 # Compared by default: the small ones of each family, some of them in training, too.
 TRAINED = ["resnet18", "resnet50", "squeezenet1_0", "squeezenet1_1", "vgg16", "vgg11_bn", "alexnet",
            "resnet20", "resnext50_32x4d", "densenet121", "mobilenet_v2", "mobilenet_v3_small",
-           "mnasnet0_5"]
+           "mnasnet0_5", "efficientnet_b0", "shufflenet_v2_x0_5", "regnet_y_400mf", "googlenet",
+           "inception_v3", "convnext_tiny"]
 SHOWN = ["resnet34", "resnet101", "resnet152", "vgg11", "vgg13", "vgg19", "vgg13_bn", "vgg16_bn",
          "vgg19_bn", "wide_resnet50_2", "resnet56", "densenet169", "mobilenet_v3_large",
-         "mnasnet1_3"]
+         "mnasnet1_3", "efficientnet_b5", "efficientnet_v2_s", "shufflenet_v2_x1_0", "regnet_x_8gf",
+         "convnext_small"]
 HEAD_ONLY = ["vgg11_bn"]  # a unit that flips in its last block outweighs every rounding
 SEEDS = {"mobilenet_v2": 2, "mnasnet0_5": 2, "densenet121": 3}  # where no unit flips in three steps; else 1
-SIDES = {}  # of an image in pixels, where the smallest is not 64
+SIDES = {"inception_v3": 96}  # of an image in pixels, where the smallest is not 64
 SAMPLE = 20_000  # elements of a gradient
 STEPS = 3
 RATES = {"vgg16": 1e-4}  # at 1e-3 its loss jumps about; the others take 1e-3
@@ -150,6 +160,11 @@ def randomise(net, head, x):
         elif isinstance(module, nn.BatchNorm2d):
             nn.init.uniform_(module.weight, 0.5, 1.5)
             nn.init.normal_(module.bias, 0, 0.1)
+        elif isinstance(module, nn.LayerNorm):
+            nn.init.uniform_(module.weight, 0.5, 1.5)
+            nn.init.normal_(module.bias, 0, 0.1)
+        elif hasattr(module, "layer_scale"):
+            nn.init.uniform_(module.layer_scale, 0.1, 0.3)
         elif isinstance(module, (nn.Dropout, torchvision.ops.StochasticDepth)):
             module.p = 0.0
     for block in net.modules():  # keeps deep sums of branches, and so rounding, small

@@ -16,45 +16,64 @@ ImageView view_of(const Bytes& rgb, int width, int height) {
   return {rgb.data(), width, height, int64_t(width) * 3};
 }
 
-Bytes resized(const Bytes& rgb, int w, int h, int out_w, int out_h, Box window = {}) {
+using enum Interpolation;
+
+Bytes resized(const Bytes& rgb, int w, int h, int out_w, int out_h, Box window = {},
+              Interpolation interpolation = bilinear) {
   if (window.width() == 0) window = {0, 0, out_w, out_h};
   Bytes out(size_t(window.width()) * size_t(window.height()) * 3);
-  Resize(w, h, out_w, out_h, window).run(view_of(rgb, w, h), out.data(), window.width() * 3);
+  Resize resize(w, h, out_w, out_h, window, interpolation);
+  resize.run(view_of(rgb, w, h), out.data(), window.width() * 3);
   return out;
 }
 
+double triangle(double x) { return std::max(0.0, 1 - std::abs(x)); }
+
+// Keys' cubic convolution with a = -1/2, as his paper has it.
+double cubic(double x) {
+  const double s = std::abs(x), a = -0.5;
+  if (s < 1) return (a + 2) * s * s * s - (a + 3) * s * s + 1;
+  return s < 2 ? a * s * s * s - 5 * a * s * s + 8 * a * s - 4 * a : 0;
+}
+
 // The definition, in double and without rounding between the passes.
-double exact_value(const Bytes& rgb, int w, int h, int out_w, int out_h, int x, int y, int c) {
-  auto taps = [](int in, int out, int i) {
+double exact_value(Interpolation interpolation, const Bytes& rgb, int w, int h, int out_w, int out_h,
+                   int x, int y, int c) {
+  auto filter = interpolation == bicubic ? cubic : triangle;
+  auto taps = [=](int in, int out, int i) {
     double scale = double(in) / out, widen = std::max(scale, 1.0), centre = (i + 0.5) * scale;
     std::vector<std::pair<int, double>> list;
     double sum = 0;
     for (int k = 0; k < in; ++k) {
-      double weight = std::max(0.0, 1 - std::abs(k + 0.5 - centre) / widen);
-      if (weight > 0) list.emplace_back(k, weight), sum += weight;
+      double weight = filter((k + 0.5 - centre) / widen);
+      if (weight != 0) list.emplace_back(k, weight), sum += weight;
     }
     for (auto& [k, weight] : list) weight /= sum;
     return list;
   };
   double value = 0;
   for (auto [sy, wy] : taps(h, out_h, y)) {
-    for (auto [sx, wx] : taps(w, out_w, x)) value += wy * wx * rgb[size_t((sy * w + sx) * 3 + c)];
+    double row = 0;
+    for (auto [sx, wx] : taps(w, out_w, x)) row += wx * rgb[size_t((sy * w + sx) * 3 + c)];
+    value += wy * std::clamp(row, 0.0, 255.0);  // 8 bits between the passes
   }
-  return value;
+  return std::clamp(value, 0.0, 255.0);
 }
 
 const std::vector<std::array<int, 4>> sizes = {
     {1, 1, 7, 5},     {2, 2, 3, 3},    {1, 40, 20, 10},  {300, 1, 8, 8},    {17, 13, 17, 13},
     {64, 48, 20, 15}, {31, 57, 90, 8}, {200, 150, 3, 2}, {333, 250, 64, 47}};
 
-TEST(Resize, FollowsTheDefinition) {
+class ResizeBy : public testing::TestWithParam<Interpolation> {};
+
+TEST_P(ResizeBy, FollowsTheDefinition) {
   for (auto [w, h, out_w, out_h] : sizes) {
-    Bytes rgb = picture(w, h), out = resized(rgb, w, h, out_w, out_h);
+    Bytes rgb = picture(w, h), out = resized(rgb, w, h, out_w, out_h, {}, GetParam());
     for (int y = 0; y < out_h; ++y) {
       for (int x = 0; x < out_w; ++x) {
         for (int c = 0; c < 3; ++c) {
           ASSERT_NEAR(out[size_t((y * out_w + x) * 3 + c)],
-                      exact_value(rgb, w, h, out_w, out_h, x, y, c), 1.01)
+                      exact_value(GetParam(), rgb, w, h, out_w, out_h, x, y, c), 1.3)
               << w << "x" << h << " -> " << out_w << "x" << out_h << " at " << x << "," << y;
         }
       }
@@ -121,9 +140,9 @@ TEST(Resize, AViewThatIsTooSmallIsRefused) {
   EXPECT_THROW(resize.run(view_of(rgb, 10, 10), out.data(), 15), Error);
 }
 
-TEST(Resize, VectorCodeEqualsPlainCode) {
+TEST_P(ResizeBy, VectorCodeEqualsPlainCode) {
   for (auto [w, h, out_w, out_h] : sizes) {
-    ResizeTaps taps(w, out_w, 0, out_w);
+    ResizeTaps taps(w, out_w, 0, out_w, GetParam());
     std::vector<Bytes> rows, fast(4, Bytes(size_t(out_w * 3 + resize_slack))), plain = fast;
     const uint8_t* in[4];
     uint8_t *a[4], *b[4];
@@ -136,7 +155,7 @@ TEST(Resize, VectorCodeEqualsPlainCode) {
     column_pass_plain(taps, in, b);
     for (size_t k = 0; k < 4; ++k) EXPECT_EQ(std::memcmp(a[k], b[k], size_t(out_w * 3)), 0);
 
-    ResizeTaps down(h, out_h, 0, out_h);
+    ResizeTaps down(h, out_h, 0, out_h, GetParam());
     Bytes all = picture(w, h), x(size_t(w * 3)), y = x;
     for (int i = 0; i < out_h; ++i) {
       const uint8_t* from = &all[size_t(down.first[size_t(i)] * w * 3)];
@@ -148,18 +167,24 @@ TEST(Resize, VectorCodeEqualsPlainCode) {
   }
 }
 
-// Written by tests/decode_reference.py with PIL: resize_WxH_OWxOH.npy with in_WxH.npy.
+INSTANTIATE_TEST_SUITE_P(Filters, ResizeBy, testing::Values(bilinear, bicubic),
+                         [](auto& info) { return name_of(info.param); });
+
+// Written by tests/decode_reference.py with PIL: bicubic_WxH_OWxOH.npy with in_WxH.npy.
 TEST(Resize, EqualsPil) {
   std::string folder = test::reference_folder();
   if (folder.empty()) GTEST_SKIP() << "GRAFT_REFERENCE_DIR is not set";
   int compared = 0;
   for (auto& line : test::lines_of(folder + "/resize.txt")) {
     int w, h, out_w, out_h;
-    ASSERT_EQ(std::sscanf(line.c_str(), "%d %d %d %d", &w, &h, &out_w, &out_h), 4);
+    char name[16];
+    ASSERT_EQ(std::sscanf(line.c_str(), "%15s %d %d %d %d", name, &w, &h, &out_w, &out_h), 5);
     test::Npy in = test::read_npy(fmt::format("{}/in_{}x{}.npy", folder, w, h));
     test::Npy want = test::read_npy(
-        fmt::format("{}/resize_{}x{}_{}x{}.npy", folder, w, h, out_w, out_h));
-    EXPECT_EQ(test::largest_difference(resized(in.values, w, h, out_w, out_h), want.values), 0) << line;
+        fmt::format("{}/{}_{}x{}_{}x{}.npy", folder, name, w, h, out_w, out_h));
+    EXPECT_EQ(test::largest_difference(resized(in.values, w, h, out_w, out_h, {},
+                                               name == std::string("bicubic") ? bicubic : bilinear),
+                                       want.values), 0) << line;
     ++compared;
   }
   EXPECT_GT(compared, 10);

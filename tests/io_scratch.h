@@ -108,6 +108,7 @@ inline void expect_same(const ModelFile& a, const ModelFile& b) {
   EXPECT_EQ(a.preprocess.resize, b.preprocess.resize);
   EXPECT_EQ(a.preprocess.crop, b.preprocess.crop);
   EXPECT_EQ(a.preprocess.resize_rule, b.preprocess.resize_rule);
+  EXPECT_EQ(a.preprocess.interpolation, b.preprocess.interpolation);
   EXPECT_EQ(a.preprocess.mean, b.preprocess.mean);
   EXPECT_EQ(a.preprocess.std, b.preprocess.std);
   EXPECT_EQ(a.preprocess.scale, b.preprocess.scale);
