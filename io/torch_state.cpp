@@ -24,7 +24,7 @@ constexpr const char* kOthers[] = {"collections.OrderedDict", "torch.Tensor",
                                    "torch.nn.parameter.Parameter"};
 constexpr int kMaxWrapping = 4;  // rebuild calls around each other, and dicts around the state dict
 constexpr size_t kMaxRank = 32;
-constexpr int64_t kMaxCount = int64_t(1) << 48;  // elements of a storage: no file has so many
+constexpr int64_t kMaxCount = int64_t(1) << 40;  // elements of a storage: no file has so many
 
 template <class List>
 bool contains(const List& list, std::string_view name) {
@@ -100,9 +100,12 @@ class StateFinder {
     return result;
   }
 
+  // Also of kinds that require_allowed() refuses: sparse, quantised ...
   bool is_tensor(Ref v) const {
     if (pickle_.kind(v) == Kind::persistent) return !known_.empty();
-    return contains(kRebuilds, function_of(v));
+    std::string_view function = function_of(v);
+    return function.starts_with("torch._utils._rebuild_") ||
+           function.starts_with("torch._tensor._rebuild_");
   }
 
   bool holds_tensors(Ref v) const {
@@ -153,7 +156,8 @@ class StateFinder {
   }
 
   void skip(Ref key, Ref value) {
-    state_.skipped.push_back(fmt::format("{} ({})", shown(key), pickle_.describe(value)));
+    std::string kind = is_tensor(value) ? "a tensor" : pickle_.describe(value);
+    state_.skipped.push_back(fmt::format("{} ({})", shown(key), kind));
   }
 
   void skip_beside(Ref dict, Ref inner) {
