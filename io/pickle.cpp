@@ -1,16 +1,15 @@
 #include "io/pickle.h"
 
 #include <algorithm>
-#include <unordered_map>
 
 #include "io/source_file.h"
 
 namespace graft {
 
 // About 20,000 tensors, of 30 operations each; one value takes up to 72 bytes.
-constexpr int kMaxOperations = 600'000;
+constexpr uint32_t kMaxOperations = 600'000;
 constexpr size_t kMaxText = size_t(64) << 20;  // bytes, all together
-constexpr size_t kMaxLine = 1024;              // bytes of a module's or a function's name
+constexpr size_t kMaxName = 1024;              // bytes of a module's or a function's name
 
 class PickleMachine {
  public:
@@ -136,8 +135,8 @@ class PickleMachine {
   std::string line() {
     std::string text;
     for (char c = bytes_.number<char>(); c != '\n'; c = bytes_.number<char>()) {
+      check(text.size() < kMaxName, "a name of more than {} bytes", kMaxName);
       text += c;
-      check(text.size() <= kMaxLine, "a name of more than {} bytes", kMaxLine);
     }
     return text;
   }
@@ -145,6 +144,7 @@ class PickleMachine {
   void push_global(const std::string& module, const std::string& name) {
     std::string& texts = pickle_.texts_;
     std::string full = module + "." + name;
+    check(full.size() <= 2 * kMaxName, "a global with a name of {} bytes", full.size());
     check(texts.size() + full.size() <= kMaxText, "holds more than {} bytes of text", kMaxText);
     push(Kind::global).text = {uint32_t(texts.size()), uint32_t(full.size())};
     texts += full;
@@ -210,12 +210,16 @@ class PickleMachine {
     target.items.insert(target.items.end(), added.begin(), added.end());
   }
 
-  void put(uint32_t index) { memo_[index] = top(); }
+  void put(uint32_t index) {  // Python counts from 0
+    check(index < kMaxOperations, "keeps a value under the number {}", index);
+    if (index >= memo_.size()) memo_.resize(index + 1, Pickle::kNothing);
+    memo_[index] = top();
+  }
 
   void get(uint32_t index) {
-    auto known = memo_.find(index);
-    check(known != memo_.end(), "recalls value {}, which it never kept", index);
-    stack_.push_back(known->second);
+    bool known = index < memo_.size() && memo_[index] != Pickle::kNothing;
+    check(known, "recalls value {}, which it never kept", index);
+    stack_.push_back(memo_[index]);
   }
 
   void call() {
@@ -235,8 +239,8 @@ class PickleMachine {
   Pickle pickle_;
   std::vector<Ref> stack_;
   std::vector<size_t> marks_;  // sizes of the stack
-  std::unordered_map<uint32_t, Ref> memo_;
-  int operations_ = 0;
+  std::vector<Ref> memo_;
+  uint32_t operations_ = 0;
   int64_t at_ = 0;
 };
 

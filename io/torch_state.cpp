@@ -24,6 +24,10 @@ constexpr const char* kOthers[] = {"collections.OrderedDict", "torch.Tensor",
                                    "torch.nn.parameter.Parameter"};
 constexpr int kMaxWrapping = 4;  // rebuild calls around each other, and dicts around the state dict
 constexpr size_t kMaxRank = 32;
+// A value can stand in many places of a short file: what is copied for each place is limited.
+constexpr size_t kMaxTensors = 20'000;
+constexpr size_t kMaxSkipped = 1000;
+constexpr size_t kMaxKey = 512;                  // bytes
 constexpr int64_t kMaxCount = int64_t(1) << 40;  // elements of a storage: no file has so many
 
 template <class List>
@@ -146,16 +150,18 @@ class StateFinder {
   }
 
   std::string shown(Ref key) const {
-    return is_text(key) ? escaped(pickle_.text(key)) : pickle_.describe(key);
+    return is_text(key) ? escaped(pickle_.text(key).substr(0, kMaxKey)) : pickle_.describe(key);
   }
 
   std::string keys(Ref dict) const {
     std::vector<std::string> names;
-    for (auto [key, value] : entries(dict)) names.push_back(shown(key));
-    return enumerate(names);
+    for (auto [key, value] : entries(dict))
+      if (names.size() < kMaxSkipped) names.push_back(shown(key));
+    return enumerate(names, 10);
   }
 
   void skip(Ref key, Ref value) {
+    if (state_.skipped.size() == kMaxSkipped) return;
     std::string kind = is_tensor(value) ? "a tensor" : pickle_.describe(value);
     state_.skipped.push_back(fmt::format("{} ({})", shown(key), kind));
   }
@@ -190,8 +196,10 @@ class StateFinder {
   }
 
   void add(Ref key, Ref value) {
-    check(is_text(key), "the state dict has {} for a name", pickle_.describe(key));
+    bool named = is_text(key) && pickle_.text(key).size() <= kMaxKey;
+    check(named, "the state dict has {} for a name", pickle_.describe(key));
     if (!is_tensor(value)) return skip(key, value);
+    check(state_.tensors.size() < kMaxTensors, "more than {} tensors", kMaxTensors);
     std::string name = stripped(pickle_.text(key));
     within(file_ + ": tensor " + escaped(name), [&] {
       bool fresh = state_.tensors.emplace(name, tensor(value)).second;
@@ -244,10 +252,10 @@ class StateFinder {
   }
 
   Shape numbers(Ref tuple) const {
+    std::span<const Ref> items = tuple_of(pickle_, tuple, 0);
+    GRAFT_CHECK(items.size() <= kMaxRank, "{} dimensions; {} are the most", items.size(), kMaxRank);
     Shape values;
-    for (Ref item : tuple_of(pickle_, tuple, 0)) values.push_back(pickle_.integer(item));
-    GRAFT_CHECK(values.size() <= kMaxRank, "{} dimensions; {} are the most", values.size(),
-                kMaxRank);
+    for (Ref item : items) values.push_back(pickle_.integer(item));
     return values;
   }
 
@@ -267,8 +275,9 @@ std::span<const Ref> tuple_of(const Pickle& pickle, Ref tuple, size_t least) {
 }
 
 std::string key_of(const Pickle& pickle, Ref key) {
-  if (pickle.kind(key) == Kind::text) return std::string(pickle.text(key));
-  return std::to_string(pickle.integer(key));
+  if (pickle.kind(key) != Kind::text) return std::to_string(pickle.integer(key));
+  GRAFT_CHECK(pickle.text(key).size() <= kMaxKey, "a key of {} bytes", pickle.text(key).size());
+  return std::string(pickle.text(key));
 }
 
 const Elements& elements_of(const Pickle& pickle, Ref storage) {

@@ -14,7 +14,7 @@ install_packages "${GRAFT_PACKAGES[@]}" ccache clang-16 libclang-rt-16-dev libom
 
 BUILD=$(realpath -m "${BUILD:-build}")-fuzz
 export CCACHE_BASEDIR=$PWD CCACHE_NOHASHDIR=1
-export UBSAN_OPTIONS=print_stacktrace=1 ASAN_OPTIONS=allocator_may_return_null=0
+export UBSAN_OPTIONS=print_stacktrace=1
 cmake -S . -B "$BUILD" -G Ninja -DCMAKE_C_COMPILER=clang-16 -DCMAKE_CXX_COMPILER=clang++-16 \
   -DCMAKE_BUILD_TYPE=RelWithDebInfo -DGRAFT_FUZZ=ON -DGRAFT_TESTS=OFF -DGRAFT_BENCH=OFF \
   >"$BUILD.log" 2>&1 || { tail -20 "$BUILD.log"; exit 1; }

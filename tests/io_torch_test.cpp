@@ -225,6 +225,26 @@ TEST(TorchFile, CopiesOfOneStorageAreLimited) {
   EXPECT_TRUE(says(refused(turned_often(1024, 18)), "contiguous"));
 }
 
+TEST(TorchFile, ValuesInManyPlacesCostLittle) {
+  Storage s = storage("0", "FloatStorage", counting(6, 1));
+  std::string entries = py::kept(py::text(std::string(1 << 20, 'k')), 1) + py::none();
+  for (int i = 0; i < 100'000; ++i) entries += py::recalled(1) + py::none();
+  std::string beside =
+      "}(" + entries + py::text("model") + py::dict({{"w", py::tensor(s, 0, {6}, {1})}}) + "u";
+  TorchFile file = load(torch_zip(beside, {s}));
+  EXPECT_EQ(file.tensors.size(), 1u);
+  EXPECT_EQ(file.skipped.size(), 1000u);
+  EXPECT_LT(file.skipped[0].size(), 600u);
+  refused(torch_zip("}(" + entries + "u", {s}));
+
+  py::Dict many{{"t", py::kept(py::tensor(s, 0, {6}, {1}), 1)}};
+  for (int i = 0; i < 30'000; ++i) many.emplace_back(std::to_string(i), py::recalled(1));
+  EXPECT_TRUE(says(refused(torch_zip(py::dict(many), {s})), "more than 20000 tensors"));
+  s.key = std::string(1000, 'k');
+  EXPECT_TRUE(says(refused(torch_zip(py::dict({{"w", py::tensor(s, 0, {6}, {1})}}), {s})),
+                   "a key of 1000 bytes"));
+}
+
 TEST(TorchFile, RefusesObjectsThatAreNoStateDict) {
   Sample s;
   std::string model = py::call(py::global("torchvision.models.resnet", "ResNet"), {});
