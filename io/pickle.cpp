@@ -23,8 +23,7 @@ class PickleMachine {
       if (operation == '.') return finish();
       step(operation);
     }
-    check(false, "ends before its STOP: it was cut");
-    return {};
+    refuse("ends before its STOP: it was cut");
   }
 
  private:
@@ -80,15 +79,19 @@ class PickleMachine {
       case 0x81: return call();  // NEWOBJ
       case 'b': return build();
     }
-    check(false, "operation 0x{:02x} is none that a file of weights needs", operation);
+    refuse("operation 0x{:02x} is none that a file of weights needs", operation);
   }
   // clang-format on
 
   template <class... Args>
-  void check(bool ok, fmt::format_string<Args...> what, Args&&... args) const {
-    if (ok) return;
+  [[noreturn]] void refuse(fmt::format_string<Args...> what, Args&&... args) const {
     fail(Fault::data, "{}: its pickle, at byte {}: {}; get the file again or save it again",
          bytes_.name(), at_, fmt::format(what, std::forward<Args>(args)...));
+  }
+
+  template <class... Args>
+  void check(bool ok, fmt::format_string<Args...> what, Args&&... args) const {
+    if (!ok) refuse(what, std::forward<Args>(args)...);
   }
 
   Pickle finish() {
@@ -205,8 +208,8 @@ class PickleMachine {
     check(container != Kind::dict || count % 2 == 0, "a dict with a key that has no value");
     std::vector<Ref> added = pop_many(count);
     Value& target = value(top());
-    check(target.kind == container || target.kind == Kind::call, "adds to {}",
-          pickle_.describe(top()));
+    bool takes = target.kind == container || target.kind == Kind::call;
+    if (!takes) refuse("adds to {}", pickle_.describe(top()));
     target.items.insert(target.items.end(), added.begin(), added.end());
   }
 
@@ -230,8 +233,8 @@ class PickleMachine {
   void build() {
     Ref state = pop();
     Value& target = value(top());
-    check(target.kind == Kind::call && target.state == Pickle::kNothing, "gives a state to {}",
-          pickle_.describe(top()));
+    bool takes = target.kind == Kind::call && target.state == Pickle::kNothing;
+    if (!takes) refuse("gives a state to {}", pickle_.describe(top()));
     target.state = state;
   }
 

@@ -70,8 +70,8 @@ class StateFinder {
 
  private:
   template <class... Args>
-  void check(bool ok, fmt::format_string<Args...> what, Args&&... args) const {
-    if (!ok) fail(Fault::data, "{}: {}", file_, fmt::format(what, std::forward<Args>(args)...));
+  [[noreturn]] void refuse(fmt::format_string<Args...> what, Args&&... args) const {
+    fail(Fault::data, "{}: {}", file_, fmt::format(what, std::forward<Args>(args)...));
   }
 
   bool is_text(Ref v) const { return pickle_.kind(v) == Kind::text; }
@@ -98,7 +98,7 @@ class StateFinder {
     if (arguments.empty()) return result;
     for (Ref pair : pickle_.items(arguments[0])) {  // Python 2: OrderedDict([[key, value], ...])
       std::span<const Ref> both = pickle_.items(pair);
-      check(both.size() == 2, "an OrderedDict of {}", pickle_.describe(pair));
+      if (both.size() != 2) refuse("an OrderedDict of {}", pickle_.describe(pair));
       result.emplace_back(both[0], both[1]);
     }
     return result;
@@ -121,18 +121,19 @@ class StateFinder {
   // The state dict, from the root down through the dicts that wrap it.
   Ref state_dict() {
     Ref dict = pickle_.root();
-    check(is_dict(dict),
+    if (!is_dict(dict))
+      refuse(
           "holds {}, not a state dict; nothing of it was run. Save model.state_dict() from PyTorch",
           pickle_.describe(dict));
     for (int depth = 0; depth < kMaxWrapping; ++depth) {
       std::optional<Ref> inner = wrapped(dict);
-      if (!inner) break;
+      if (!inner || (holds_tensors(dict) && !holds_tensors(*inner))) break;
       skip_beside(dict, *inner);
       dict = *inner;
     }
-    check(holds_tensors(dict) || entries(dict).empty(),
-          "holds no state dict: it has the keys {}; save model.state_dict() from PyTorch",
-          keys(dict));
+    if (!holds_tensors(dict) && !entries(dict).empty())
+      refuse("holds no state dict: it has the keys {}; save model.state_dict() from PyTorch",
+             keys(dict));
     return dict;
   }
 
@@ -187,8 +188,8 @@ class StateFinder {
       for (Ref item : pickle_.items(v)) visit(item);
       visit(pickle_.state(v));
       if (pickle_.kind(v) == Kind::call) visit(pickle_.function(v)), visit(pickle_.arguments(v));
-      bool allowed = pickle_.kind(v) != Kind::global || is_allowed(pickle_.text(v));
-      check(allowed,
+      if (pickle_.kind(v) == Kind::global && !is_allowed(pickle_.text(v)))
+        refuse(
             "its state dict names {}, which no plain tensor needs; nothing was run. If you trust "
             "the file, save its tensors from PyTorch as .safetensors",
             pickle_.describe(v));
@@ -197,9 +198,9 @@ class StateFinder {
 
   void add(Ref key, Ref value) {
     bool named = is_text(key) && pickle_.text(key).size() <= kMaxKey;
-    check(named, "the state dict has {} for a name", pickle_.describe(key));
+    if (!named) refuse("the state dict has {} for a name", pickle_.describe(key));
     if (!is_tensor(value)) return skip(key, value);
-    check(state_.tensors.size() < kMaxTensors, "more than {} tensors", kMaxTensors);
+    if (state_.tensors.size() == kMaxTensors) refuse("more than {} tensors", kMaxTensors);
     std::string name = stripped(pickle_.text(key));
     within(file_ + ": tensor " + escaped(name), [&] {
       bool fresh = state_.tensors.emplace(name, tensor(value)).second;

@@ -152,6 +152,8 @@ TEST(TorchFile, OtherSpellingsOfAStateDict) {
   TorchFile mixed = load(torch_zip(py::dict({{"w", tensor}, {"n", py::number(1)}}), {s.matrix}));
   EXPECT_TRUE(same(mixed.tensors, expected));
   EXPECT_EQ(mixed.skipped, std::vector<std::string>{"n (a number)"});
+  py::Dict configured{{"w", tensor}, {"model", py::dict({{"depth", py::number(18)}})}};
+  EXPECT_TRUE(same(load(torch_zip(py::dict(configured), {s.matrix})).tensors, expected));
   EXPECT_TRUE(load(torch_zip(py::dict({}), {})).tensors.empty());
 }
 
@@ -297,6 +299,7 @@ TEST(TorchZip, RefusesArchivesThatLie) {
   using Members = std::vector<ZipMember>;
   EXPECT_TRUE(says(with([](Members& m) { m[0].checksum_error = 1; }), "data.pkl"));
   EXPECT_TRUE(says(with([](Members& m) { m[3].checksum_error = 1; }), "data/10"));
+  EXPECT_TRUE(says(with([](Members& m) { m[0].bytes += "more"; }), "4 bytes follow"));
   EXPECT_TRUE(says(with([](Members& m) { m[0].method = 8; }), "compressed"));
   EXPECT_TRUE(says(with([](Members& m) { m[0].flags = 1; }), "encrypted"));
   EXPECT_TRUE(says(with([](Members& m) { m[1].bytes = "big"; }), "byteorder"));
