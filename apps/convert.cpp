@@ -11,7 +11,7 @@ namespace graft::app {
 namespace {
 
 constexpr const char* kFooter = R"(Examples:
-  graft convert resnet18.safetensors resnet18.h5 --classes imagenet_class_index.json
+  graft convert resnet18.pth resnet18.h5 --classes imagenet_class_index.json
   graft convert run/model.h5 model.safetensors)";
 
 struct ConvertOptions {

@@ -1,16 +1,15 @@
 #include "io/pickle.h"
 
 #include <algorithm>
-#include <unordered_map>
 
 #include "io/source_file.h"
 
 namespace graft {
 
 // About 20,000 tensors, of 30 operations each; one value takes up to 72 bytes.
-constexpr int kMaxOperations = 600'000;
+constexpr uint32_t kMaxOperations = 600'000;
 constexpr size_t kMaxText = size_t(64) << 20;  // bytes, all together
-constexpr size_t kMaxLine = 1024;              // bytes of a module's or a function's name
+constexpr size_t kMaxName = 1024;              // bytes of a module's or a function's name
 
 class PickleMachine {
  public:
@@ -24,8 +23,7 @@ class PickleMachine {
       if (operation == '.') return finish();
       step(operation);
     }
-    check(false, "ends before its STOP: it was cut");
-    return {};
+    refuse("ends before its STOP: it was cut");
   }
 
  private:
@@ -81,15 +79,19 @@ class PickleMachine {
       case 0x81: return call();  // NEWOBJ
       case 'b': return build();
     }
-    check(false, "operation 0x{:02x} is none that a file of weights needs", operation);
+    refuse("operation 0x{:02x} is none that a file of weights needs", operation);
   }
   // clang-format on
 
   template <class... Args>
-  void check(bool ok, fmt::format_string<Args...> what, Args&&... args) const {
-    if (ok) return;
+  [[noreturn]] void refuse(fmt::format_string<Args...> what, Args&&... args) const {
     fail(Fault::data, "{}: its pickle, at byte {}: {}; get the file again or save it again",
          bytes_.name(), at_, fmt::format(what, std::forward<Args>(args)...));
+  }
+
+  template <class... Args>
+  void check(bool ok, fmt::format_string<Args...> what, Args&&... args) const {
+    if (!ok) refuse(what, std::forward<Args>(args)...);
   }
 
   Pickle finish() {
@@ -136,8 +138,8 @@ class PickleMachine {
   std::string line() {
     std::string text;
     for (char c = bytes_.number<char>(); c != '\n'; c = bytes_.number<char>()) {
+      check(text.size() < kMaxName, "a name of more than {} bytes", kMaxName);
       text += c;
-      check(text.size() <= kMaxLine, "a name of more than {} bytes", kMaxLine);
     }
     return text;
   }
@@ -145,6 +147,7 @@ class PickleMachine {
   void push_global(const std::string& module, const std::string& name) {
     std::string& texts = pickle_.texts_;
     std::string full = module + "." + name;
+    check(full.size() <= 2 * kMaxName, "a global with a name of {} bytes", full.size());
     check(texts.size() + full.size() <= kMaxText, "holds more than {} bytes of text", kMaxText);
     push(Kind::global).text = {uint32_t(texts.size()), uint32_t(full.size())};
     texts += full;
@@ -205,17 +208,21 @@ class PickleMachine {
     check(container != Kind::dict || count % 2 == 0, "a dict with a key that has no value");
     std::vector<Ref> added = pop_many(count);
     Value& target = value(top());
-    check(target.kind == container || target.kind == Kind::call, "adds to {}",
-          pickle_.describe(top()));
+    bool takes = target.kind == container || target.kind == Kind::call;
+    if (!takes) refuse("adds to {}", pickle_.describe(top()));
     target.items.insert(target.items.end(), added.begin(), added.end());
   }
 
-  void put(uint32_t index) { memo_[index] = top(); }
+  void put(uint32_t index) {  // Python counts from 0
+    check(index < kMaxOperations, "keeps a value under the number {}", index);
+    if (index >= memo_.size()) memo_.resize(index + 1, Pickle::kNothing);
+    memo_[index] = top();
+  }
 
   void get(uint32_t index) {
-    auto known = memo_.find(index);
-    check(known != memo_.end(), "recalls value {}, which it never kept", index);
-    stack_.push_back(known->second);
+    bool known = index < memo_.size() && memo_[index] != Pickle::kNothing;
+    check(known, "recalls value {}, which it never kept", index);
+    stack_.push_back(memo_[index]);
   }
 
   void call() {
@@ -226,8 +233,8 @@ class PickleMachine {
   void build() {
     Ref state = pop();
     Value& target = value(top());
-    check(target.kind == Kind::call && target.state == Pickle::kNothing, "gives a state to {}",
-          pickle_.describe(top()));
+    bool takes = target.kind == Kind::call && target.state == Pickle::kNothing;
+    if (!takes) refuse("gives a state to {}", pickle_.describe(top()));
     target.state = state;
   }
 
@@ -235,8 +242,8 @@ class PickleMachine {
   Pickle pickle_;
   std::vector<Ref> stack_;
   std::vector<size_t> marks_;  // sizes of the stack
-  std::unordered_map<uint32_t, Ref> memo_;
-  int operations_ = 0;
+  std::vector<Ref> memo_;
+  uint32_t operations_ = 0;
   int64_t at_ = 0;
 };
 

@@ -24,7 +24,11 @@ constexpr const char* kOthers[] = {"collections.OrderedDict", "torch.Tensor",
                                    "torch.nn.parameter.Parameter"};
 constexpr int kMaxWrapping = 4;  // rebuild calls around each other, and dicts around the state dict
 constexpr size_t kMaxRank = 32;
-constexpr int64_t kMaxCount = int64_t(1) << 48;  // elements of a storage: no file has so many
+// A value can stand in many places of a short file: what is copied for each place is limited.
+constexpr size_t kMaxTensors = 20'000;
+constexpr size_t kMaxSkipped = 1000;
+constexpr size_t kMaxKey = 512;                  // bytes
+constexpr int64_t kMaxCount = int64_t(1) << 40;  // elements of a storage: no file has so many
 
 template <class List>
 bool contains(const List& list, std::string_view name) {
@@ -66,8 +70,8 @@ class StateFinder {
 
  private:
   template <class... Args>
-  void check(bool ok, fmt::format_string<Args...> what, Args&&... args) const {
-    if (!ok) fail(Fault::data, "{}: {}", file_, fmt::format(what, std::forward<Args>(args)...));
+  [[noreturn]] void refuse(fmt::format_string<Args...> what, Args&&... args) const {
+    fail(Fault::data, "{}: {}", file_, fmt::format(what, std::forward<Args>(args)...));
   }
 
   bool is_text(Ref v) const { return pickle_.kind(v) == Kind::text; }
@@ -94,15 +98,18 @@ class StateFinder {
     if (arguments.empty()) return result;
     for (Ref pair : pickle_.items(arguments[0])) {  // Python 2: OrderedDict([[key, value], ...])
       std::span<const Ref> both = pickle_.items(pair);
-      check(both.size() == 2, "an OrderedDict of {}", pickle_.describe(pair));
+      if (both.size() != 2) refuse("an OrderedDict of {}", pickle_.describe(pair));
       result.emplace_back(both[0], both[1]);
     }
     return result;
   }
 
+  // Also of kinds that require_allowed() refuses: sparse, quantised ...
   bool is_tensor(Ref v) const {
     if (pickle_.kind(v) == Kind::persistent) return !known_.empty();
-    return contains(kRebuilds, function_of(v));
+    std::string_view function = function_of(v);
+    return function.starts_with("torch._utils._rebuild_") ||
+           function.starts_with("torch._tensor._rebuild_");
   }
 
   bool holds_tensors(Ref v) const {
@@ -114,18 +121,19 @@ class StateFinder {
   // The state dict, from the root down through the dicts that wrap it.
   Ref state_dict() {
     Ref dict = pickle_.root();
-    check(is_dict(dict),
+    if (!is_dict(dict))
+      refuse(
           "holds {}, not a state dict; nothing of it was run. Save model.state_dict() from PyTorch",
           pickle_.describe(dict));
     for (int depth = 0; depth < kMaxWrapping; ++depth) {
       std::optional<Ref> inner = wrapped(dict);
-      if (!inner) break;
+      if (!inner || (holds_tensors(dict) && !holds_tensors(*inner))) break;
       skip_beside(dict, *inner);
       dict = *inner;
     }
-    check(holds_tensors(dict) || entries(dict).empty(),
-          "holds no state dict: it has the keys {}; save model.state_dict() from PyTorch",
-          keys(dict));
+    if (!holds_tensors(dict) && !entries(dict).empty())
+      refuse("holds no state dict: it has the keys {}; save model.state_dict() from PyTorch",
+             keys(dict));
     return dict;
   }
 
@@ -143,17 +151,20 @@ class StateFinder {
   }
 
   std::string shown(Ref key) const {
-    return is_text(key) ? escaped(pickle_.text(key)) : pickle_.describe(key);
+    return is_text(key) ? escaped(pickle_.text(key).substr(0, kMaxKey)) : pickle_.describe(key);
   }
 
   std::string keys(Ref dict) const {
     std::vector<std::string> names;
-    for (auto [key, value] : entries(dict)) names.push_back(shown(key));
-    return enumerate(names);
+    for (auto [key, value] : entries(dict))
+      if (names.size() < kMaxSkipped) names.push_back(shown(key));
+    return enumerate(names, 10);
   }
 
   void skip(Ref key, Ref value) {
-    state_.skipped.push_back(fmt::format("{} ({})", shown(key), pickle_.describe(value)));
+    if (state_.skipped.size() == kMaxSkipped) return;
+    std::string kind = is_tensor(value) ? "a tensor" : pickle_.describe(value);
+    state_.skipped.push_back(fmt::format("{} ({})", shown(key), kind));
   }
 
   void skip_beside(Ref dict, Ref inner) {
@@ -177,8 +188,8 @@ class StateFinder {
       for (Ref item : pickle_.items(v)) visit(item);
       visit(pickle_.state(v));
       if (pickle_.kind(v) == Kind::call) visit(pickle_.function(v)), visit(pickle_.arguments(v));
-      bool allowed = pickle_.kind(v) != Kind::global || is_allowed(pickle_.text(v));
-      check(allowed,
+      if (pickle_.kind(v) == Kind::global && !is_allowed(pickle_.text(v)))
+        refuse(
             "its state dict names {}, which no plain tensor needs; nothing was run. If you trust "
             "the file, save its tensors from PyTorch as .safetensors",
             pickle_.describe(v));
@@ -186,8 +197,10 @@ class StateFinder {
   }
 
   void add(Ref key, Ref value) {
-    check(is_text(key), "the state dict has {} for a name", pickle_.describe(key));
+    bool named = is_text(key) && pickle_.text(key).size() <= kMaxKey;
+    if (!named) refuse("the state dict has {} for a name", pickle_.describe(key));
     if (!is_tensor(value)) return skip(key, value);
+    if (state_.tensors.size() == kMaxTensors) refuse("more than {} tensors", kMaxTensors);
     std::string name = stripped(pickle_.text(key));
     within(file_ + ": tensor " + escaped(name), [&] {
       bool fresh = state_.tensors.emplace(name, tensor(value)).second;
@@ -240,10 +253,10 @@ class StateFinder {
   }
 
   Shape numbers(Ref tuple) const {
+    std::span<const Ref> items = tuple_of(pickle_, tuple, 0);
+    GRAFT_CHECK(items.size() <= kMaxRank, "{} dimensions; {} are the most", items.size(), kMaxRank);
     Shape values;
-    for (Ref item : tuple_of(pickle_, tuple, 0)) values.push_back(pickle_.integer(item));
-    GRAFT_CHECK(values.size() <= kMaxRank, "{} dimensions; {} are the most", values.size(),
-                kMaxRank);
+    for (Ref item : items) values.push_back(pickle_.integer(item));
     return values;
   }
 
@@ -263,8 +276,9 @@ std::span<const Ref> tuple_of(const Pickle& pickle, Ref tuple, size_t least) {
 }
 
 std::string key_of(const Pickle& pickle, Ref key) {
-  if (pickle.kind(key) == Kind::text) return std::string(pickle.text(key));
-  return std::to_string(pickle.integer(key));
+  if (pickle.kind(key) != Kind::text) return std::to_string(pickle.integer(key));
+  GRAFT_CHECK(pickle.text(key).size() <= kMaxKey, "a key of {} bytes", pickle.text(key).size());
+  return std::string(pickle.text(key));
 }
 
 const Elements& elements_of(const Pickle& pickle, Ref storage) {

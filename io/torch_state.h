@@ -1,12 +1,12 @@
 // The state dict in what torch.save wrote: which tensors it names, and where their elements lie.
 // The object is the state dict itself, or a checkpoint that has it under one of these keys, the
-// first that is there: state_dict, model_state_dict, model, net, network, weights, params,
-// state_dict_ema, model_ema. The prefixes module. and _orig_mod. of names (data parallel and
-// compiled models) are dropped.
-// Allowed in the state dict: collections.OrderedDict, torch._utils._rebuild_tensor,
-// _rebuild_tensor_v2 and _rebuild_parameter, torch._tensor._rebuild_from_type_v2, torch.Tensor,
-// torch.nn.parameter.Parameter and the storages of io/elements.h. Any other global in it is refused
-// by name. What stands beside it is neither built nor looked into, and listed.
+// first that names a dict with tensors in it: state_dict, model_state_dict, model, net, network,
+// weights, params, state_dict_ema, model_ema. The prefixes module. and _orig_mod. of names (data
+// parallel and compiled models) are dropped. Allowed in the state dict: collections.OrderedDict,
+// torch._utils._rebuild_tensor, _rebuild_tensor_v2 and _rebuild_parameter,
+// torch._tensor._rebuild_from_type_v2, torch.Tensor, torch.nn.parameter.Parameter and the storages
+// of io/elements.h. Any other global in it is refused by name. What stands beside it is neither
+// built nor looked into, and listed.
 #pragma once
 #include <string>
 #include <vector>
@@ -18,7 +18,7 @@ namespace graft {
 
 struct TorchState {
   TorchTensors tensors;              // every window checked
-  std::vector<std::string> skipped;  // "epoch (a number)": what is beside, or no tensor
+  std::vector<std::string> skipped;  // "epoch (a number)": beside, or no tensor; 1000 at most
 };
 
 // `known`: tensors that a persistent id names at once, as in files of the oldest form.

@@ -90,7 +90,10 @@ class TarReader {
   void add_view(const Pickle& views, Pickle::Ref view) {
     auto list = tuple_of(views, view, 4);
     TorchTensor window = window_of(key_of(views, list[1]));
-    window.offset = views.integer(list[2]);
+    int64_t offset = views.integer(list[2]);
+    GRAFT_CHECK(offset >= 0 && offset <= window.storage.count, "a view begins at element {} of {}",
+                offset, window.storage.count);
+    window.offset += offset;
     window.shape = {views.integer(list[3])};
     check_window(window);
     windows_[key_of(views, list[0])] = window;

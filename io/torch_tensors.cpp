@@ -8,6 +8,8 @@
 namespace graft {
 namespace {
 
+constexpr int64_t kFreeCopies = int64_t(64) << 20;  // bytes
+
 bool is_contiguous(const TorchTensor& t) {
   if (element_count(t.shape) == 0) return true;
   int64_t step = 1;
@@ -56,24 +58,49 @@ Tensor copy_of(const Tensor& storage, const TorchTensor& t) {
 
 using Names = std::vector<TorchTensors::const_pointer>;
 
-// The tensors on one storage.
-void load_windows(const Tensor& storage, const Names& windows, const std::string& file,
-                  TensorMap& loaded) {
-  int64_t copied = 0;
-  for (const auto* item : windows) {
-    const auto& [name, t] = *item;
-    if (is_contiguous(t)) {
-      loaded.emplace(name, view_of(storage, t.offset, t.shape));
-      continue;
-    }
-    copied += element_count(t.shape);
-    GRAFT_CHECK(copied <= storage.size(),
-                "{}: tensor {}: it and others are copies of one storage, more than it has "
-                "elements; save them from PyTorch with .contiguous()",
-                file, escaped(name));
-    loaded.emplace(name, copy_of(storage, t));
-  }
+void require_one_storage(const Names& windows, const std::string& file) {
+  const TorchStorage& first = windows[0]->second.storage;
+  for (const auto* item : windows)
+    GRAFT_CHECK(item->second.storage == first,
+                "{}: tensor {}: has another type or size for its storage {} than {} has", file,
+                escaped(item->first), escaped(first.key), escaped(windows[0]->first));
 }
+
+class Loader {
+ public:
+  Loader(const std::string& file, const OpenStorage& open) : file_(file), open_(open) {}
+
+  void load(const Names& windows) {  // those of one storage
+    require_one_storage(windows, file_);
+    const TorchStorage& storage = windows[0]->second.storage;
+    ByteStream bytes = open_(storage);
+    Tensor elements = read_elements(bytes, *storage.elements, {storage.count});
+    allowed_ += int64_t(elements.bytes());
+    for (const auto* item : windows) {
+      const auto& [name, t] = *item;
+      Tensor loaded =
+          is_contiguous(t) ? view_of(elements, t.offset, t.shape) : copy(elements, *item);
+      tensors.emplace(name, std::move(loaded));
+    }
+  }
+
+  TensorMap tensors;
+
+ private:
+  Tensor copy(const Tensor& storage, TorchTensors::const_reference item) {
+    const auto& [name, t] = item;
+    allowed_ -= element_count(t.shape) * int64_t(size_of(storage.dtype()));
+    GRAFT_CHECK(allowed_ >= 0,
+                "{}: tensor {}: it and others before it are copies of storages, and larger than "
+                "those; save them from PyTorch with .contiguous()",
+                file_, escaped(name));
+    return copy_of(storage, t);
+  }
+
+  const std::string& file_;
+  const OpenStorage& open_;
+  int64_t allowed_ = kFreeCopies;  // bytes that may still be copied
+};
 
 }  // namespace
 
@@ -99,18 +126,9 @@ TensorMap load_tensors(const TorchTensors& tensors, const std::string& file,
                        const OpenStorage& open) {
   std::map<std::string, Names> by_storage;
   for (const auto& item : tensors) by_storage[item.second.storage.key].push_back(&item);
-  TensorMap loaded;
-  for (const auto& [key, windows] : by_storage) {
-    const TorchStorage& storage = windows[0]->second.storage;
-    for (const auto* item : windows)
-      GRAFT_CHECK(item->second.storage == storage,
-                  "{}: tensor {}: has another type or size for its storage {} than {} has", file,
-                  escaped(item->first), escaped(key), escaped(windows[0]->first));
-    ByteStream bytes = open(storage);
-    Tensor elements = read_elements(bytes, *storage.elements, {storage.count});
-    load_windows(elements, windows, file, loaded);
-  }
-  return loaded;
+  Loader loader(file, open);
+  for (const auto& [key, windows] : by_storage) loader.load(windows);
+  return std::move(loader.tensors);
 }
 
 }  // namespace graft

@@ -32,8 +32,8 @@ void check_window(const TorchTensor& tensor);
 using OpenStorage = std::function<ByteStream(const TorchStorage&)>;
 
 // Reads each storage once and lets go of it before the next. A contiguous tensor is a view of its
-// storage. Others are copied, on one storage together no more elements than it has, so that what
-// is returned takes at most twice the bytes of the storages.
+// storage. Others are copied; all copies may take 64 MB more than the storages read so far, which
+// bounds what a short file can ask for.
 // Throws Fault::data with `file` and the tensor's name.
 TensorMap load_tensors(const TorchTensors& tensors, const std::string& file,
                        const OpenStorage& open);

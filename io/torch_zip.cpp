@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "io/source_file.h"
 #include "io/torch_forms.h"
 #include "io/torch_state.h"
@@ -25,9 +27,10 @@ void check_kind(const ZipArchive& archive, const std::string& root) {
   ByteStream bytes = archive.open(root + "byteorder");
   std::string order(size_t(std::min<int64_t>(bytes.left(), 16)), '\0');
   bytes.read(order.data(), order.size());
-  GRAFT_CHECK(order == "little",
-              "{}: its byteorder is {}, only little is read; save it again on a machine of today",
-              archive.name(), escaped(order));
+  GRAFT_CHECK(
+      order == "little",
+      "{}: its byteorder is {}, only little is read; save it again on a little-endian machine",
+      archive.name(), escaped(order));
 }
 
 }  // namespace
@@ -37,7 +40,10 @@ TorchFile read_torch_zip(const std::filesystem::path& path) {
   std::string root = root_of(archive);
   check_kind(archive, root);
   ByteStream bytes = archive.open(root + "data.pkl");
-  TorchState state = find_state(Pickle::read(bytes), archive.name());
+  Pickle object = Pickle::read(bytes);
+  GRAFT_CHECK(bytes.left() == 0, "{}: {} bytes follow the pickle; get the file again", bytes.name(),
+              bytes.left());
+  TorchState state = find_state(object, archive.name());
   auto open = [&](const TorchStorage& storage) {
     ByteStream member = archive.open(root + "data/" + storage.key);
     int64_t expected = storage.count * int64_t(storage.elements->bytes);

@@ -41,7 +41,9 @@ class OpenMember {
 
  private:
   [[noreturn]] void failed() const {
-    fail(Fault::data, "{}: {}; get the file again", name_, zip_file_strerror(file_.get()));
+    bool named = zip_error_code_zip(zip_file_get_error(file_.get())) != ZIP_ER_OK;
+    fail(Fault::data, "{}: {}; get the file again", name_,
+         named ? zip_file_strerror(file_.get()) : "it was cut");
   }
 
   std::string name_;

@@ -3,87 +3,28 @@
 #include "io/torch_file.h"
 #include "io/torch_tensors.h"
 #include "tests/io_scratch.h"
-#include "tests/torch_files.h"
+#include "tests/torch_sample.h"
 
 namespace graft::test {
 namespace {
 
 using py::Storage;
 
-template <class T>
-Storage storage(const std::string& key, const std::string& kind, const std::vector<T>& values) {
-  return {key, kind, int64_t(values.size()), bytes_of(values)};
-}
-
-std::vector<float> counting(size_t n, float first) {
-  std::vector<float> values(n);
-  for (size_t i = 0; i < n; ++i) values[i] = first + 0.37f * float(i);
-  return values;
-}
-
-// Two floats' storages, one of them under three names, and scalars of other types.
-struct Sample {
-  Storage matrix = storage("3", "FloatStorage", counting(6, 1));
-  Storage vector = storage("1", "FloatStorage", counting(10, -2));
-  Storage steps = storage<int64_t>("10", "LongStorage", {int64_t(1) << 40});
-  Storage half = storage<uint16_t>("0", "HalfStorage", {0x3c00, 0xc000});
-  Storage brain = storage<uint16_t>("2", "BFloat16Storage", {0x3f80, 0xc000, 0x4040});
-
-  Storages storages() const { return {vector, steps, matrix, half, brain}; }
-
-  py::Dict entries() const {
-    return {{"module.matrix", py::tensor(matrix, 0, {2, 3}, {3, 1})},
-            {"turned", py::tensor(matrix, 0, {3, 2}, {1, 3})},
-            {"tied", py::old_tensor(matrix, 0, {2, 3}, {3, 1})},
-            {"part", py::tensor(vector, 3, {4}, {1})},
-            {"every_other", py::tensor(vector, 1, {2, 2}, {4, 2})},
-            {"steps", py::tensor(steps, 0, {}, {})},
-            {"half", py::tensor(half, 0, {2}, {1})},
-            {"_orig_mod.module.brain", py::tensor(brain, 0, {3, 1}, {1, 1})},
-            {"none", py::tensor(vector, 10, {0, 4}, {4, 1})}};
-  }
-
-  static TensorMap expected() {
-    TensorMap t;
-    t["matrix"] = t["tied"] = counted({2, 3}, 1);
-    Tensor m = t["matrix"], v = counted({10}, -2);
-    t["turned"] = Tensor::zeros({3, 2});
-    for (int i = 0; i < 3; ++i)
-      for (int j = 0; j < 2; ++j) t["turned"].mutable_data()[i * 2 + j] = m.data()[j * 3 + i];
-    t["part"] = Tensor::from<float>({4}, std::span(v.data() + 3, 4));
-    t["every_other"] = Tensor::from({2, 2}, {v.data()[1], v.data()[3], v.data()[5], v.data()[7]});
-    t["steps"] = Tensor({}, DType::i64);
-    *t["steps"].mutable_data<int64_t>() = int64_t(1) << 40;
-    t["half"] = Tensor::from({2}, {1, -2}).to(DType::f16);
-    t["brain"] = Tensor::from({3, 1}, {1, -2, 3}).to(DType::bf16);
-    t["none"] = Tensor::zeros({0, 4});
-    return t;
-  }
-};
-
-struct OldSample {  // the same in the form of tar
-  static std::string file() {
-    Sample s;
-    std::vector<OldTensor> tensors{{100, 3, 0, {2, 3}, {3, 1}}, {101, 3, 0, {3, 2}, {1, 3}},
-                                   {102, 77, 1, {4}, {1}},      {103, 1, 1, {2, 2}, {4, 2}},
-                                   {104, 10, 0, {}, {}},        {105, 0, 0, {2}, {1}},
-                                   {106, 2, 0, {3, 1}, {1, 1}}, {107, 1, 10, {0, 4}, {4, 1}}};
-    const char* names[] = {"module.matrix", "turned", "part",  "every_other",
-                           "steps",         "half",   "brain", "none"};
-    py::Dict entries{{"tied", py::persistent(py::text("100"))}};
-    for (size_t i = 0; i < tensors.size(); ++i)
-      entries.emplace_back(names[i], py::persistent(py::number(tensors[i].key)));
-    py::List views{py::tuple({py::number(77), py::number(1), py::number(2), py::number(5)})};
-    return torch_tar(py::ordered(entries), s.storages(), tensors, views);
-  }
-};
-
-std::vector<std::pair<const char*, std::string>> every_form() {
-  Sample s;
-  std::string object = py::ordered(s.entries());
-  return {{"zip", torch_zip(object, s.storages())},
-          {"legacy", torch_legacy(object, s.storages())},
-          {"tar", OldSample::file()}};
+TensorMap expected_of_sample() {
+  TensorMap t;
+  t["matrix"] = t["tied"] = counted({2, 3}, 1);
+  Tensor m = t["matrix"], v = counted({10}, -2);
+  t["turned"] = Tensor::zeros({3, 2});
+  for (int i = 0; i < 3; ++i)
+    for (int j = 0; j < 2; ++j) t["turned"].mutable_data()[i * 2 + j] = m.data()[j * 3 + i];
+  t["part"] = Tensor::from<float>({4}, std::span(v.data() + 3, 4));
+  t["every_other"] = Tensor::from({2, 2}, {v.data()[1], v.data()[3], v.data()[5], v.data()[7]});
+  t["steps"] = Tensor({}, DType::i64);
+  *t["steps"].mutable_data<int64_t>() = int64_t(1) << 40;
+  t["half"] = Tensor::from({2}, {1, -2}).to(DType::f16);
+  t["brain"] = Tensor::from({3, 1}, {1, -2, 3}).to(DType::bf16);
+  t["none"] = Tensor::zeros({0, 4});
+  return t;
 }
 
 TorchFile load(const std::string& bytes) {
@@ -105,10 +46,10 @@ TEST(TorchFile, EveryFormGivesTheSameBits) {
   for (const auto& [form, bytes] : every_form()) {
     SCOPED_TRACE(form);
     TorchFile file = load(bytes);
-    EXPECT_TRUE(same(file.tensors, Sample::expected()));
+    EXPECT_TRUE(same(file.tensors, expected_of_sample()));
     EXPECT_TRUE(file.skipped.empty());
     spill(dir / "f", bytes);
-    EXPECT_TRUE(same(read_tensors(dir / "f"), Sample::expected()));
+    EXPECT_TRUE(same(read_tensors(dir / "f"), expected_of_sample()));
   }
 }
 
@@ -160,7 +101,7 @@ TEST(TorchFile, StateDictsAreFoundInCheckpoints) {
     for (const std::string& bytes :
          {torch_zip(object, s.storages()), torch_legacy(object, s.storages())}) {
       TorchFile file = load(bytes);
-      EXPECT_TRUE(same(file.tensors, Sample::expected())) << key;
+      EXPECT_TRUE(same(file.tensors, expected_of_sample())) << key;
       EXPECT_EQ(file.skipped, (std::vector<std::string>{"epoch (a number)", "best_prec1 (a number)",
                                                         "args (an object of argparse.Namespace)"}));
     }
@@ -173,7 +114,7 @@ TEST(TorchFile, StateDictsAreFoundInCheckpoints) {
       load(torch_zip(py::dict({{"x", py::tensor(s.half, 0, {1}, {1})}}), s.storages())).tensors))
       << "of two, the one that holds tensors";
   std::string two = py::dict({{"state_dict_ema", py::dict({{"x", py::none()}})}, {"model", state}});
-  EXPECT_TRUE(same(load(torch_zip(two, s.storages())).tensors, Sample::expected()));
+  EXPECT_TRUE(same(load(torch_zip(two, s.storages())).tensors, expected_of_sample()));
 }
 
 TEST(TorchFile, OptimizersOfLegacyFilesAreSteppedOver) {
@@ -184,7 +125,7 @@ TEST(TorchFile, OptimizersOfLegacyFilesAreSteppedOver) {
   Storages storages = s.storages();
   storages.insert(storages.begin() + 2, momentum);
   TorchFile file = load(torch_legacy(object, storages));
-  EXPECT_TRUE(same(file.tensors, Sample::expected()));
+  EXPECT_TRUE(same(file.tensors, expected_of_sample()));
   EXPECT_EQ(file.skipped, std::vector<std::string>{"optimizer (a list)"});
 }
 
@@ -211,6 +152,8 @@ TEST(TorchFile, OtherSpellingsOfAStateDict) {
   TorchFile mixed = load(torch_zip(py::dict({{"w", tensor}, {"n", py::number(1)}}), {s.matrix}));
   EXPECT_TRUE(same(mixed.tensors, expected));
   EXPECT_EQ(mixed.skipped, std::vector<std::string>{"n (a number)"});
+  py::Dict configured{{"w", tensor}, {"model", py::dict({{"depth", py::number(18)}})}};
+  EXPECT_TRUE(same(load(torch_zip(py::dict(configured), {s.matrix})).tensors, expected));
   EXPECT_TRUE(load(torch_zip(py::dict({}), {})).tensors.empty());
 }
 
@@ -273,11 +216,35 @@ TEST(TorchFile, WindowsStayWithinTheirStorages) {
 }
 
 TEST(TorchFile, CopiesOfOneStorageAreLimited) {
+  auto turned_often = [](int64_t side, int copies) {
+    Storage s = storage("0", "FloatStorage", counting(size_t(side * side), 1));
+    py::Dict entries;
+    for (int i = 0; i < copies; ++i)
+      entries.emplace_back("t" + std::to_string(i), py::tensor(s, 0, {side, side}, {1, side}));
+    return torch_zip(py::dict(entries), {s});
+  };
+  EXPECT_EQ(load(turned_often(4, 9)).tensors.size(), 9u);
+  EXPECT_TRUE(says(refused(turned_often(1024, 18)), "contiguous"));
+}
+
+TEST(TorchFile, ValuesInManyPlacesCostLittle) {
   Storage s = storage("0", "FloatStorage", counting(6, 1));
-  py::Dict entries;
-  for (int i = 0; i < 1000; ++i)
-    entries.emplace_back("t" + std::to_string(i), py::tensor(s, 0, {3, 2}, {1, 3}));
-  EXPECT_TRUE(says(refused(torch_zip(py::dict(entries), {s})), "contiguous"));
+  std::string entries = py::kept(py::text(std::string(1 << 20, 'k')), 1) + py::none();
+  for (int i = 0; i < 100'000; ++i) entries += py::recalled(1) + py::none();
+  std::string beside =
+      "}(" + entries + py::text("model") + py::dict({{"w", py::tensor(s, 0, {6}, {1})}}) + "u";
+  TorchFile file = load(torch_zip(beside, {s}));
+  EXPECT_EQ(file.tensors.size(), 1u);
+  EXPECT_EQ(file.skipped.size(), 1000u);
+  EXPECT_LT(file.skipped[0].size(), 600u);
+  refused(torch_zip("}(" + entries + "u", {s}));
+
+  py::Dict many{{"t", py::kept(py::tensor(s, 0, {6}, {1}), 1)}};
+  for (int i = 0; i < 30'000; ++i) many.emplace_back(std::to_string(i), py::recalled(1));
+  EXPECT_TRUE(says(refused(torch_zip(py::dict(many), {s})), "more than 20000 tensors"));
+  s.key = std::string(1000, 'k');
+  EXPECT_TRUE(says(refused(torch_zip(py::dict({{"w", py::tensor(s, 0, {6}, {1})}}), {s})),
+                   "a key of 1000 bytes"));
 }
 
 TEST(TorchFile, RefusesObjectsThatAreNoStateDict) {
@@ -286,6 +253,10 @@ TEST(TorchFile, RefusesObjectsThatAreNoStateDict) {
   EXPECT_TRUE(says(refused(torch_zip(model, {})), "torchvision.models.resnet.ResNet"));
   EXPECT_TRUE(says(refused(torch_zip(py::list({}), {})), "a list"));
   EXPECT_TRUE(says(refused(torch_zip(py::dict({{"lr", py::real()}}), {})), "keys lr"));
+  for (const char* kind : {"_rebuild_tensor_v3", "_rebuild_sparse_tensor", "_rebuild_qtensor"}) {
+    std::string other = py::call(py::global("torch._utils", kind), {});
+    EXPECT_TRUE(says(refused(torch_zip(py::dict({{"w", other}}), {})), kind));
+  }
   std::string deep = "N" + std::string(500'000, '\x85');
   EXPECT_TRUE(says(refused(torch_zip(deep, {})), "a tuple"));
   EXPECT_TRUE(says(
@@ -309,11 +280,11 @@ TEST(TorchZip, AnyRootAndZip64) {
   std::string object = py::ordered(s.entries());
   for (const char* root : {"a b", "résumé", "."}) {
     auto members = torch_members(object, s.storages(), root);
-    EXPECT_TRUE(same(load(zip_of(members)).tensors, Sample::expected())) << root;
+    EXPECT_TRUE(same(load(zip_of(members)).tensors, expected_of_sample())) << root;
     for (ZipMember& m : members) m.zip64 = true;
-    EXPECT_TRUE(same(load(zip_of(members)).tensors, Sample::expected())) << root;
+    EXPECT_TRUE(same(load(zip_of(members)).tensors, expected_of_sample())) << root;
     for (ZipMember& m : members) m.zip64 = m.descriptor = false;
-    EXPECT_TRUE(same(load(zip_of(members)).tensors, Sample::expected())) << root;
+    EXPECT_TRUE(same(load(zip_of(members)).tensors, expected_of_sample())) << root;
   }
 }
 
@@ -328,6 +299,7 @@ TEST(TorchZip, RefusesArchivesThatLie) {
   using Members = std::vector<ZipMember>;
   EXPECT_TRUE(says(with([](Members& m) { m[0].checksum_error = 1; }), "data.pkl"));
   EXPECT_TRUE(says(with([](Members& m) { m[3].checksum_error = 1; }), "data/10"));
+  EXPECT_TRUE(says(with([](Members& m) { m[0].bytes += "more"; }), "4 bytes follow"));
   EXPECT_TRUE(says(with([](Members& m) { m[0].method = 8; }), "compressed"));
   EXPECT_TRUE(says(with([](Members& m) { m[0].flags = 1; }), "encrypted"));
   EXPECT_TRUE(says(with([](Members& m) { m[1].bytes = "big"; }), "byteorder"));
@@ -371,7 +343,7 @@ TEST(TorchFile, EveryFlipIsAnErrorOrLoads) {
         spill(dir / "flip", bytes);
         try {
           TensorMap tensors = read_torch_file(dir / "flip").tensors;
-          EXPECT_TRUE(!checked || same(tensors, Sample::expected())) << form << " byte " << at;
+          EXPECT_TRUE(!checked || same(tensors, expected_of_sample())) << form << " byte " << at;
         } catch (const Error& e) {
           EXPECT_EQ(int(e.fault), int(Fault::data)) << e.what();
           EXPECT_TRUE(says(e.what(), "flip")) << e.what();
