@@ -57,6 +57,8 @@ Run add_predict(CLI::App& program);
 Run add_inspect(CLI::App& program);
 Run add_convert(CLI::App& program);
 Run add_models(CLI::App& program);
+Run add_pull(CLI::App& program);
+Run add_verify(CLI::App& program);
 Run add_demo(CLI::App& program);
 
 }  // namespace graft::app

@@ -6,6 +6,7 @@ find_package(nlohmann_json REQUIRED)
 find_package(HDF5 REQUIRED COMPONENTS C)
 find_package(JPEG REQUIRED)
 find_package(ZLIB REQUIRED)
+find_package(CURL REQUIRED)
 
 # libzip's own package file, as Debian has it, wants programs of another package.
 find_path(ZIP_INCLUDE_DIR zip.h REQUIRED)

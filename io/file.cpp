@@ -105,6 +105,15 @@ void InputFile::read(int64_t offset, void* to, size_t bytes) const {
   }
 }
 
+std::string read_text(const std::filesystem::path& path, int64_t most) {
+  InputFile file(path);
+  GRAFT_CHECK(file.size() <= most, "{}: has {} bytes; at most {} are read", file.name(), file.size(),
+              most);
+  std::string text(size_t(file.size()), '\0');
+  file.read(0, text.data(), text.size());
+  return text;
+}
+
 AtomicFile::AtomicFile(const fs::path& target)
     : target_(behind_link(target)), name_(escaped(target.string())) {
   struct stat info;

@@ -35,6 +35,9 @@ class InputFile {  // a regular file, open for reading
   int64_t size_ = 0;
 };
 
+// A whole file as text; refuses one of more than `most` bytes.
+std::string read_text(const std::filesystem::path& path, int64_t most);
+
 // A file under construction: a temporary in the same folder, which commit() syncs and renames to
 // its target. Without commit(), or after any failure, it is removed and the old target stays.
 class AtomicFile {

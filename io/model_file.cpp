@@ -63,8 +63,7 @@ std::array<float, N> floats(const Hdf5Reader& file, const char* name) {
 Interpolation interpolation(const Hdf5Reader& file) {
   if (!file.has_attribute("/preprocess", "interpolation")) return Interpolation::bilinear;
   std::string name = file.text("/preprocess", "interpolation");
-  for (auto known : {Interpolation::bilinear, Interpolation::bicubic})
-    if (name == name_of(known)) return known;
+  if (auto known = interpolation_named(name)) return *known;
   fail(Fault::data, "{}: /preprocess interpolation: \"{}\"; bilinear and bicubic are known",
        file.name(), escaped(name));
 }

@@ -29,6 +29,12 @@ const char* name_of(Interpolation interpolation) {
   return interpolation == Interpolation::bicubic ? "bicubic" : "bilinear";
 }
 
+std::optional<Interpolation> interpolation_named(std::string_view name) {
+  for (Interpolation i : {Interpolation::bilinear, Interpolation::bicubic})
+    if (name == name_of(i)) return i;
+  return std::nullopt;
+}
+
 // Pillow, src/libImaging/Resample.c, defines these numbers: centre and support in double
 // precision, borders rounded by adding 0.5 and cutting, weights normalised, then 22-bit integers.
 ResizeTaps::ResizeTaps(int in, int out, int from, int to, Interpolation interpolation) {

@@ -3,6 +3,8 @@
 // Only a window of the result is computed, and only what it needs of the source is read.
 #pragma once
 #include <cstdint>
+#include <optional>
+#include <string_view>
 #include <vector>
 
 #include "io/image.h"
@@ -11,6 +13,7 @@ namespace graft {
 
 enum class Interpolation { bilinear, bicubic };
 const char* name_of(Interpolation interpolation);
+std::optional<Interpolation> interpolation_named(std::string_view name);
 
 // The weights along one side: result position i is the weighted sum of source positions
 // first[i] .. first[i] + count[i] - 1; its weights begin at weight[i * stride].

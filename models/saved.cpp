@@ -164,12 +164,13 @@ double golden_difference(Classifier& model, const Golden& golden) {
   return difference / largest;
 }
 
-void require_golden(Adopted& adopted, const std::filesystem::path& path) {
+double require_golden(Adopted& adopted, const std::filesystem::path& path) {
   GRAFT_CHECK(adopted.file.golden, "{}: there is no golden input to verify; graft convert stores one",
               path.string());
   double difference = golden_difference(*adopted.model, *adopted.file.golden);
   GRAFT_CHECK(difference < 1e-3, "{}: the logits of the golden input differ by {:.2g} of the largest "
               "from those in the file; the file or this build is damaged", path.string(), difference);
+  return difference;
 }
 
 std::map<std::string, std::string> hash_frozen(Classifier& model) {

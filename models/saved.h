@@ -38,8 +38,9 @@ Golden make_golden(Classifier& model);
 // Largest difference of the logits, relative to the largest logit.
 double golden_difference(Classifier& model, const Golden& golden);
 
-// Throws when the adopted model does not reproduce the golden logits of its file within 1e-3.
-void require_golden(Adopted& adopted, const std::filesystem::path& path);
+// -> the difference; throws when the adopted model does not reproduce the golden logits of its file
+// within 1e-3.
+double require_golden(Adopted& adopted, const std::filesystem::path& path);
 
 // SHA-256 of every tensor that training must not change, as it is in files, by name.
 std::map<std::string, std::string> hash_frozen(Classifier& model);
