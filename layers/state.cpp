@@ -8,11 +8,6 @@
 namespace graft {
 namespace {
 
-Shape file_shape(const Param& p) {
-  if (p.layout != FileLayout::filter_oihw) return p.shape();
-  return {p.dim(0), p.dim(3), p.dim(1), p.dim(2)};
-}
-
 void from_file(const Tensor& any_type, Param& p) {
   Tensor file = any_type.to(DType::f32);
   int64_t columns = p.rank() == 2 ? p.dim(1) / (p.map_h * p.map_w) : 0;
@@ -43,7 +38,7 @@ void compare(const std::string& name, const Shape& wanted, const TensorMap& tens
 void copy_fitting(Module& model, const TensorMap& tensors) {
   each_param(model, [&](const std::string& path, Param& p) {
     auto found = tensors.find(path);
-    if (found != tensors.end() && found->second.shape() == file_shape(p))
+    if (found != tensors.end() && found->second.shape() == published_shape(p))
       from_file(found->second, p);
   });
   each_buffer(model, [&](const std::string& path, Tensor& t) {
@@ -55,8 +50,13 @@ void copy_fitting(Module& model, const TensorMap& tensors) {
 
 }  // namespace
 
+Shape published_shape(const Param& p) {
+  if (p.layout != FileLayout::filter_oihw) return p.shape();
+  return {p.dim(0), p.dim(3), p.dim(1), p.dim(2)};
+}
+
 Tensor published(const Param& p) {
-  Tensor file(file_shape(p));
+  Tensor file(published_shape(p));
   int64_t columns = p.rank() == 2 ? p.dim(1) / (p.map_h * p.map_w) : 0;
   switch (p.layout) {
     case FileLayout::same: file.copy_from(p); break;
@@ -93,7 +93,7 @@ LoadReport compare_state(Module& model, const TensorMap& tensors) {
   LoadReport report;
   std::set<std::string> known;
   each_param(model, [&](const std::string& path, Param& p) {
-    compare(path, file_shape(p), tensors, report);
+    compare(path, published_shape(p), tensors, report);
     known.insert(path);
   });
   each_buffer(model, [&](const std::string& path, Tensor& t) {
