@@ -5,6 +5,7 @@
 #include "core/random.h"
 #include "layers/batch_norm.h"
 #include "layers/conv2d.h"
+#include "layers/layer_norm.h"
 #include "layers/linear.h"
 
 namespace graft {
@@ -29,6 +30,11 @@ void initialize_uniform(Tensor& weight, Tensor& bias, Random random) {
   if (bias.defined()) fill(bias, [&] { return random.uniform(-bound, bound); });
 }
 
+void initialize_norm(Tensor& gamma, Tensor& beta) {
+  fill(gamma, [] { return 1.0f; });
+  fill(beta, [] { return 0.0f; });
+}
+
 }  // namespace
 
 void initialize(Module& root, uint64_t seed) {
@@ -37,10 +43,8 @@ void initialize(Module& root, uint64_t seed) {
     if (auto* conv = dynamic_cast<Conv2d*>(&m)) initialize_conv(*conv, random);
     if (auto* matrix = dynamic_cast<Linear*>(&m))
       initialize_uniform(matrix->weight, matrix->bias, random);
-    if (auto* norm = dynamic_cast<BatchNorm2d*>(&m)) {
-      fill(norm->weight, [] { return 1.0f; });
-      fill(norm->bias, [] { return 0.0f; });
-    }
+    if (auto* norm = dynamic_cast<BatchNorm2d*>(&m)) initialize_norm(norm->weight, norm->bias);
+    if (auto* norm = dynamic_cast<LayerNorm*>(&m)) initialize_norm(norm->weight, norm->bias);
   });
 }
 

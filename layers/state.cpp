@@ -8,11 +8,6 @@
 namespace graft {
 namespace {
 
-Shape file_shape(const Param& p) {
-  if (p.layout != FileLayout::filter_oihw) return p.shape();
-  return {p.dim(0), p.dim(3), p.dim(1), p.dim(2)};
-}
-
 void from_file(const Tensor& any_type, Param& p) {
   Tensor file = any_type.to(DType::f32);
   int64_t columns = p.rank() == 2 ? p.dim(1) / (p.map_h * p.map_w) : 0;
@@ -44,7 +39,7 @@ void compare(const std::string& name, const Shape& wanted, const TensorMap& tens
 void move_fitting(Module& model, TensorMap& tensors) {
   each_param(model, [&](const std::string& path, Param& p) {
     auto found = tensors.find(path);
-    if (found == tensors.end() || found->second.shape() != file_shape(p)) return;
+    if (found == tensors.end() || found->second.shape() != published_shape(p)) return;
     from_file(found->second, p);
     tensors.erase(found);
   });
@@ -71,8 +66,13 @@ void publish(const Param& p, float* file) {
 
 }  // namespace
 
+Shape published_shape(const Param& p) {
+  if (p.layout != FileLayout::filter_oihw) return p.shape();
+  return {p.dim(0), p.dim(3), p.dim(1), p.dim(2)};
+}
+
 Tensor published(const Param& p) {
-  Tensor file(file_shape(p));
+  Tensor file(published_shape(p));
   publish(p, file.mutable_data());
   return file;
 }
@@ -89,7 +89,7 @@ TensorMap state_view(Module& model) {
   each_param(model, [&](const std::string& path, Param& p) {
     auto make = [p](void* file) { publish(p, static_cast<float*>(file)); };
     all[path] = p.layout == FileLayout::same ? p.detach()
-                                             : Tensor::made_by(file_shape(p), p.dtype(), make);
+                                             : Tensor::made_by(published_shape(p), p.dtype(), make);
   });
   each_buffer(model, [&](const std::string& path, Tensor& t) { all[path] = t.detach(); });
   return all;
@@ -111,7 +111,7 @@ LoadReport compare_state(Module& model, const TensorMap& tensors) {
   LoadReport report;
   std::set<std::string> known;
   each_param(model, [&](const std::string& path, Param& p) {
-    compare(path, file_shape(p), tensors, report);
+    compare(path, published_shape(p), tensors, report);
     known.insert(path);
   });
   each_buffer(model, [&](const std::string& path, Tensor& t) {

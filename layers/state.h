@@ -9,6 +9,7 @@
 
 namespace graft {
 
+Shape published_shape(const Param& p);
 Tensor published(const Param& p);  // a copy in the shape and order of files
 TensorMap state(Module& model);    // copies; what is saved: parameters and buffers
 TensorMap state_view(Module& model);  // the same without memory: values are looked up when read

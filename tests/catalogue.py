@@ -16,6 +16,11 @@ import torchvision
 CATALOGUE = Path(__file__).parent.parent / "models" / "catalogue.json"
 
 
+# With weights, torchvision's builders of these turn ImageNet's mean and deviation into 0.5 and 0.5
+# inside the network (transform_input).
+CENTRED = ("googlenet", "inception_v3")
+
+
 def entry(name, weights):
     t, meta = weights.transforms(), weights.meta
     accuracy = meta["_metrics"]["ImageNet-1K"] if "_metrics" in meta else meta["metrics"]
@@ -29,8 +34,8 @@ def entry(name, weights):
         "resize": t.resize_size[0],
         "crop": t.crop_size[0],
         "interpolation": t.interpolation.value,
-        "mean": t.mean,
-        "std": t.std,
+        "mean": [0.5] * 3 if name in CENTRED else t.mean,
+        "std": [0.5] * 3 if name in CENTRED else t.std,
         "top1": accuracy.get("acc@1"),
         "top5": accuracy.get("acc@5"),
         "licence": "CC-BY-NC-4.0" if "SWAG" in meta.get("license", "") else "BSD-3-Clause",

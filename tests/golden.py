@@ -4,7 +4,7 @@
   tests/golden.py --run build/graft_models_tests              the usual networks, one at a time
   tests/golden.py --out DIR --archs resnet18 squeezenet1_1    only the files
 
-Training is compared for one network of each kind (TRAINED), or for all with --train all.
+Training is compared for one network of each kind (TRAINED), for all with --train all, or for none.
 There a difference can be rounding: where two values of a max pool, or a value and the zero of a
 ReLU, are closer than float32 tells apart, one unit flips and its gradient differs by a percent. Then
 the first layer that differs, seen from the loss, does so in a single row; other seeds agree.
@@ -30,6 +30,7 @@ Regimes: head trains the last layer only, last the last stage too, all everythin
 """
 import argparse
 import copy
+import hashlib
 import json
 import math
 import multiprocessing
@@ -81,8 +82,9 @@ SHOWN = ["resnet34", "resnet101", "resnet152", "vgg11", "vgg13", "vgg19", "vgg13
          "mnasnet1_3", "efficientnet_b5", "efficientnet_v2_s", "shufflenet_v2_x1_0", "regnet_x_8gf",
          "convnext_small"]
 HEAD_ONLY = ["vgg11_bn"]  # a unit that flips in its last block outweighs every rounding
-SEEDS = {"mobilenet_v2": 2, "mnasnet0_5": 2, "densenet121": 3}  # where no unit flips in three steps; else 1
-SIDES = {"inception_v3": 96}  # of an image in pixels, where the smallest is not 64
+SEEDS = {"mobilenet_v2": 2, "mnasnet0_5": 2, "densenet121": 3,
+         "regnet_y_400mf": 2, "googlenet": 2}  # where no unit flips in three steps; else 1
+SIDES = {"inception_v3": 128}  # of an image in pixels, where the smallest is not 64
 SAMPLE = 20_000  # elements of a gradient
 STEPS = 3
 RATES = {"vgg16": 1e-4}  # at 1e-3 its loss jumps about; the others take 1e-3
@@ -305,7 +307,8 @@ def make(arch, folder, regimes, size, batch, seed):
 
 def make_apart(arch, args, out):
     """In a process of its own, so that its memory is free before the next one starts."""
-    regimes = ["head", "last", "all"] if args.train == "all" or arch in TRAINED else []
+    trained = args.train == "all" or (args.train == "some" and arch in TRAINED)
+    regimes = ["head", "last", "all"] if trained else []
     if arch in HEAD_ONLY and args.train == "some":
         regimes = regimes[:1]
     child = multiprocessing.get_context("fork").Process(
@@ -334,17 +337,29 @@ def run(args):
     return failed
 
 
+def print_names(archs):
+    for arch in archs:
+        tensors = build(arch, 10 if arch in CIFAR else 1000).state_dict()
+        lines = [" ".join([name, *map(str, t.shape)]) + "\n" for name, t in sorted(tensors.items())]
+        digest = hashlib.sha256("".join(lines).encode()).hexdigest()
+        print(f'    {{"{arch}", "{digest[:16]}"}},', flush=True)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", help="folder for the files")
     parser.add_argument("--run", metavar="BINARY", help="make, test and remove one after the other")
+    parser.add_argument("--names", action="store_true",
+                        help="print digests of all tensors' names and shapes, for published_names.h")
     parser.add_argument("--archs", nargs="+", default=TRAINED + SHOWN)
-    parser.add_argument("--train", choices=["some", "all"], default="some")
+    parser.add_argument("--train", choices=["none", "some", "all"], default="some")
     parser.add_argument("--size", type=int, default=64, help="image side in pixels")
     parser.add_argument("--batch", type=int, default=4)
     parser.add_argument("--seed", type=int, help="of weights and images")
     args = parser.parse_args()
+    if args.names:
+        return print_names(args.archs)
     if args.run:
         failed = run(args)
         sys.exit(f"golden: {', '.join(failed)} differ from PyTorch" if failed else 0)

@@ -2,7 +2,9 @@
 #include <sstream>
 
 #include "core/autograd.h"
+#include "io/sha256.h"
 #include "layers/state.h"
+#include "models/saved.h"
 #include "models/zoo.h"
 #include "tests/layer_helpers.h"
 #include "tests/published_names.h"
@@ -83,7 +85,11 @@ TEST_P(ZooForward, TurnsImagesIntoLogits) {
 INSTANTIATE_TEST_SUITE_P(Models, ZooForward,
                          testing::Values("resnet10_small", "resnet18", "resnet34", "resnet50",
                                          "resnet101", "squeezenet1_0", "squeezenet1_1", "vgg11",
-                                         "vgg11_bn"),
+                                         "vgg11_bn", "alexnet", "resnet20", "resnext50_32x4d",
+                                         "densenet121", "mobilenet_v2", "mobilenet_v3_small",
+                                         "mnasnet0_5", "efficientnet_b0", "efficientnet_v2_s",
+                                         "shufflenet_v2_x0_5", "regnet_x_400mf", "regnet_y_400mf",
+                                         "googlenet", "convnext_tiny"),
                          [](auto& info) { return std::string(info.param); });
 
 std::map<std::string, Shape> published(const char* table) {
@@ -115,6 +121,45 @@ void expect_published(const std::string& name, const char* table) {
 TEST(ZooNames, AreThePublishedOnes) {
   expect_published("resnet18", kResNet18);
   expect_published("squeezenet1_1", kSqueezeNet11);
+}
+
+TEST(ZooNames, AllTensorsAreThePublishedOnes) {
+  for (const ZooRow& row : zoo()) {
+    if (row.name == std::string("resnet10_small")) continue;
+    std::string text;
+    auto add = [&](const std::string& path, const Shape& shape) {
+      text += path;
+      for (int64_t d : shape) text += " " + std::to_string(d);
+      text += "\n";
+    };
+    auto model = row.build(row.classes);
+    std::map<std::string, Shape> shapes;  // in order
+    each_param(*model, [&](auto& path, Param& p) { shapes[path] = published_shape(p); });
+    each_buffer(*model, [&](auto& path, Tensor& t) { shapes[path] = t.shape(); });
+    for (auto& [path, shape] : shapes) add(path, shape);
+    ASSERT_TRUE(kDigests.contains(row.name)) << row.name << ": golden.py --names makes its digest";
+    EXPECT_EQ(sha256(text.data(), text.size()).substr(0, 16), kDigests.at(row.name)) << row.name;
+  }
+}
+
+// Files from the time when DenseNet's layers had other names, and with auxiliary classifiers.
+TEST(ZooNames, OldAndSpareTensorsAreKnown) {
+  TensorMap dense = state(*make_model("densenet121", 3));
+  TensorMap old;
+  for (auto& [name, tensor] : dense) {
+    std::string then = name;
+    for (const char* part : {".norm1.", ".norm2.", ".conv1.", ".conv2."})
+      if (size_t at = then.find(part); at != then.npos) then.insert(at + 5, ".");
+    old[then] = tensor;
+  }
+  EXPECT_TRUE(old.contains("features.denseblock1.denselayer1.norm.1.weight"));
+  EXPECT_EQ(recognise(old), "densenet121");
+  TensorMap inception = state(*make_model("inception_v3", 3));
+  inception["AuxLogits.fc.weight"] = Tensor::zeros({3, 768});
+  EXPECT_EQ(recognise(inception), "inception_v3");
+  TensorMap google = state(*make_model("googlenet", 3));
+  google["aux1.conv.conv.weight"] = Tensor::zeros({128, 512, 1, 1});
+  EXPECT_EQ(recognise(google), "googlenet");
 }
 
 TEST(ZooNames, UnknownOnesListTheNearest) {
