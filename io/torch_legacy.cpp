@@ -1,5 +1,6 @@
 #include "io/source_file.h"
 #include "io/torch_forms.h"
+#include "io/torch_ids.h"
 #include "io/torch_state.h"
 
 namespace graft {

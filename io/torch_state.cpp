@@ -5,6 +5,7 @@
 
 #include "core/text.h"
 #include "io/source_file.h"
+#include "io/torch_ids.h"
 
 namespace graft {
 namespace {
@@ -27,24 +28,15 @@ constexpr size_t kMaxRank = 32;
 // A value can stand in many places of a short file: what is copied for each place is limited.
 constexpr size_t kMaxTensors = 20'000;
 constexpr size_t kMaxSkipped = 1000;
-constexpr size_t kMaxKey = 512;                  // bytes
-constexpr int64_t kMaxCount = int64_t(1) << 40;  // elements of a storage: no file has so many
+constexpr size_t kMaxName = 512;  // bytes
 
 template <class List>
 bool contains(const List& list, std::string_view name) {
   return std::find(std::begin(list), std::end(list), name) != std::end(list);
 }
 
-// "FloatStorage" of torch.FloatStorage and torch.cuda.FloatStorage, else nothing.
-std::string_view storage_class(std::string_view global) {
-  for (std::string_view module : {"torch.cuda.", "torch."})
-    if (global.starts_with(module)) return global.substr(module.size());
-  return {};
-}
-
 bool is_allowed(std::string_view global) {
-  return contains(kRebuilds, global) || contains(kOthers, global) ||
-         elements_of_torch(storage_class(global));
+  return contains(kRebuilds, global) || contains(kOthers, global) || elements_of(global);
 }
 
 std::string stripped(std::string_view name) {
@@ -151,7 +143,7 @@ class StateFinder {
   }
 
   std::string shown(Ref key) const {
-    return is_text(key) ? escaped(pickle_.text(key).substr(0, kMaxKey)) : pickle_.describe(key);
+    return is_text(key) ? escaped(pickle_.text(key).substr(0, kMaxName)) : pickle_.describe(key);
   }
 
   std::string keys(Ref dict) const {
@@ -197,7 +189,7 @@ class StateFinder {
   }
 
   void add(Ref key, Ref value) {
-    bool named = is_text(key) && pickle_.text(key).size() <= kMaxKey;
+    bool named = is_text(key) && pickle_.text(key).size() <= kMaxName;
     if (!named) refuse("the state dict has {} for a name", pickle_.describe(key));
     if (!is_tensor(value)) return skip(key, value);
     if (state_.tensors.size() == kMaxTensors) refuse("more than {} tensors", kMaxTensors);
@@ -238,7 +230,8 @@ class StateFinder {
     Ref id = pickle_.items(list[0])[0];
     TorchTensor tensor{storage_of(pickle_, id), 0, numbers(list[2]), numbers(list[3])};
     int64_t offset = pickle_.integer(list[1]), view = view_offset(id);
-    bool inside = offset >= 0 && offset <= kMaxCount && view >= 0 && view <= kMaxCount;
+    int64_t count = tensor.storage.count;
+    bool inside = offset >= 0 && offset <= count && view >= 0 && view <= count;
     GRAFT_CHECK(inside, "begins at element {} of a view at {}", offset, view);
     tensor.offset = offset + view;
     check_window(tensor);
@@ -267,37 +260,6 @@ class StateFinder {
 };
 
 }  // namespace
-
-std::span<const Ref> tuple_of(const Pickle& pickle, Ref tuple, size_t least) {
-  std::span<const Ref> items = pickle.items(tuple);
-  GRAFT_CHECK(pickle.kind(tuple) == Kind::tuple && items.size() >= least,
-              "{} stands where a tuple of {} should", pickle.describe(tuple), least);
-  return items;
-}
-
-std::string key_of(const Pickle& pickle, Ref key) {
-  if (pickle.kind(key) != Kind::text) return std::to_string(pickle.integer(key));
-  GRAFT_CHECK(pickle.text(key).size() <= kMaxKey, "a key of {} bytes", pickle.text(key).size());
-  return std::string(pickle.text(key));
-}
-
-const Elements& elements_of(const Pickle& pickle, Ref storage) {
-  bool global = pickle.kind(storage) == Kind::global;
-  const Elements* found = global ? elements_of_torch(storage_class(pickle.text(storage))) : nullptr;
-  GRAFT_CHECK(found, "elements of {} cannot be read; save it as float32", pickle.describe(storage));
-  return *found;
-}
-
-TorchStorage storage_of(const Pickle& pickle, Ref id) {
-  std::span<const Ref> items = tuple_of(pickle, id, 5);
-  bool storage = pickle.kind(items[0]) == Kind::text && pickle.text(items[0]) == "storage";
-  GRAFT_CHECK(storage, "{} stands where 'storage' should", pickle.describe(items[0]));
-  TorchStorage result{key_of(pickle, items[2]), &elements_of(pickle, items[1]),
-                      pickle.integer(items[4])};
-  GRAFT_CHECK(result.count >= 0 && result.count <= kMaxCount, "a storage of {} elements",
-              result.count);
-  return result;
-}
 
 TorchState find_state(const Pickle& pickle, const std::string& file, const TorchTensors& known) {
   return StateFinder(pickle, file, known).find();

@@ -26,22 +26,4 @@ struct TorchState {
 TorchState find_state(const Pickle& pickle, const std::string& file,
                       const TorchTensors& known = {});
 
-// Parts that the containers need as well. They throw Fault::data without naming a file.
-// The storage of an id ('storage', class, key, device, count[, view]).
-TorchStorage storage_of(const Pickle& pickle, Pickle::Ref id);
-// The elements of torch.FloatStorage, torch.cuda.FloatStorage, ...
-const Elements& elements_of(const Pickle& pickle, Pickle::Ref storage_class);
-std::string key_of(const Pickle& pickle, Pickle::Ref key);  // of a text or an integer
-std::span<const Pickle::Ref> tuple_of(const Pickle& pickle, Pickle::Ref tuple, size_t least);
-
-// Runs f and puts `where` before the message of an Error that it throws.
-template <class F>
-auto within(const std::string& where, F f) {
-  try {
-    return f();
-  } catch (const Error& e) {
-    throw Error(e.fault, where + ": " + e.what());
-  }
-}
-
 }  // namespace graft

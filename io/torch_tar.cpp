@@ -1,6 +1,7 @@
 #include "io/source_file.h"
 #include "io/tar.h"
 #include "io/torch_forms.h"
+#include "io/torch_ids.h"
 #include "io/torch_state.h"
 
 namespace graft {

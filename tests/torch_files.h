@@ -107,6 +107,7 @@ struct ZipMember {
   uint16_t method = 0, flags = 0;
   int64_t declared = -1;  // size in the directory, when it lies
   uint32_t checksum_error = 0;
+  int64_t at = -1;  // where the directory says it begins, when it has no bytes of its own
 };
 
 class ZipWriter {
@@ -122,7 +123,7 @@ class ZipWriter {
 
  private:
   void add(const ZipMember& m) {
-    auto at = uint32_t(file_.size());
+    auto at = uint32_t(m.at < 0 ? int64_t(file_.size()) : m.at);
     uint32_t sum =
         uint32_t(crc32(0, reinterpret_cast<const Bytef*>(m.bytes.data()), uInt(m.bytes.size()))) ^
         m.checksum_error;
@@ -136,10 +137,12 @@ class ZipWriter {
     std::string head =
         bytes_of(uint16_t(m.flags | (behind ? 8 : 0))) + bytes_of(m.method) + std::string(4, '\0');
     std::string lengths = bytes_of(uint16_t(m.name.size()));
-    file_ += "PK\x03\x04" + std::string("\x2d\x00", 2) + head +
-             (behind ? std::string(12, '\0') : bytes_of(sum) + sizes) + lengths +
-             bytes_of(uint16_t(wide.size() + pad.size())) + m.name + wide + pad + m.bytes;
-    if (behind) file_ += "PK\x07\x08" + bytes_of(sum) + sizes;
+    std::string local = "PK\x03\x04" + std::string("\x2d\x00", 2) + head +
+                        (behind ? std::string(12, '\0') : bytes_of(sum) + sizes) + lengths +
+                        bytes_of(uint16_t(wide.size() + pad.size())) + m.name + wide + pad +
+                        m.bytes;
+    if (behind) local += "PK\x07\x08" + bytes_of(sum) + sizes;
+    if (m.at < 0) file_ += local;
     directory_ += "PK\x01\x02" + std::string("\x2d\x00\x2d\x00", 4) + head + bytes_of(sum) + sizes +
                   lengths + bytes_of(uint16_t(wide.size())) + std::string(10, '\0') + bytes_of(at) +
                   m.name + wide;

@@ -229,8 +229,8 @@ def measured(graft):
 @pytest.mark.parametrize("form", ["zip", "legacy"])
 def test_memory_of_large_files(measured, form):
     size = 128 * MB
-    save({"a": torch.zeros(size // 8), "b": torch.zeros(64, size // 512).t()},
-         measured.folder / "large.pth", form)
+    state = {"a": torch.zeros(size // 8), "b": torch.zeros(64, size // 512).t()}
+    save(state, measured.folder / "large.pth", form)
     assert peak_memory(measured, "inspect", "large.pth", code=0) < 1.6 * size + 32 * MB
 
 
