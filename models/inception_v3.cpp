@@ -124,7 +124,7 @@ void tidy(TensorMap& published) {
 
 std::span<const ZooRow> inception_v3_rows() {
   static const ZooRow rows[] = {
-      {"inception_v3", make, 23834568, centred({.resize = 342, .crop = 299}), 1000, tidy},
+      {"inception_v3", make, 23834568, centred({.resize = 342, .crop = 299}), 1000, tidy, 96},
   };
   return rows;
 }
