@@ -43,8 +43,8 @@ Tensor linear(const Tensor& x, const Tensor& w, const Tensor& bias,
 Tensor matmul(const Tensor& a, const Tensor& b);  // (M,K) (K,N) -> (M,N)
 
 // ---- tokens -----------------------------------------------------------------------------------
-// Of qkv (N,T,3C), which holds queries, keys and values: softmax(q k^T / sqrt(C / heads)) v for every
-// head's share of the channels, side by side: (N,T,C).
+// Of qkv (N,T,3C), which holds queries, keys and values: softmax(q k^T / sqrt(C / heads)) v for
+// every head's share of the channels, side by side: (N,T,C).
 Tensor attention(const Tensor& qkv, int heads);
 // x (N,T,C) with one more token before it, then + positions (1,T+1,C): (N,T+1,C).
 Tensor add_tokens(const Tensor& x, const Tensor& first, const Tensor& positions);

@@ -1,5 +1,5 @@
-// Multi-head self-attention over tokens (N,T,C) (Vaswani et al., 2017), with the tensors of PyTorch's
-// MultiheadAttention: queries, keys and values come from one matrix.
+// Multi-head self-attention over tokens (N,T,C) (Vaswani et al., 2017), with the tensors of
+// PyTorch's MultiheadAttention: queries, keys and values come from one matrix.
 #pragma once
 #include "layers/linear.h"
 

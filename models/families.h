@@ -1,5 +1,5 @@
-// The families of the zoo: one file each, models/<family>.cpp, written as a table. Names of networks
-// and of their tensors are torchvision's, but where a file says otherwise.
+// The families of the zoo: one file each, models/<family>.cpp, written as a table. Names of
+// networks and of their tensors are torchvision's, but where a file says otherwise.
 #pragma once
 #include <span>
 

@@ -113,7 +113,8 @@ std::unique_ptr<Classifier> make(int64_t classes) {
   trunk.add("Mixed_7a", halve_17(768));
   trunk.add("Mixed_7b", block_8(1280)).add("Mixed_7c", block_8(2048));
   head.add("dropout", Dropout(0.5f)).add("fc", Linear(2048, classes));
-  return std::make_unique<Chain>(Chain::Part{"", std::move(trunk)}, Chain::Part{"", std::move(head)});
+  return std::make_unique<Chain>(Chain::Part{"", std::move(trunk)},
+                                 Chain::Part{"", std::move(head)});
 }
 
 void tidy(TensorMap& published) {

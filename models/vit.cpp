@@ -42,7 +42,8 @@ class Encoder : public Module {
  public:
   explicit Encoder(const Table& t)
       : pos_embedding({1, 1 + (kSide / t.patch) * (kSide / t.patch), t.width}), ln(t.width) {
-    for (int i = 0; i < t.layers; ++i) layers.add(fmt::format("encoder_layer_{}", i), EncoderBlock(t));
+    for (int i = 0; i < t.layers; ++i)
+      layers.add(fmt::format("encoder_layer_{}", i), EncoderBlock(t));
     Random random(0, "pos_embedding");
     float* values = pos_embedding.mutable_data();
     for (int64_t i = 0; i < pos_embedding.size(); ++i) values[i] = 0.02f * random.normal();
