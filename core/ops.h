@@ -46,6 +46,13 @@ Tensor linear(const Tensor& x, FrozenFilter& w, const Tensor& bias,
               Activation activation = Activation::none);
 Tensor matmul(const Tensor& a, const Tensor& b);  // (M,K) (K,N) -> (M,N)
 
+// ---- tokens -----------------------------------------------------------------------------------
+// Of qkv (N,T,3C), which holds queries, keys and values: softmax(q k^T / sqrt(C / heads)) v for
+// every head's share of the channels, side by side: (N,T,C).
+Tensor attention(const Tensor& qkv, int heads);
+// x (N,T,C) with one more token before it, then + positions (1,T+1,C): (N,T+1,C).
+Tensor add_tokens(const Tensor& x, const Tensor& first, const Tensor& positions);
+
 // ---- normalisation ----------------------------------------------------------------------------
 // Batch norm over all but the last dimension of x (..., C), then + residual, then the activation,
 // in one pass. gamma, beta, mean, var: (C).

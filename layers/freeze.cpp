@@ -32,7 +32,7 @@ std::vector<Layer> layers_of(Module& model) {
   each_module(model, [&](const std::string& path, Module& m) {
     CountOwn own;
     m.fields(own);
-    if (!path.empty()) layers.push_back({path, &m, own.total});
+    if (!path.empty() || own.total) layers.push_back({path, &m, own.total});
   });
   return layers;
 }

@@ -7,6 +7,7 @@
 #include "layers/conv2d.h"
 #include "layers/layer_norm.h"
 #include "layers/linear.h"
+#include "layers/self_attention.h"
 
 namespace graft {
 namespace {
@@ -43,6 +44,8 @@ void initialize(Module& root, uint64_t seed) {
     if (auto* conv = dynamic_cast<Conv2d*>(&m)) initialize_conv(*conv, random);
     if (auto* matrix = dynamic_cast<Linear*>(&m))
       initialize_uniform(matrix->weight, matrix->bias, random);
+    if (auto* attention = dynamic_cast<SelfAttention*>(&m))
+      initialize_uniform(attention->in_proj_weight, attention->in_proj_bias, random);
     if (auto* norm = dynamic_cast<BatchNorm2d*>(&m)) initialize_norm(norm->weight, norm->bias);
     if (auto* norm = dynamic_cast<LayerNorm*>(&m)) initialize_norm(norm->weight, norm->bias);
   });

@@ -7,7 +7,8 @@ namespace graft {
 
 class LayerNorm : public Module {
  public:
-  explicit LayerNorm(int64_t channels, float eps = 1e-6f) : weight({channels}), bias({channels}), eps(eps) {}
+  explicit LayerNorm(int64_t channels, float eps = 1e-6f)
+      : weight({channels}), bias({channels}), eps(eps) {}
   Tensor forward(Tensor x) override { return layer_norm(x, weight, bias, eps); }
   std::string describe() const override { return fmt::format("LayerNorm {}", weight.size()); }
   GRAFT_FIELDS(weight, bias)

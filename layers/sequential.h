@@ -11,7 +11,9 @@ namespace graft {
 
 class Sequential : public Module {
  public:
-  template <class M> Sequential& add(M layer) { return add(std::to_string(size()), std::move(layer)); }
+  template <class M> Sequential& add(M layer) {
+    return add(std::to_string(size()), std::move(layer));
+  }
   template <class M> Sequential& add(std::string name, M layer) {
     names_.push_back(std::move(name));
     layers_.push_back(std::make_unique<M>(std::move(layer)));

@@ -8,7 +8,8 @@ namespace graft {
 class SqueezeExcite : public Module {
  public:
   SqueezeExcite(int64_t channels, int64_t narrow, Activation activation, Activation gate)
-      : fc1(channels, narrow, {}), fc2(narrow, channels, {}), activation_(activation), gate_(gate) {}
+      : fc1(channels, narrow, {}), fc2(narrow, channels, {}), activation_(activation),
+        gate_(gate) {}
 
   Tensor forward(Tensor x) override {
     Tensor s = adaptive_avg_pool2d(x, 1, 1);

@@ -68,7 +68,8 @@ std::unique_ptr<Classifier> make(const Table& table, int64_t classes) {
 }
 
 ZooRow row(const char* name, Table table, int64_t parameters, int resize) {
-  return {name, [=](int64_t classes) { return make(table, classes); }, parameters, {.resize = resize}};
+  return {name, [=](int64_t classes) { return make(table, classes); }, parameters,
+          {.resize = resize}};
 }
 
 }  // namespace

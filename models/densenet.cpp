@@ -56,11 +56,13 @@ Sequential transition(int64_t in) {
 std::unique_ptr<Classifier> make(const Table& table, int64_t classes) {
   Sequential features, classifier;
   int64_t channels = table.stem;
-  features.add("conv0", Conv2d(3, channels, {.kernel = 7, .stride = 2, .padding = 3, .bias = false}));
+  features.add("conv0",
+               Conv2d(3, channels, {.kernel = 7, .stride = 2, .padding = 3, .bias = false}));
   features.add("norm0", BatchNorm2d(channels)).add("relu0", relu_layer());
   features.add("pool0", MaxPool2d(3, 2, 1));
   for (int i = 0; i < 4; ++i) {
-    features.add(fmt::format("denseblock{}", i + 1), dense_block(channels, table.growth, table.layers[i]));
+    features.add(fmt::format("denseblock{}", i + 1),
+                 dense_block(channels, table.growth, table.layers[i]));
     channels += table.layers[i] * table.growth;
     if (i == 3) break;
     features.add(fmt::format("transition{}", i + 1), transition(channels));
@@ -72,13 +74,14 @@ std::unique_ptr<Classifier> make(const Table& table, int64_t classes) {
                                  Chain::Part{"", std::move(classifier)});
 }
 
-// "denselayer1.norm.1.weight" was the name of "denselayer1.norm1.weight" when the weights were made.
+// What is "denselayer1.norm1.weight" now was "denselayer1.norm.1.weight" when the weights were made.
 void tidy(TensorMap& published) {
   TensorMap renamed;
   for (auto& [name, tensor] : published) {
     std::string now = name;
     for (const char* part : {".norm.", ".conv."})
-      if (size_t at = now.find(part); at != now.npos && std::isdigit(now[at + 6])) now.erase(at + 5, 1);
+      if (size_t at = now.find(part); at != now.npos && std::isdigit(now[at + 6]))
+        now.erase(at + 5, 1);
     renamed[now] = tensor;
   }
   published = std::move(renamed);

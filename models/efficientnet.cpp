@@ -1,5 +1,5 @@
-// EfficientNet (Tan & Le, ICML 2019) and EfficientNetV2 (ICML 2021): inverted residuals with squeeze
-// and excitation; in V2 the first stages have one full 3x3 in place of 1x1 and depthwise.
+// EfficientNet (Tan & Le, ICML 2019) and EfficientNetV2 (ICML 2021): inverted residuals with
+// squeeze and excitation; in V2 the first stages have one full 3x3 in place of 1x1 and depthwise.
 #include <cmath>
 #include <vector>
 
@@ -31,8 +31,9 @@ struct Table {
 
 // The stages of B0, wider and deeper.
 Table scaled(double width, double depth, float dropout, ConvBlock norm = {}) {
-  Table table{{{false, 1, 3, 1, 32, 16, 1}, {false, 6, 3, 2, 16, 24, 2}, {false, 6, 5, 2, 24, 40, 2},
-               {false, 6, 3, 2, 40, 80, 3}, {false, 6, 5, 1, 80, 112, 3}, {false, 6, 5, 2, 112, 192, 4},
+  Table table{{{false, 1, 3, 1, 32, 16, 1}, {false, 6, 3, 2, 16, 24, 2},
+               {false, 6, 5, 2, 24, 40, 2}, {false, 6, 3, 2, 40, 80, 3},
+               {false, 6, 5, 1, 80, 112, 3}, {false, 6, 5, 2, 112, 192, 4},
                {false, 6, 3, 1, 192, 320, 1}}, 0, dropout, norm};
   for (Stage& stage : table.stages) {
     stage.in = int(multiple_of_8(stage.in * width));
@@ -43,7 +44,8 @@ Table scaled(double width, double depth, float dropout, ConvBlock norm = {}) {
   return table;
 }
 
-Sequential conv(const Table& table, int64_t in, int64_t out, Activation activation, ConvBlock b = {}) {
+Sequential conv(const Table& table, int64_t in, int64_t out, Activation activation,
+                ConvBlock b = {}) {
   b.eps = table.norm.eps, b.momentum = table.norm.momentum;
   return conv_block(in, out, activation, b);
 }
@@ -51,7 +53,8 @@ Sequential conv(const Table& table, int64_t in, int64_t out, Activation activati
 Sequential fused_branch(const Table& table, const Stage& stage, int64_t in, int stride) {
   const int64_t wide = in * stage.expand;
   Sequential block;
-  block.add(conv(table, in, wide == in ? stage.out : wide, kSilu, {.kernel = stage.kernel, .stride = stride}));
+  block.add(conv(table, in, wide == in ? stage.out : wide, kSilu,
+                 {.kernel = stage.kernel, .stride = stride}));
   if (wide != in) block.add(conv(table, wide, stage.out, Activation::none));
   return block;
 }

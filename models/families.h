@@ -1,5 +1,5 @@
-// The families of the zoo: one file each, models/<family>.cpp, written as a table. Names of networks
-// and of their tensors are torchvision's, but where a file says otherwise.
+// The families of the zoo: one file each, models/<family>.cpp, written as a table. Names of
+// networks and of their tensors are torchvision's, but where a file says otherwise.
 #pragma once
 #include <span>
 
@@ -27,5 +27,6 @@ std::span<const ZooRow> resnet_cifar_rows();
 std::span<const ZooRow> shufflenet_v2_rows();
 std::span<const ZooRow> squeezenet_rows();
 std::span<const ZooRow> vgg_rows();
+std::span<const ZooRow> vit_rows();
 
 }  // namespace graft

@@ -61,7 +61,8 @@ std::unique_ptr<Classifier> make(int64_t classes) {
     channels = stage.widths.out();
   }
   head.add("dropout", Dropout(0.2f)).add("fc", Linear(channels, classes));
-  return std::make_unique<Chain>(Chain::Part{"", std::move(trunk)}, Chain::Part{"", std::move(head)});
+  return std::make_unique<Chain>(Chain::Part{"", std::move(trunk)},
+                                 Chain::Part{"", std::move(head)});
 }
 
 void tidy(TensorMap& published) {

@@ -113,7 +113,8 @@ std::unique_ptr<Classifier> make(int64_t classes) {
   trunk.add("Mixed_7a", halve_17(768));
   trunk.add("Mixed_7b", block_8(1280)).add("Mixed_7c", block_8(2048));
   head.add("dropout", Dropout(0.5f)).add("fc", Linear(2048, classes));
-  return std::make_unique<Chain>(Chain::Part{"", std::move(trunk)}, Chain::Part{"", std::move(head)});
+  return std::make_unique<Chain>(Chain::Part{"", std::move(trunk)},
+                                 Chain::Part{"", std::move(head)});
 }
 
 void tidy(TensorMap& published) {
@@ -124,7 +125,7 @@ void tidy(TensorMap& published) {
 
 std::span<const ZooRow> inception_v3_rows() {
   static const ZooRow rows[] = {
-      {"inception_v3", make, 23834568, centred({.resize = 342, .crop = 299}), 1000, tidy},
+      {"inception_v3", make, 23834568, centred({.resize = 342, .crop = 299}), 1000, tidy, 96},
   };
   return rows;
 }

@@ -27,7 +27,8 @@ void add_conv(Sequential& to, int64_t in, int64_t out, Conv2dOptions options, bo
 
 void add_depthwise(Sequential& to, int64_t channels, int kernel, int stride) {
   add_conv(to, channels, channels,
-           {.kernel = kernel, .stride = stride, .padding = kernel / 2, .groups = int(channels)}, true);
+           {.kernel = kernel, .stride = stride, .padding = kernel / 2, .groups = int(channels)},
+           true);
 }
 
 Residual block(int64_t in, int64_t out, const Stage& stage, int stride) {
@@ -62,7 +63,8 @@ std::unique_ptr<Classifier> make(double width, int64_t classes) {
 }
 
 ZooRow row(const char* name, double width, int64_t parameters, int resize) {
-  return {name, [=](int64_t classes) { return make(width, classes); }, parameters, {.resize = resize}};
+  return {name, [=](int64_t classes) { return make(width, classes); }, parameters,
+          {.resize = resize}};
 }
 
 }  // namespace

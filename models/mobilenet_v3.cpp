@@ -48,7 +48,8 @@ Residual block(int64_t in, const Block& b) {
   layers.add(conv(b.wide, b.wide, b.activation,
                   {.kernel = b.kernel, .stride = b.stride, .groups = b.wide}));
   if (b.squeeze)
-    layers.add(SqueezeExcite(b.wide, multiple_of_8(b.wide / 4), Activation::relu, Activation::hardsigmoid));
+    layers.add(SqueezeExcite(b.wide, multiple_of_8(b.wide / 4), Activation::relu,
+                             Activation::hardsigmoid));
   layers.add(conv(b.wide, b.out, Activation::none));
   return Residual("block", std::move(layers), b.stride == 1 && in == b.out);
 }
@@ -72,7 +73,8 @@ std::unique_ptr<Classifier> make(std::span<const Block> table, int hidden, int64
 
 std::span<const ZooRow> mobilenet_v3_rows() {
   static const ZooRow rows[] = {
-      {"mobilenet_v3_large", [](int64_t n) { return make(kLarge, 1280, n); }, 5483032, {.resize = 232}},
+      {"mobilenet_v3_large", [](int64_t n) { return make(kLarge, 1280, n); }, 5483032,
+       {.resize = 232}},
       {"mobilenet_v3_small", [](int64_t n) { return make(kSmall, 1024, n); }, 2542856},
   };
   return rows;

@@ -1,4 +1,5 @@
-// RegNet X and Y (Radosavovic et al., CVPR 2020): grouped bottlenecks; Y with squeeze and excitation.
+// RegNet X and Y (Radosavovic et al., CVPR 2020): grouped bottlenecks; in Y with squeeze and
+// excitation.
 #include <array>
 #include <cmath>
 
@@ -31,7 +32,8 @@ class Block : public Module {
     f.add("b", conv_block(out, out, Activation::relu,
                           {.kernel = 3, .stride = stride, .groups = groups}));
     const auto narrow = int64_t(std::nearbyint(0.25 * double(in)));  // halves to even, as Python's
-    if (table.squeeze) f.add("se", SqueezeExcite(out, narrow, Activation::relu, Activation::sigmoid));
+    if (table.squeeze)
+      f.add("se", SqueezeExcite(out, narrow, Activation::relu, Activation::sigmoid));
     f.add("c", conv_block(out, out, Activation::none));
   }
 
@@ -61,10 +63,12 @@ std::unique_ptr<Classifier> make(const Table& table, int64_t classes) {
   trunk.add("stem", conv_block(3, kStem, Activation::relu, {.kernel = 3, .stride = 2}));
   trunk.add("trunk_output", std::move(stages));
   head.add("fc", Linear(channels, classes));
-  return std::make_unique<Chain>(Chain::Part{"", std::move(trunk)}, Chain::Part{"", std::move(head)});
+  return std::make_unique<Chain>(Chain::Part{"", std::move(trunk)},
+                                 Chain::Part{"", std::move(head)});
 }
 
-ZooRow row(const char* name, Table table, int64_t parameters, Preprocess preprocess = {.resize = 232}) {
+ZooRow row(const char* name, Table table, int64_t parameters,
+           Preprocess preprocess = {.resize = 232}) {
   return {name, [=](int64_t classes) { return make(table, classes); }, parameters, preprocess};
 }
 
@@ -86,7 +90,8 @@ std::span<const ZooRow> regnet_rows() {
       row("regnet_y_8gf", {{224, 448, 896, 2016}, {2, 4, 10, 1}, 56, true}, 39381472),
       row("regnet_y_16gf", {{224, 448, 1232, 3024}, {2, 4, 11, 1}, 112, true}, 83590140),
       row("regnet_y_32gf", {{232, 696, 1392, 3712}, {2, 5, 12, 1}, 232, true}, 145046770),
-      row("regnet_y_128gf", {{528, 1056, 2904, 7392}, {2, 7, 17, 1}, 264, true}, 644812894, bicubic(384, 384)),
+      row("regnet_y_128gf", {{528, 1056, 2904, 7392}, {2, 7, 17, 1}, 264, true}, 644812894,
+          bicubic(384, 384)),
   };
   return rows;
 }

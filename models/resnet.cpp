@@ -1,5 +1,5 @@
-// Residual networks (He et al., CVPR 2016; the stride on the 3x3 as in torchvision, "v1.5"), wide ones
-// (Zagoruyko & Komodakis, 2016) and ResNeXt (Xie et al., CVPR 2017), whose 3x3 is in groups.
+// Residual networks (He et al., CVPR 2016; the stride on the 3x3 as in torchvision, "v1.5"), wide
+// ones (Zagoruyko & Komodakis, 2016) and ResNeXt (Xie et al., CVPR 2017), whose 3x3 is in groups.
 #include <array>
 
 #include "layers/conv_norm_act.h"
@@ -20,7 +20,8 @@ struct Table {
 };
 
 Conv2d conv3x3(int64_t in, int64_t out, int stride, int groups = 1) {
-  return Conv2d(in, out, {.kernel = 3, .stride = stride, .padding = 1, .groups = groups, .bias = false});
+  return Conv2d(in, out, {.kernel = 3, .stride = stride, .padding = 1, .groups = groups,
+                          .bias = false});
 }
 
 Conv2d conv1x1(int64_t in, int64_t out, int stride = 1) {
@@ -150,11 +151,16 @@ std::span<const ZooRow> resnet_rows() {
       row<Bottleneck>("resnet50", {{3, 4, 6, 3}}, 25557032),
       row<Bottleneck>("resnet101", {{3, 4, 23, 3}}, 44549160),
       row<Bottleneck>("resnet152", {{3, 8, 36, 3}}, 60192808),
-      row<Bottleneck>("wide_resnet50_2", {.blocks = {3, 4, 6, 3}, .group_width = 128}, 68883240, 232),
-      row<Bottleneck>("wide_resnet101_2", {.blocks = {3, 4, 23, 3}, .group_width = 128}, 126886696, 232),
-      row<Bottleneck>("resnext50_32x4d", {.blocks = {3, 4, 6, 3}, .groups = 32, .group_width = 4}, 25028904, 232),
-      row<Bottleneck>("resnext101_32x8d", {.blocks = {3, 4, 23, 3}, .groups = 32, .group_width = 8}, 88791336, 232),
-      row<Bottleneck>("resnext101_64x4d", {.blocks = {3, 4, 23, 3}, .groups = 64, .group_width = 4}, 83455272, 232),
+      row<Bottleneck>("wide_resnet50_2", {.blocks = {3, 4, 6, 3}, .group_width = 128},
+                      68883240, 232),
+      row<Bottleneck>("wide_resnet101_2", {.blocks = {3, 4, 23, 3}, .group_width = 128},
+                      126886696, 232),
+      row<Bottleneck>("resnext50_32x4d", {.blocks = {3, 4, 6, 3}, .groups = 32, .group_width = 4},
+                      25028904, 232),
+      row<Bottleneck>("resnext101_32x8d", {.blocks = {3, 4, 23, 3}, .groups = 32, .group_width = 8},
+                      88791336, 232),
+      row<Bottleneck>("resnext101_64x4d", {.blocks = {3, 4, 23, 3}, .groups = 64, .group_width = 4},
+                      83455272, 232),
       // Ours, for small pictures.
       {"resnet10_small",
        [](int64_t classes) {

@@ -10,8 +10,6 @@
 namespace graft {
 namespace {
 
-constexpr int64_t kGoldenSide = 64;
-
 int64_t classes_in(const std::string& head, const TensorMap& tensors) {
   auto weight = tensors.find(head + ".weight");
   return weight == tensors.end() || weight->second.rank() == 0 ? 0 : weight->second.dim(0);
@@ -144,7 +142,8 @@ std::string recognise(const TensorMap& tensors, std::string* nearest) {
 }
 
 Golden make_golden(Classifier& model) {
-  Tensor input({1, kGoldenSide, kGoldenSide, 3});
+  const int64_t side = zoo_row(model.architecture).small;
+  Tensor input({1, side, side, 3});
   Random random(0, "golden");
   float* values = input.mutable_data();
   for (int64_t i = 0; i < input.size(); ++i) values[i] = random.normal();

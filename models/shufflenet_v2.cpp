@@ -65,11 +65,13 @@ std::unique_ptr<Classifier> make(std::array<int, 4> widths, int64_t classes) {
   }
   trunk.add("conv5", conv_block(channels, widths[3], Activation::relu));
   head.add("fc", Linear(widths[3], classes));
-  return std::make_unique<Chain>(Chain::Part{"", std::move(trunk)}, Chain::Part{"", std::move(head)});
+  return std::make_unique<Chain>(Chain::Part{"", std::move(trunk)},
+                                 Chain::Part{"", std::move(head)});
 }
 
 ZooRow row(const char* name, std::array<int, 4> widths, int64_t parameters, int resize) {
-  return {name, [=](int64_t classes) { return make(widths, classes); }, parameters, {.resize = resize}};
+  return {name, [=](int64_t classes) { return make(widths, classes); }, parameters,
+          {.resize = resize}};
 }
 
 }  // namespace

@@ -71,7 +71,8 @@ class SqueezeNet : public Classifier {
   int64_t features_;
 };
 
-ZooRow row(const char* name, int stem_width, int stem_kernel, const char* table, int64_t parameters) {
+ZooRow row(const char* name, int stem_width, int stem_kernel, const char* table,
+           int64_t parameters) {
   return {name, [=](int64_t classes) {
             return std::make_unique<SqueezeNet>(stem_width, stem_kernel, table, classes); },
           parameters};

@@ -11,7 +11,7 @@ std::vector<ZooRow> all_rows() {
   for (auto family : {resnet_rows, vgg_rows, squeezenet_rows, alexnet_rows, resnet_cifar_rows,
                       densenet_rows, mobilenet_v2_rows, mobilenet_v3_rows, mnasnet_rows,
                       efficientnet_rows, shufflenet_v2_rows, regnet_rows, googlenet_rows,
-                      inception_v3_rows, convnext_rows})
+                      inception_v3_rows, convnext_rows, vit_rows})
     for (const ZooRow& row : family()) all.push_back(row);
   return all;
 }

@@ -103,6 +103,8 @@ Tensor run(const TorchCase& c, const std::vector<Tensor>& in, std::vector<Tensor
   if (c.op == "activate") return activate(in[0], Activation(c.attr("act")));
   if (c.op == "batch_norm") return run_batch_norm(c, in, state);
   if (c.op == "layer_norm") return layer_norm(in[0], in[1], in[2], 1e-6f);
+  if (c.op == "attention") return attention(in[0], int(c.attr("heads")));
+  if (c.op == "add_tokens") return add_tokens(in[0], in[1], in[2]);
   if (c.op == "mul_images") return mul_images(in[0], in[1]);
   if (c.op == "channels") return channels(in[0], int(c.attr("range", 0)), int(c.attr("range", 1)));
   if (c.op == "shuffle_channels") return shuffle_channels(in[0], int(c.attr("groups")));

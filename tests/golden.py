@@ -70,6 +70,8 @@ FAMILIES = {
     "regnet.*": ("fc", "trunk_output.block4"),
     "googlenet": ("fc", "inception5a"),
     "inception_v3": ("fc", "Mixed_7a"),
+    "vit_b.*": ("heads.head", "encoder.layers.encoder_layer_11"),
+    "vit_l.*": ("heads.head", "encoder.layers.encoder_layer_23"),
     "convnext.*": ("classifier.2", "features.7"),
 }
 # Compared by default: the small ones of each family, some of them in training, too.
@@ -80,11 +82,14 @@ TRAINED = ["resnet18", "resnet50", "squeezenet1_0", "squeezenet1_1", "vgg16", "v
 SHOWN = ["resnet34", "resnet101", "resnet152", "vgg11", "vgg13", "vgg19", "vgg13_bn", "vgg16_bn",
          "vgg19_bn", "wide_resnet50_2", "resnet56", "densenet169", "mobilenet_v3_large",
          "mnasnet1_3", "efficientnet_b5", "efficientnet_v2_s", "shufflenet_v2_x1_0", "regnet_x_8gf",
-         "convnext_small"]
-HEAD_ONLY = ["vgg11_bn"]  # a unit that flips in its last block outweighs every rounding
+         "convnext_small", "vit_b_32"]
+# Regimes to be compared by default, where not all three: a unit that flips outweighs every rounding in
+# the first two; the others would take long, and their layers are covered elsewhere.
+REGIMES = {"vgg11_bn": ["head"], "inception_v3": ["head", "last"], "convnext_tiny": ["all"],
+           "alexnet": ["last"], "resnext50_32x4d": ["last"]}
 SEEDS = {"mobilenet_v2": 2, "mnasnet0_5": 2, "densenet121": 3,
          "regnet_y_400mf": 2, "googlenet": 2}  # where no unit flips in three steps; else 1
-SIDES = {"inception_v3": 128}  # of an image in pixels, where the smallest is not 64
+SIDES = {"inception_v3": 96, "vit_b_16": 224, "vit_b_32": 224, "vit_l_16": 224, "vit_l_32": 224}  # of an image in pixels, where the smallest is not 64
 SAMPLE = 20_000  # elements of a gradient
 STEPS = 3
 RATES = {"vgg16": 1e-4}  # at 1e-3 its loss jumps about; the others take 1e-3
@@ -165,6 +170,13 @@ def randomise(net, head, x):
         elif isinstance(module, nn.LayerNorm):
             nn.init.uniform_(module.weight, 0.5, 1.5)
             nn.init.normal_(module.bias, 0, 0.1)
+        elif isinstance(module, nn.MultiheadAttention):
+            nn.init.normal_(module.in_proj_weight, 0, module.embed_dim ** -0.5)
+            nn.init.normal_(module.in_proj_bias, 0, 0.1)
+        elif hasattr(module, "pos_embedding"):
+            nn.init.normal_(module.pos_embedding, 0, 0.3)
+        elif hasattr(module, "class_token"):
+            nn.init.normal_(module.class_token, 0, 0.3)
         elif hasattr(module, "layer_scale"):
             nn.init.uniform_(module.layer_scale, 0.1, 0.3)
         elif isinstance(module, (nn.Dropout, torchvision.ops.StochasticDepth)):
@@ -309,8 +321,8 @@ def make_apart(arch, args, out):
     """In a process of its own, so that its memory is free before the next one starts."""
     trained = args.train == "all" or (args.train == "some" and arch in TRAINED)
     regimes = ["head", "last", "all"] if trained else []
-    if arch in HEAD_ONLY and args.train == "some":
-        regimes = regimes[:1]
+    if args.train == "some" and regimes:
+        regimes = REGIMES.get(arch, regimes)
     child = multiprocessing.get_context("fork").Process(
         target=make, args=(arch, os.path.join(out, arch), regimes, args.size, args.batch, args.seed))
     child.start()

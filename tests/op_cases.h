@@ -74,6 +74,27 @@ inline std::vector<OpCase> norm_cases() {
   };
 }
 
+inline std::vector<OpCase> token_cases() {
+  return {
+      {.name = "attention",
+       .inputs = {{{2, 5, 18}}},
+       .call = [](const auto& t) { return attention(t[0], 2); },
+       .meaning = [](const auto& v) { return reference::attention(2, 5, 6, 2, v[0]); },
+       .tolerance = 1e-5},
+      {.name = "add_tokens",
+       .inputs = {{{2, 3, 4}}, {{1, 1, 4}}, {{1, 4, 4}}},
+       .call = [](const auto& t) { return add_tokens(t[0], t[1], t[2]); },
+       .meaning =
+           [](const auto& v) {
+             Values y;
+             for (size_t i = 0; i < 2; ++i)
+               for (size_t j = 0; j < 16; ++j)
+                 y.push_back(v[2][j] + (j < 4 ? v[1][j] : v[0][i * 12 + j - 4]));
+             return y;
+           }},
+  };
+}
+
 inline std::vector<OpCase> elementwise_cases() {
   std::vector<OpCase> rows;
   for (Activation a : {Activation::relu, Activation::relu6, Activation::sigmoid, Activation::silu,
@@ -233,7 +254,7 @@ inline std::vector<OpCase> loss_cases() {
 inline std::vector<OpCase> op_cases() {
   std::vector<OpCase> all;
   for (auto family :
-       {matrix_cases, norm_cases, elementwise_cases, shape_cases, pool_cases, loss_cases})
+       {matrix_cases, norm_cases, token_cases, elementwise_cases, shape_cases, pool_cases, loss_cases})
     for (OpCase& row : family()) all.push_back(std::move(row));
   return all;
 }

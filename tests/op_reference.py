@@ -79,6 +79,13 @@ def pool(name, op, x, window, stride, padding=(0, 0), ceil=False, count=True, sm
         window=window, stride=stride, padding=padding * 2, ceil=[int(ceil)], count=[int(count)]))
 
 
+def attend(qkv, heads=2):
+    n, t, c3 = qkv.shape
+    q, k, v = qkv.view(n, t, 3, heads, c3 // 3 // heads).permute(2, 0, 3, 1, 4)
+    p = F.softmax(q @ k.transpose(-1, -2) / q.shape[-1] ** 0.5, -1)
+    return (p @ v).transpose(1, 2).flatten(2)
+
+
 def entropy(name, rows, classes, smoothing=0.0, weights=(), small=False):
     torch.manual_seed(rows)
     labels = torch.randint(0, classes, (rows,))
@@ -132,6 +139,9 @@ def make_cases():
     norm("frozen_residual", (2, 5, 4, 8), False, "relu", True)
     case("layer_norm", "layer_norm", [(3, 4, 19), (19,), (19,)],
          lambda x, g, b: F.layer_norm(x, (19,), g, b, 1e-6))
+    case("attention", "attention", [(2, 7, 24)], attend, dict(heads=[2]))
+    case("add_tokens", "add_tokens", [(2, 3, 4), (1, 1, 4), (1, 4, 4)],
+         lambda x, first, p: torch.cat([first.expand(2, 1, 4), x], 1) + p)
     case("mul_images", "mul_images", [(2, 3, 4, 5), (2, 1, 1, 5)], torch.mul)
     case("channels", "channels", [(2, 3, 2, 7)], lambda x: x[:, 2:6], dict(range=(2, 6)))
     case("shuffle_channels", "shuffle_channels", [(2, 3, 2, 6)],

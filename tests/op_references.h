@@ -181,6 +181,27 @@ inline Values adaptive_avg_pool2d(const Shape& in, int64_t oh, int64_t ow, const
   return y;
 }
 
+inline Values softmax(size_t classes, const Values& x);
+
+inline Values attention(size_t n, size_t t, size_t c, size_t heads, const Values& qkv) {
+  Values y(n * t * c);
+  const size_t d = c / heads;
+  for (size_t i = 0; i < n; ++i)
+    for (size_t h = 0; h < heads; ++h)
+      for (size_t a = 0; a < t; ++a) {
+        auto at = [&](size_t token, size_t part) { return (i * t + token) * 3 * c + part * c + h * d; };
+        Values score(t, 0.0);
+        for (size_t b = 0; b < t; ++b)
+          for (size_t j = 0; j < d; ++j)
+            score[b] += qkv[at(a, 0) + j] * qkv[at(b, 1) + j] / std::sqrt(double(d));
+        score = softmax(t, score);
+        for (size_t b = 0; b < t; ++b)
+          for (size_t j = 0; j < d; ++j)
+            y[(i * t + a) * c + h * d + j] += score[b] * qkv[at(b, 2) + j];
+      }
+  return y;
+}
+
 inline Values softmax(size_t classes, const Values& x) {
   Values y(x.size());
   for (size_t row = 0; row < x.size(); row += classes) {

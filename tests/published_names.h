@@ -82,6 +82,10 @@ inline const std::map<std::string, std::string> kDigests{
     {"convnext_small", "df5a022ee4cbf7a2"},
     {"convnext_base", "6b97d48b35d3aaac"},
     {"convnext_large", "c0dd139402103875"},
+    {"vit_b_16", "6e727928c5f8be0a"},
+    {"vit_b_32", "9934b61aff868de8"},
+    {"vit_l_16", "9a71c260dcd2efc9"},
+    {"vit_l_32", "c5d10963f27d4f7b"},
 };
 
 inline constexpr const char* kResNet18 = R"(

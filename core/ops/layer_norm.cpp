@@ -12,7 +12,8 @@ Tensor layer_norm(const Tensor& x, const Tensor& gamma, const Tensor& beta, floa
   LayerNormProblem p{x.size() / x.dim(-1), x.dim(-1), eps};
   Tensor y(x.shape());
   const bool recorded = recording({&x, &gamma, &beta});
-  Tensor mean = recorded ? Tensor({p.rows}) : Tensor(), rstd = recorded ? Tensor({p.rows}) : Tensor();
+  Tensor mean, rstd;
+  if (recorded) mean = Tensor({p.rows}), rstd = Tensor({p.rows});
   cpu::layer_norm(p, x.data(), gamma.data(), beta.data(), y.mutable_data(),
                   recorded ? mean.mutable_data() : nullptr,
                   recorded ? rstd.mutable_data() : nullptr);
