@@ -138,3 +138,18 @@ def test_the_bands_of_pytorch(graft, real_data, squeezenet, plan, epochs, low, h
     ]
     print(f"{plan}: {last}")
     assert low - 0.01 <= sum(last) / 3 <= high + 0.02
+
+
+CIFAR = "airplane automobile bird cat deer dog frog horse ship truck".split()
+
+
+@pytest.mark.parametrize("depth, file, accuracy", [(20, "12fca82f", 0.8135), (32, "d509ac18", 0.8380)])
+def test_cifar_checkpoints_reach_what_pytorch_reaches(graft, real_data, depth, file, accuracy):
+    (graft.folder / "names.txt").write_text("\n".join(CIFAR))
+    weights = real_data / "weights" / "cifar" / f"resnet{depth}-{file}.th"
+    about = graft("convert", weights, "c.h5", "--classes", "names.txt", "--json").json
+    assert about["architecture"] == f"resnet{depth}"
+    report = graft(
+        "eval", "--weights", "c.h5", "--data", real_data / "images" / "cifar10_small" / "val", "--json"
+    ).json
+    assert report["top1"] == pytest.approx(accuracy, abs=0.0011)  # 2 of 2000 photographs
