@@ -10,6 +10,10 @@ namespace graft::cpu {
 void transpose(int64_t count, int64_t rows, int64_t columns, const float* from, float* to) {
   constexpr int64_t kTile = 32;
   const int64_t size = rows * columns;
+  if (rows == 1 || columns == 1) {  // 1x1 filters
+    std::memcpy(to, from, size_t(count * size) * sizeof(float));
+    return;
+  }
   parallel_for(count, 65536 / std::max<int64_t>(size, 1) + 1, [&](int64_t begin, int64_t end) {
     for (int64_t k = begin; k < end; ++k) {
       const float* a = from + k * size;

@@ -1,0 +1,59 @@
+#include "kernels/cpu/conv2d_filter.h"
+
+namespace graft {
+namespace cpu {
+namespace {
+
+using dnnl::memory;
+
+void scale_channels(const Conv2dProblem& p, const float* w, const float* scale, float* scaled) {
+  const int64_t each = p.r * p.s * p.c / p.groups;
+  for (int64_t channel = 0; channel < p.k; ++channel)
+    for (int64_t i = 0; i < each; ++i) *scaled++ = *w++ * scale[channel];
+}
+
+// The weights, times `scale` (k) unless that is null, in the order of `wanted`.
+std::shared_ptr<const PackedFilter::Impl> pack(const Conv2dProblem& p, const memory::desc& wanted,
+                                               const float* w, const float* scale) {
+  auto packed = std::make_shared<PackedFilter::Impl>(wanted, geometry(p).w);
+  const memory::desc& given = packed->given;
+  Scratch scaled(scale ? given.get_size() : 0);
+  if (scale) scale_channels(p, w, scale, static_cast<float*>(scaled.data()));
+  memory source = view(given, scale ? scaled.data() : w);
+  bool winograd = wanted.data.format_kind == dnnl_format_kind_wino;
+  packed->exact = !scale && !winograd;
+  if (winograd) {  // is only made from OIHW
+    memory::desc oihw(given.dims(), memory::data_type::f32, memory::format_tag::oihw);
+    Scratch bytes(oihw.get_size());
+    memory plain = view(oihw, bytes.data());
+    reorder(source, plain);
+    reorder(plain, packed->filter());
+  } else {
+    reorder(source, packed->filter());
+  }
+  return packed;
+}
+
+}  // namespace
+
+bool is_current(const PackedFilter* packed, const memory::desc& wanted, uint64_t version) {
+  return packed && packed->impl && packed->version == version && packed->impl->desc == wanted;
+}
+
+Filter filter_for(const Conv2dProblem& p, const memory::desc& wanted, const float* w,
+                  const float* scale, PackedFilter* packed, uint64_t version) {
+  if (is_current(packed, wanted, version)) return {packed->impl, packed->impl->filter()};
+  if (!packed && !scale && geometry(p).w == wanted) return {nullptr, view(wanted, w)};
+  if (packed) packed->impl = nullptr;  // its memory serves the new one
+  auto made = pack(p, wanted, w, scale);
+  if (packed) packed->impl = made, packed->version = version;
+  return {made, made->filter()};
+}
+
+std::function<void(void*)> unpacker(const PackedFilter& packed) {
+  if (!packed.impl || !packed.impl->exact) return nullptr;
+  return [impl = packed.impl](void* w) { reorder(impl->filter(), view(impl->given, w)); };
+}
+
+}  // namespace cpu
+}  // namespace graft
