@@ -79,8 +79,7 @@ TRAINED = ["resnet18", "resnet50", "squeezenet1_0", "squeezenet1_1", "vgg16", "v
            "resnet20", "resnext50_32x4d", "densenet121", "mobilenet_v2", "mobilenet_v3_small",
            "mnasnet0_5", "efficientnet_b0", "shufflenet_v2_x0_5", "regnet_y_400mf", "googlenet",
            "inception_v3", "convnext_tiny"]
-SHOWN = ["resnet34", "resnet101", "resnet152", "vgg11", "vgg13", "vgg19", "vgg13_bn", "vgg16_bn",
-         "vgg19_bn", "wide_resnet50_2", "resnet56", "densenet169", "mobilenet_v3_large",
+SHOWN = ["resnet34", "resnet152", "vgg19", "vgg19_bn", "wide_resnet50_2", "resnet56", "densenet169", "mobilenet_v3_large",
          "mnasnet1_3", "efficientnet_b5", "efficientnet_v2_s", "shufflenet_v2_x1_0", "regnet_x_8gf",
          "convnext_small", "vit_b_32"]
 # Regimes to be compared by default, where not all three: a unit that flips outweighs every rounding in
