@@ -102,7 +102,8 @@ void add_train_options(CLI::App& c, TrainOptions& o) {
              "when the data has no val/");
   add_number(c, "--max-bad-images", o.max_bad_images, 0, 1, "Part that may fail to decode");
   c.add_flag("--strict", o.strict, "Refuse the first bad image instead of skipping it");
-  c.add_flag("--partial,--allow-partial", o.partial, "Accept weights that lack tensors or have others");
+  c.add_flag("--partial,--allow-partial", o.partial,
+             "Accept weights that lack tensors or have others");
   c.add_flag("--verify", o.verify, "Replay the golden input of the weights first");
   c.add_flag("--allow-single-class", o.allow_single_class, "Train on one class only");
   c.add_flag("--allow-empty", o.allow_empty, "Accept class folders without images");

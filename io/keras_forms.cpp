@@ -26,7 +26,9 @@ Form form_of(const Hdf5Reader& file) {
       for (const char* names : {"layer_names", "layer_names0"})
         if (file.has_attribute(root, names)) return Form::legacy;
   if (file.has_attribute("/", "nb_layers")) return Form::oldest;
-  return has_variables(file) ? Form::weights : Form::none;
+  if (has_variables(file)) return Form::weights;
+  bool keras = file.has("/model_weights") || file.has_attribute("/", "keras_version");
+  return keras ? Form::legacy : Form::none;
 }
 
 KerasWeight Collector::read(const std::string& path, std::string name) {

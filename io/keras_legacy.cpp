@@ -53,6 +53,9 @@ void add_nested(std::vector<KerasWeight> weights, Collector& collector) {
 
 KerasFile read_legacy(const Hdf5Reader& file) {
   std::string root = file.has("/model_weights") ? "/model_weights" : "/";
+  bool listed = file.has_attribute(root, "layer_names") || file.has_attribute(root, "layer_names0");
+  GRAFT_CHECK(listed, "{}: comes from Keras, but has no weights: {} lacks layer_names", file.name(),
+              root);
   Collector collector(file);
   for (const std::string& layer : names_of(file, root, "layer_names")) {
     std::string group = below(root, layer);
