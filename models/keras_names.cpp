@@ -101,17 +101,13 @@ int64_t count_known(const KerasFile& file, const KerasNetwork& network) {
                        [&](auto& l) { return network.find(l.name) != nullptr; });
 }
 
-bool has_names(const KerasFile& file, const KerasNetwork& network) {
-  return 2 * count_known(file, network) > int64_t(file.layers.size());
-}
-
-// As many layers of each kind; those of the head, the dense ones or the last convolution, may lack.
-bool same_counts(const KerasFile& file, const KerasNetwork& network) {
+// A file without names, of which not one is known, with as many layers of each kind; those of the head, the dense ones or the last convolution, may lack.
+bool fits_by_number(const KerasFile& file, const KerasNetwork& network) {
   int64_t wanted = count_kind(network.layers, KerasKind::dense);
   int64_t dense = count_kind(file, KerasKind::dense), conv = count_kind(file, KerasKind::conv);
   int64_t convs = count_kind(network.layers, KerasKind::conv);
   bool convs_fit = conv == convs || (wanted == 0 && conv == convs - 1);
-  return convs_fit && (dense == wanted || dense == 0) &&
+  return count_known(file, network) == 0 && convs_fit && (dense == wanted || dense == 0) &&
          count_kind(file, KerasKind::norm) == count_kind(network.layers, KerasKind::norm);
 }
 
@@ -143,7 +139,7 @@ const KerasTarget* KerasNetwork::find(const std::string& keras) const {
 }
 
 const std::vector<KerasNetwork>& keras_networks() {
-  static const std::vector<KerasNetwork> networks = {
+  static const std::vector<KerasNetwork> networks = {  // the smaller of a family first
       {"vgg16", kCaffe, vgg({2, 2, 3, 3, 3})},
       {"vgg19", kCaffe, vgg({2, 2, 4, 4, 4})},
       {"resnet50_v1", kCaffe, resnet({3, 4, 6, 3})},
@@ -155,22 +151,19 @@ const std::vector<KerasNetwork>& keras_networks() {
 }
 
 const KerasNetwork* recognise_keras(const KerasFile& file) {
-  const KerasNetwork* best = nullptr;
-  double most = 0;
-  for (const KerasNetwork& network : keras_networks()) {
-    double known = double(count_known(file, network));
-    double score = known / double(network.layers.size() + file.layers.size());
-    if (has_names(file, network) && score > most) most = score, best = &network;
-  }
-  if (best) return best;
+  const KerasNetwork* best = nullptr;  // of those that know as many, the first and smallest
+  int64_t most = 0;
   for (const KerasNetwork& network : keras_networks())
-    if (same_counts(file, network)) return &network;
+    if (int64_t known = count_known(file, network); known > most) most = known, best = &network;
+  if (2 * most >= int64_t(file.layers.size()) && best) return best;
+  for (const KerasNetwork& network : keras_networks())
+    if (fits_by_number(file, network)) return &network;
   return nullptr;
 }
 
 std::vector<const KerasTarget*> match_layers(const KerasFile& file, const KerasNetwork& network) {
   std::vector<const KerasTarget*> targets;
-  bool by_name = has_names(file, network);
+  bool by_name = count_known(file, network) > 0;
   std::map<KerasKind, int64_t> numbers;
   for (const KerasLayer& layer : file.layers) {
     KerasKind kind = kind_of(layer);

@@ -36,7 +36,7 @@ const std::vector<KerasNetwork>& keras_networks();
 // there is none. A file may lack layers, and have others.
 const KerasNetwork* recognise_keras(const KerasFile& file);
 
-// What each layer of the file is in `network`, null for one that it has not. Where hardly a name is
+// What each layer of the file is in `network`, null for one that it has not. Where not one name is
 // known, the k-th layer of a kind is the k-th of that kind.
 std::vector<const KerasTarget*> match_layers(const KerasFile& file, const KerasNetwork& network);
 
