@@ -77,6 +77,15 @@ void add_common(CLI::App& command, Common& common) {
       ->default_str("0");
 }
 
+void add_until(CLI::App& command, std::string& until) {
+  command.add_option("--until", until,
+                     "End the trunk after this stage (layer1, layer2 or layer3 of a ResNet)");
+}
+
+std::string network_option(const std::string& model, const std::string& until) {
+  return until.empty() ? model : model + ":" + until;
+}
+
 void apply(const Common& common) {
   if (common.device == "cuda")
     fail(Fault::unavailable, "--device cuda: this graft was built without CUDA; use --device cpu");

@@ -33,6 +33,10 @@ void add_integer(CLI::App& command, const std::string& name, int64_t& value, int
 void add_integer(CLI::App& command, const std::string& name, int& value, int low, int high,
                  const std::string& help);
 
+// --until STAGE, and what it makes of --model: "resnet50:layer3", ":layer3" without one.
+void add_until(CLI::App& command, std::string& until);
+std::string network_option(const std::string& model, const std::string& until);
+
 void say(const std::string& line);      // to stderr, with a newline
 void print(const std::string& text);    // to stdout; throws Fault::io when it cannot be written
 void print(const Json& document);

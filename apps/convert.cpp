@@ -6,17 +6,19 @@
 #include "io/safetensors.h"
 #include "io/sha256.h"
 #include "models/saved.h"
+#include "models/zoo.h"
 
 namespace graft::app {
 namespace {
 
 constexpr const char* kFooter = R"(Examples:
   graft convert resnet18.pth resnet18.h5 --classes imagenet_class_index.json
+  graft convert resnet50_keras.h5 trunk.h5 --until layer3
   graft convert run/model.h5 model.safetensors)";
 
 struct ConvertOptions {
   Common common;
-  std::string in, out, model, classes;
+  std::string in, out, model, until, classes;
   bool partial = false;
 };
 
@@ -72,11 +74,28 @@ void name_classes(Classifier& model, const std::string& path) {
 
 void show_mapping(const Adopted& adopted, const ModelFile& file) {
   for (const std::string& name : adopted.report.loaded) {
-    const Shape& shape = file.tensors.at(name).shape();
-    say(fmt::format("  {:<44} {} {}", name, shape, shape.size() == 4 ? "OIHW, kept" : "kept"));
+    const TensorSource& source = file.sources.at(name);
+    say(fmt::format("  {:<40} -> {:<40} {}  {}", printable(source.name), name,
+                    file.tensors.at(name).shape(), source.transform));
   }
   say(adopted.report.text());
-  if (!adopted.skipped.empty()) say("beside the weights, not read: " + enumerate(adopted.skipped));
+  if (!adopted.skipped.empty())
+    say("beside the weights, not read: " + enumerate(printable(adopted.skipped)));
+}
+
+Json mapping_json(const ModelFile& file) {
+  Json mapping = Json::array();
+  for (auto& [target, source] : file.sources)
+    mapping.push_back({{"source", source.name}, {"target", target}, {"transform", source.transform}});
+  return mapping;
+}
+
+// A tensor of the model that came from the file: a model file's own tells where it came from first.
+void tell_sources(const Adopted& adopted, ModelFile& file) {
+  for (const std::string& name : adopted.report.loaded) {
+    auto known = adopted.file.sources.find(name);
+    file.sources[name] = known == adopted.file.sources.end() ? TensorSource{name, "kept"} : known->second;
+  }
 }
 
 int run_convert(const ConvertOptions& o) {
@@ -87,7 +106,7 @@ int run_convert(const ConvertOptions& o) {
   bool safetensors = o.out.ends_with(".safetensors");
   if (!safetensors && !o.out.ends_with(".h5") && !o.out.ends_with(".hdf5"))
     fail(Fault::usage, "convert: {} must end in .h5 or .safetensors", printable(o.out));
-  Adopted adopted = adopt(o.in, o.model, o.partial);
+  Adopted adopted = adopt(o.in, network_option(o.model, o.until), o.partial);
   Classifier& model = *adopted.model;
   if (!o.classes.empty()) name_classes(model, o.classes);
   ModelFile file = to_file(model);
@@ -97,8 +116,12 @@ int run_convert(const ConvertOptions& o) {
   file.origin["sha256"] = sha256_of_file(o.in);
   file.origin["tool"] = std::string("graft ") + GRAFT_VERSION;
   if (!adopted.report.complete()) file.origin["partial"] = adopted.report.text();
+  tell_sources(adopted, file);
   show_mapping(adopted, file);
   if (safetensors) {
+    if (model.preprocess != zoo_row(model.architecture).preprocess)
+      say("warning: .safetensors keeps no preprocessing, and these weights want their own; a model "
+          "file, .h5, keeps it");
     write_safetensors(o.out, file.tensors, {{"architecture", model.architecture}});
   } else {
     file.golden = make_golden(model);
@@ -108,7 +131,7 @@ int run_convert(const ConvertOptions& o) {
     print(Json{{"architecture", model.architecture}, {"classes", model.classes()},
                {"loaded", adopted.report.loaded}, {"missing", adopted.report.missing},
                {"unexpected", adopted.report.unexpected}, {"misshapen", adopted.report.misshapen},
-               {"skipped", adopted.skipped},
+               {"skipped", adopted.skipped}, {"mapping", mapping_json(file)},
                {"sha256", file.origin["sha256"]}, {"out", o.out}});
   else
     print(fmt::format("{} with {} classes: {} tensors in {}", model.architecture, model.classes(),
@@ -125,7 +148,9 @@ Run add_convert(CLI::App& program) {
   c->add_option("out", o->out, "File to write: .h5 or .safetensors")->required();
   c->add_option("--model", o->model, "Architecture, when the tensors do not tell");
   c->add_option("--classes", o->classes, "Class names: one a line, or JSON index -> [id, name]");
-  c->add_flag("--partial", o->partial, "Accept weights that lack tensors or have others");
+  add_until(*c, o->until);
+  c->add_flag("--partial,--allow-partial", o->partial,
+              "Accept weights that lack tensors or have others");
   add_common(*c, o->common);
   c->footer(kFooter);
   return [o] { return run_convert(*o); };

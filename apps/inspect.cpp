@@ -85,8 +85,8 @@ int inspect_model(Classifier& model, const ModelFile& file, const Common& common
   return 0;
 }
 
-int inspect_weights(const Weights& weights, const Common& common, const std::string& title) {
-  const TensorMap& tensors = weights.tensors;
+int inspect_weights(const Imported& weights, const Common& common, const std::string& title) {
+  const TensorMap& tensors = weights.file.tensors;
   std::string nearest, exact = recognise(tensors, &nearest);
   Json list = Json::array();
   std::string text = fmt::format("{}: {} tensors, {}", title, tensors.size(),
@@ -113,7 +113,7 @@ int run_inspect(const InspectOptions& o) {
     return inspect_model(*model, {}, o.common, "built");
   }
   if (!is_model_file(o.file))
-    return inspect_weights(read_weights(o.file), o.common, printable(o.file));
+    return inspect_weights(import_weights(o.file), o.common, printable(o.file));
   ModelFile file = read_model_file(o.file);
   auto model = from_file(file);
   return inspect_model(*model, file, o.common, printable(o.file));

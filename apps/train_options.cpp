@@ -9,7 +9,8 @@ namespace {
 
 // Calls field(name, member) for everything that decides what a run computes.
 template <class Options, class Field> void each_setting(Options& o, const Field& field) {
-  field("model", o.model), field("weights", o.weights), field("data", o.data);
+  field("model", o.model), field("until", o.until);
+  field("weights", o.weights), field("data", o.data);
   field("freeze", o.freeze), field("partial", o.partial), field("strict", o.strict);
   field("allow-single-class", o.allow_single_class), field("allow-empty", o.allow_empty);
   field("epochs", o.epochs), field("batch", o.batch), field("lr", o.lr);
@@ -66,6 +67,7 @@ void restore(TrainOptions& options, const Json& saved, const CLI::App& command) 
 
 void add_train_options(CLI::App& c, TrainOptions& o) {
   c.add_option("--model", o.model, "What to build; not needed when the weights say it");
+  add_until(c, o.until);
   c.add_option("--weights", o.weights, "File to start from, or none: from scratch")
       ->capture_default_str();
   c.add_option("--data", o.data, "Folder with train/ and val/, or with classes, or a CSV file");
@@ -100,7 +102,8 @@ void add_train_options(CLI::App& c, TrainOptions& o) {
              "when the data has no val/");
   add_number(c, "--max-bad-images", o.max_bad_images, 0, 1, "Part that may fail to decode");
   c.add_flag("--strict", o.strict, "Refuse the first bad image instead of skipping it");
-  c.add_flag("--partial", o.partial, "Accept weights that lack tensors or have others");
+  c.add_flag("--partial,--allow-partial", o.partial,
+             "Accept weights that lack tensors or have others");
   c.add_flag("--verify", o.verify, "Replay the golden input of the weights first");
   c.add_flag("--allow-single-class", o.allow_single_class, "Train on one class only");
   c.add_flag("--allow-empty", o.allow_empty, "Accept class folders without images");

@@ -9,7 +9,7 @@ namespace graft::app {
 
 struct TrainOptions {
   Common common;
-  std::string model, weights = "none", data, out = "graft-run", freeze = "trunk";
+  std::string model, until, weights = "none", data, out = "graft-run", freeze = "trunk";
   bool resume = false, partial = false, strict = false, allow_single_class = false,
        allow_empty = false, verify = false, force = false;
   int64_t epochs = 10, batch = 32;

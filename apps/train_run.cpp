@@ -39,11 +39,12 @@ void load_weights(TrainRun& s) {
   const TrainOptions& o = s.options;
   if (o.weights == "none") {
     if (o.model.empty()) fail(Fault::usage, "--weights none needs --model NAME; see graft models");
-    s.model = make_model(o.model, zoo_row(o.model).classes, o.common.seed);
+    std::string network = network_option(o.model, o.until);
+    s.model = make_model(network, zoo_row(network).classes, o.common.seed);
     s.origin["weights"] = "none";
     return;
   }
-  Adopted adopted = adopt(o.weights, o.model, o.partial);
+  Adopted adopted = adopt(o.weights, network_option(o.model, o.until), o.partial);
   if (!adopted.report.complete())
     say(fmt::format("{}: {}", printable(o.weights), adopted.report.text()));
   if (o.verify) require_golden(adopted, o.weights);

@@ -84,6 +84,15 @@ int Descriptor::close() { return fd_ < 0 ? 0 : ::close(std::exchange(fd_, -1)); 
 InputFile::InputFile(const fs::path& path)
     : name_(escaped(path.string())),
       fd_(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY)) {
+  measure();
+}
+
+InputFile::InputFile(std::string name, Descriptor file)
+    : name_(std::move(name)), fd_(std::move(file)) {
+  measure();
+}
+
+void InputFile::measure() {
   struct stat info;
   if (fd_.get() < 0 || ::fstat(fd_.get(), &info) != 0)
     fail(fault_of_errno(errno), "{}: cannot open: {}", name_, strerror(errno));

@@ -25,11 +25,13 @@ class Descriptor {  // owns a file descriptor
 class InputFile {  // a regular file, open for reading
  public:
   explicit InputFile(const std::filesystem::path& path);
+  InputFile(std::string name, Descriptor file);  // one that is open already
   int64_t size() const { return size_; }                    // when it was opened
   const std::string& name() const { return name_; }         // fit for a message
   void read(int64_t offset, void* to, size_t bytes) const;  // all of them or throws
 
  private:
+  void measure();
   std::string name_;
   Descriptor fd_;
   int64_t size_ = 0;

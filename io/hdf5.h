@@ -13,12 +13,14 @@
 #include <vector>
 
 #include "core/tensor.h"
+#include "io/file.h"
 
 namespace graft {
 
 class Hdf5Reader {
  public:
   explicit Hdf5Reader(const std::filesystem::path& path);  // checks the seal, if there is one
+  explicit Hdf5Reader(InputFile file);
   ~Hdf5Reader();
   Hdf5Reader(Hdf5Reader&&) noexcept;
 
@@ -33,6 +35,7 @@ class Hdf5Reader {
   std::vector<std::string> attributes(const std::string& path) const;  // their names
   bool has_attribute(const std::string& path, const std::string& name) const;
   std::string text(const std::string& path, const std::string& name) const;
+  // An empty attribute is an empty list, whatever its type.
   std::vector<std::string> texts(const std::string& path, const std::string& name) const;
   int64_t integer(const std::string& path, const std::string& name) const;
   std::vector<double> numbers(const std::string& path, const std::string& name) const;

@@ -89,10 +89,10 @@ struct Hdf5Reader::Impl : hdf5::Tree {
   std::vector<std::string> strings_of(Id type, Id space, const std::string& where,
                                       const std::function<herr_t(hid_t, void*)>& read) const {
     check(type.ok() && space.ok(), where, "has no type");
+    if (H5Sget_simple_extent_npoints(space.get()) == 0) return {};
     GRAFT_CHECK(H5Tget_class(type.get()) == H5T_STRING, "{}: {}: holds no text", name(),
                 escaped(where));
     size_t width = H5Tget_size(type.get());
-    if (H5Sget_simple_extent_type(space.get()) == H5S_NULL) return {};
     check(width > 0, where, "has strings of width 0");
     size_t count = size_t(element_count(shape_of(space.get(), width, where, session.end)));
     std::vector<std::string> values(count);
@@ -141,7 +141,8 @@ struct Hdf5Reader::Impl : hdf5::Tree {
   }
 };
 
-Hdf5Reader::Hdf5Reader(const std::filesystem::path& path) : impl_(std::make_unique<Impl>(path)) {}
+Hdf5Reader::Hdf5Reader(const std::filesystem::path& path) : Hdf5Reader(InputFile(path)) {}
+Hdf5Reader::Hdf5Reader(InputFile file) : impl_(std::make_unique<Impl>(std::move(file))) {}
 Hdf5Reader::~Hdf5Reader() = default;
 Hdf5Reader::Hdf5Reader(Hdf5Reader&&) noexcept = default;
 

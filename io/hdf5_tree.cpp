@@ -24,7 +24,7 @@ herr_t collect_link(hid_t, const char* name, const H5L_info_t* info, void* links
 
 }  // namespace
 
-Tree::Tree(const std::filesystem::path& path) : input(path) {
+Tree::Tree(InputFile opened) : input(std::move(opened)) {
   Content content = sniff(input);
   if (content != Content::hdf5) refuse(content, input.name(), "an HDF5 file");
   session.input = &input;

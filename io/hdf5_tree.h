@@ -18,7 +18,7 @@ struct Link {
 };
 
 struct Tree {
-  explicit Tree(const std::filesystem::path& path);
+  explicit Tree(InputFile opened);
 
   const std::string& name() const { return input.name(); }
   Id object(const std::string& path) const;

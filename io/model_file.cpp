@@ -1,6 +1,6 @@
 #include "io/model_file.h"
 
-#include "io/hdf5.h"
+#include "io/keras_forms.h"
 #include "io/safetensors.h"
 #include "io/sniff.h"
 #include "io/source_file.h"
@@ -96,6 +96,25 @@ void check_names(const ModelFile& m) {
     GRAFT_CHECK(m.tensors.contains(name), "model file: a hash for {}, which is no tensor", name);
 }
 
+std::map<std::string, Hdf5Writer::Attributes> attributes_of(const ModelFile& m) {
+  std::map<std::string, Hdf5Writer::Attributes> all;
+  for (const auto& [name, hash] : m.frozen_hashes) all[name].emplace_back("frozen_sha256", hash);
+  for (const auto& [name, source] : m.sources) {
+    all[name].emplace_back("source", source.name);
+    all[name].emplace_back("transform", source.transform);
+  }
+  return all;
+}
+
+void get_attributes(const Hdf5Reader& file, const std::string& name, ModelFile& m) {
+  std::string path = "/tensors/" + name;
+  if (file.has_attribute(path, "frozen_sha256"))
+    m.frozen_hashes[name] = file.text(path, "frozen_sha256");
+  if (!file.has_attribute(path, "source")) return;
+  bool told = file.has_attribute(path, "transform");
+  m.sources[name] = {file.text(path, "source"), told ? file.text(path, "transform") : ""};
+}
+
 bool is_ours(const Hdf5Reader& file) {
   return file.has_attribute("/", "format") && file.has_attribute("/", "version") &&
          file.text("/", "format").starts_with("graft ");
@@ -116,20 +135,15 @@ void check_format(const Hdf5Reader& file) {
               file.name());
 }
 
-bool is_keras(const Hdf5Reader& file) {
-  return file.has("/model_weights") || file.has_attribute("/", "layer_names") ||
-         file.has_attribute("/", "keras_version");
-}
-
 TensorMap read_hdf5_tensors(const std::filesystem::path& path) {
   Hdf5Reader file(path);
   if (file.has("/tensors")) {
     if (file.has_attribute("/", "format")) check_format(file);
     return get_tensors(file, "/tensors");
   }
-  GRAFT_CHECK(!is_keras(file),
-              "{}: holds Keras weights, whose names and layouts are not read yet; save them from "
-              "Python as .safetensors with torchvision's names",
+  GRAFT_CHECK(keras::form_of(file) == keras::Form::none,
+              "{}: holds Keras weights, whose layouts are of Keras; turn it into a model file with "
+              "`graft convert`",
               file.name());
   return get_tensors(file, "/");
 }
@@ -137,13 +151,13 @@ TensorMap read_hdf5_tensors(const std::filesystem::path& path) {
 }  // namespace
 
 void put_tensors(Hdf5Writer& file, const std::string& group, const TensorMap& tensors,
-                 const std::map<std::string, std::string>& hashes) {
+                 const std::map<std::string, Hdf5Writer::Attributes>& attributes) {
   file.group(group);
   for (const auto& [name, tensor] : tensors) {
-    Hdf5Writer::Attributes attributes{{"layout", layout_of(tensor.shape())}};
-    if (auto hash = hashes.find(name); hash != hashes.end())
-      attributes.emplace_back("frozen_sha256", hash->second);
-    file.tensor(group + "/" + name, tensor, attributes);
+    Hdf5Writer::Attributes all{{"layout", layout_of(tensor.shape())}};
+    if (auto more = attributes.find(name); more != attributes.end())
+      all.insert(all.end(), more->second.begin(), more->second.end());
+    file.tensor(group + "/" + name, tensor, all);
     tensor.put_away();
   }
 }
@@ -169,7 +183,7 @@ void put_model(Hdf5Writer& file, const ModelFile& model, const std::string& form
   if (!model.class_ids.empty()) file.strings("/class_ids", model.class_ids);
   file.group("/origin");
   for (const auto& [key, value] : model.origin) file.attribute("/origin", key, value);
-  put_tensors(file, "/tensors", model.tensors, model.frozen_hashes);
+  put_tensors(file, "/tensors", model.tensors, attributes_of(model));
   if (!model.golden) return;
   file.tensor("/golden/input", model.golden->input, {{"layout", "NHWC"}});
   file.tensor("/golden/logits", model.golden->logits, {{"layout", "NC"}});
@@ -189,9 +203,7 @@ ModelFile get_model(const Hdf5Reader& file) {
   for (const std::string& key : file.attributes("/origin"))
     model.origin[key] = file.text("/origin", key);
   model.tensors = get_tensors(file, "/tensors");
-  for (const auto& [name, tensor] : model.tensors)
-    if (file.has_attribute("/tensors/" + name, "frozen_sha256"))
-      model.frozen_hashes[name] = file.text("/tensors/" + name, "frozen_sha256");
+  for (const auto& [name, tensor] : model.tensors) get_attributes(file, name, model);
   if (file.has("/golden"))
     model.golden = Golden{file.tensor("/golden/input"), file.tensor("/golden/logits")};
   return model;

@@ -1,6 +1,13 @@
 #include "io/zip.h"
 
+#include <fcntl.h>
+#include <unistd.h>
 #include <zip.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
 
 #include "io/source_file.h"
 
@@ -51,6 +58,15 @@ class OpenMember {
   int64_t left_;
 };
 
+void write_all(const Descriptor& file, std::string_view bytes, const std::string& name) {
+  while (!bytes.empty()) {
+    ssize_t n = ::write(file.get(), bytes.data(), bytes.size());
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) fail(Fault::io, "{}: cannot be written: {}", name, std::strerror(errno));
+    bytes.remove_prefix(size_t(n));
+  }
+}
+
 }  // namespace
 
 ZipArchive::ZipArchive(const std::filesystem::path& path) {
@@ -92,11 +108,27 @@ ByteStream ZipArchive::open(const std::string& member) const {
   auto found = members_.find(member);
   GRAFT_CHECK(found != members_.end(), "{}: is missing in the archive; get the file again", name);
   GRAFT_CHECK(found->second.as_it_is,
-              "{}: is compressed or encrypted, as torch.save never does; pack it again without",
+              "{}: is compressed or encrypted, which archives of weights never are; pack it again without",
               name);
   auto file =
       std::make_shared<OpenMember>(name, archive_.get(), found->second.index, found->second.size);
   return {name, found->second.size, [file](char* to, size_t n) { file->read(to, n); }};
+}
+
+InputFile ZipArchive::extract(const std::string& member) const {
+  ByteStream bytes = open(member);
+  std::string path = (std::filesystem::temp_directory_path() / "graft-XXXXXX").string();
+  Descriptor file(::mkostemp(path.data(), O_CLOEXEC));
+  if (file.get() < 0)
+    fail(Fault::cant_create, "{}: cannot be created: {}", path, std::strerror(errno));
+  ::unlink(path.c_str());
+  std::string part(size_t(1) << 20, '\0');
+  while (bytes.left() > 0) {
+    size_t n = size_t(std::min<int64_t>(bytes.left(), int64_t(part.size())));
+    bytes.read(part.data(), n);
+    write_all(file, std::string_view(part).substr(0, n), path);
+  }
+  return InputFile(bytes.name(), std::move(file));
 }
 
 }  // namespace graft

@@ -1,4 +1,4 @@
-// Zip archives of members that are stored as they are, as torch.save writes them, by libzip.
+// Zip archives of members that are stored as they are, as torch.save and Keras write them, by libzip.
 // Sizes come from the central directory; the local headers must agree with it.
 #pragma once
 #include <filesystem>
@@ -29,6 +29,8 @@ class ZipArchive {
   // A member from its first byte, while the archive lives. Its checksum is compared when the last
   // byte is read. Throws Fault::data when there is none of this name or it is compressed.
   ByteStream open(const std::string& member) const;
+  // All of a member, in a temporary file that has no name any more.
+  InputFile extract(const std::string& member) const;
 
  private:
   void add(uint64_t index, int64_t& total);

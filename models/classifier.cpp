@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "core/autograd.h"
+#include "core/text.h"
 #include "layers/batch_norm.h"
 #include "layers/conv2d.h"
 #include "layers/dropout.h"
@@ -63,6 +64,17 @@ void Classifier::replace_head(int64_t classes, uint64_t seed) {
   initialize_head(head_layer(), seed);
   class_names.clear();
   class_ids.clear();
+}
+
+void Classifier::end_after(const std::string& stage) {
+  std::vector<std::string> known = stages();
+  auto found = std::find(known.begin(), known.end(), stage);
+  if (found == known.end())
+    fail(Fault::usage, "{} cannot end after '{}'; {}", architecture, stage,
+         known.empty() ? "it ends where it ends" : "it can after " + enumerate(known));
+  int64_t outputs = classes();
+  drop_behind(size_t(found - known.begin()));
+  make_head(outputs);
 }
 
 void initialize(Classifier& model, uint64_t seed) {

@@ -23,7 +23,12 @@ class Classifier : public Module {
   // A new head for so many classes, its values drawn from the seed; every other tensor stays.
   void replace_head(int64_t classes, uint64_t seed = 0);
 
-  std::string architecture;               // its name in the zoo
+  // A trunk can end early: after which of its parts, in order; none by default. What comes behind
+  // is dropped, and a new head, its values uninitialised, takes the mean over the map.
+  virtual std::vector<std::string> stages() const { return {}; }
+  void end_after(const std::string& stage);  // throws Fault::usage when it is none of those
+
+  std::string architecture;               // its name in the zoo, and where it ends: "resnet50:layer3"
   std::vector<std::string> class_names;   // in the order of the logits; may be empty
   std::vector<std::string> class_ids;     // second names (WordNet ids); empty or as many
   Preprocess preprocess;
@@ -37,6 +42,7 @@ class Classifier : public Module {
   virtual bool in_trunk(const std::string& path) const { return !path.starts_with(head_path()); }
   virtual Module& head_layer() = 0;       // a Linear or Conv2d
   virtual void make_head(int64_t classes) = 0;  // uninitialised
+  virtual void drop_behind(size_t) {}           // the index of one of stages()
 };
 
 // Initial values of the whole network, for training from scratch.

@@ -1,5 +1,6 @@
-// Residual networks (He et al., CVPR 2016; the stride on the 3x3 as in torchvision, "v1.5"), wide
-// ones (Zagoruyko & Komodakis, 2016) and ResNeXt (Xie et al., CVPR 2017), whose 3x3 is in groups.
+// Residual networks (He et al., CVPR 2016; the stride on the 3x3 as in torchvision, "v1.5", or on the
+// first 1x1 as published and in Keras, "v1"), wide ones (Zagoruyko & Komodakis, 2016) and ResNeXt
+// (Xie et al., CVPR 2017), whose 3x3 is in groups.
 #include <array>
 
 #include "layers/conv_norm_act.h"
@@ -17,31 +18,37 @@ struct Table {
   bool small_input = false;       // 3x3 stem without pooling, for images of some 32 pixels
   int groups = 1;                 // of the 3x3 in a bottleneck,
   int group_width = 64;           // and the channels of each in the first stage
+  bool stride_first = false;      // of a bottleneck: on its first 1x1, not on its 3x3
+  bool bias = false;              // of the convolutions
+  float eps = 1e-5f, momentum = 0.1f;  // of the norms
+
+  Conv2d conv(int kernel, int64_t in, int64_t out, int stride = 1, int groups = 1) const {
+    return Conv2d(in, out, {.kernel = kernel, .stride = stride, .padding = kernel / 2,
+                            .groups = groups, .bias = bias});
+  }
+  BatchNorm2d norm(int64_t channels) const { return BatchNorm2d(channels, eps, momentum); }
 };
 
-Conv2d conv3x3(int64_t in, int64_t out, int stride, int groups = 1) {
-  return Conv2d(in, out, {.kernel = 3, .stride = stride, .padding = 1, .groups = groups,
-                          .bias = false});
-}
-
-Conv2d conv1x1(int64_t in, int64_t out, int stride = 1) {
-  return Conv2d(in, out, {.kernel = 1, .stride = stride, .bias = false});
+// Keras stores momentum 0.99, the part of the old value: 0.01 is that of the new.
+Table keras_v1(std::array<int, 4> blocks) {
+  return {.blocks = blocks, .stride_first = true, .bias = true, .eps = 1.001e-5f, .momentum = 0.01f};
 }
 
 // Matches the shortcut to the block's result where the shapes differ.
-std::unique_ptr<Sequential> make_downsample(int64_t in, int64_t out, int stride) {
+std::unique_ptr<Sequential> make_downsample(int64_t in, int64_t out, int stride, const Table& table) {
   if (in == out && stride == 1) return nullptr;
   auto shortcut = std::make_unique<Sequential>();
-  shortcut->add(conv1x1(in, out, stride)).add(BatchNorm2d(out));
+  shortcut->add(table.conv(1, in, out, stride)).add(table.norm(out));
   return shortcut;
 }
 
 class BasicBlock : public Module {
  public:
   static constexpr int kExpansion = 1;
-  BasicBlock(int64_t in, int64_t width, int stride, const Table&)
-      : conv1(conv3x3(in, width, stride)), bn1(width), conv2(conv3x3(width, width, 1)), bn2(width),
-        downsample(make_downsample(in, width, stride)) {}
+  BasicBlock(int64_t in, int64_t width, int stride, const Table& table)
+      : conv1(table.conv(3, in, width, stride)), bn1(table.norm(width)),
+        conv2(table.conv(3, width, width)), bn2(table.norm(width)),
+        downsample(make_downsample(in, width, stride, table)) {}
 
   Tensor forward(Tensor x) override {
     Tensor y = conv_norm_act(x, conv1, &bn1, Activation::relu);
@@ -62,8 +69,8 @@ class Bottleneck : public Module {
  public:
   static constexpr int kExpansion = 4;
   Bottleneck(int64_t in, int64_t width, int stride, const Table& table)
-      : Bottleneck(in, width * table.group_width / 64 * table.groups, width * kExpansion, stride,
-                   table.groups) {}
+      : Bottleneck(in, width * table.group_width / 64 * table.groups, width * kExpansion,
+                   table.stride_first ? stride : 1, table.stride_first ? 1 : stride, table) {}
 
   Tensor forward(Tensor x) override {
     Tensor y = conv_norm_act(x, conv1, &bn1, Activation::relu);
@@ -83,39 +90,40 @@ class Bottleneck : public Module {
   std::unique_ptr<Sequential> downsample;
 
  private:
-  Bottleneck(int64_t in, int64_t narrow, int64_t out, int stride, int groups)
-      : conv1(conv1x1(in, narrow)), bn1(narrow), conv2(conv3x3(narrow, narrow, stride, groups)),
-        bn2(narrow), conv3(conv1x1(narrow, out)), bn3(out),
-        downsample(make_downsample(in, out, stride)) {}
+  Bottleneck(int64_t in, int64_t narrow, int64_t out, int stride1, int stride2, const Table& table)
+      : conv1(table.conv(1, in, narrow, stride1)), bn1(table.norm(narrow)),
+        conv2(table.conv(3, narrow, narrow, stride2, table.groups)), bn2(table.norm(narrow)),
+        conv3(table.conv(1, narrow, out)), bn3(table.norm(out)),
+        downsample(make_downsample(in, out, stride1 * stride2, table)) {}
 };
 
 template <class Block> class ResNet : public Classifier {
  public:
   ResNet(const Table& table, int64_t classes)
-      : conv1(make_stem(table)), bn1(table.width), maxpool_(3, 2, 1),
+      : conv1(make_stem(table)), bn1(table.norm(table.width)), maxpool_(3, 2, 1),
         small_input_(table.small_input) {
     int64_t channels = table.width;
-    Sequential* stages[] = {&layer1, &layer2, &layer3, &layer4};
     for (int stage = 0; stage < 4; ++stage) {
       int64_t width = int64_t(table.width) << stage;
       for (int block = 0; block < table.blocks[stage]; ++block) {
-        stages[stage]->add(Block(channels, width, stage > 0 && block == 0 ? 2 : 1, table));
+        stages_[stage]->add(Block(channels, width, stage > 0 && block == 0 ? 2 : 1, table));
         channels = width * Block::kExpansion;
       }
+      channels_[stage] = channels;
     }
-    features_ = channels;
     fc = std::make_unique<Linear>(channels, classes);
   }
 
   Tensor trunk(Tensor x) override {
     x = conv_norm_act(std::move(x), conv1, &bn1, Activation::relu);
     if (!small_input_) x = maxpool_(std::move(x));
-    for (Sequential* stage : {&layer1, &layer2, &layer3, &layer4}) x = (*stage)(std::move(x));
+    for (int stage = 0; stage < used_; ++stage) x = (*stages_[stage])(std::move(x));
     return global_avg_pool(x);
   }
   Tensor head(Tensor features) override { return (*fc)(std::move(features)); }
   std::string head_path() const override { return "fc"; }
   std::string describe() const override { return architecture; }
+  std::vector<std::string> stages() const override { return {"layer1", "layer2", "layer3"}; }
   GRAFT_FIELDS(conv1, bn1, layer1, layer2, layer3, layer4, fc)
 
   Conv2d conv1;
@@ -125,15 +133,22 @@ template <class Block> class ResNet : public Classifier {
 
  private:
   static Conv2d make_stem(const Table& table) {
-    if (table.small_input) return conv3x3(3, table.width, 1);
-    return Conv2d(3, table.width, {.kernel = 7, .stride = 2, .padding = 3, .bias = false});
+    return table.small_input ? table.conv(3, 3, table.width) : table.conv(7, 3, table.width, 2);
   }
   Module& head_layer() override { return *fc; }
-  void make_head(int64_t classes) override { fc = std::make_unique<Linear>(features_, classes); }
+  void make_head(int64_t classes) override {
+    fc = std::make_unique<Linear>(channels_[used_ - 1], classes);
+  }
+  void drop_behind(size_t stage) override {
+    used_ = int(stage) + 1;
+    for (int behind = used_; behind < 4; ++behind) *stages_[behind] = Sequential();
+  }
 
   MaxPool2d maxpool_;
   bool small_input_;
-  int64_t features_;
+  Sequential* const stages_[4] = {&layer1, &layer2, &layer3, &layer4};
+  int64_t channels_[4];  // that come out of each stage
+  int used_ = 4;         // stages of the trunk
 };
 
 template <class Block>
@@ -161,6 +176,9 @@ std::span<const ZooRow> resnet_rows() {
                       88791336, 232),
       row<Bottleneck>("resnext101_64x4d", {.blocks = {3, 4, 23, 3}, .groups = 64, .group_width = 4},
                       83455272, 232),
+      row<Bottleneck>("resnet50_v1", keras_v1({3, 4, 6, 3}), 25583592),
+      row<Bottleneck>("resnet101_v1", keras_v1({3, 4, 23, 3}), 44601832),
+      row<Bottleneck>("resnet152_v1", keras_v1({3, 8, 36, 3}), 60268520),
       // Ours, for small pictures.
       {"resnet10_small",
        [](int64_t classes) {

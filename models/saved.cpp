@@ -1,32 +1,17 @@
 #include "models/saved.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "core/autograd.h"
 #include "core/random.h"
+#include "io/keras_file.h"
 #include "io/tensor_map.h"
 #include "models/zoo.h"
 
 namespace graft {
 namespace {
 
-int64_t classes_in(const std::string& head, const TensorMap& tensors) {
-  auto weight = tensors.find(head + ".weight");
-  return weight == tensors.end() || weight->second.rank() == 0 ? 0 : weight->second.dim(0);
-}
-
-TensorMap tidied(const ZooRow& row, TensorMap tensors) {
-  if (row.tidy) row.tidy(tensors);
-  return tensors;
-}
-
-// Builds the row with as many classes as the tensors have; compares without copying.
-LoadReport fit(const ZooRow& row, const TensorMap& published) {
-  TensorMap tensors = tidied(row, published);
-  auto model = row.build(1);
-  if (int64_t classes = classes_in(model->head_path(), tensors)) model = row.build(classes);
-  return compare_state(*model, tensors);
-}
 
 Tensor logits_of(Classifier& model, const Tensor& input) {
   NoGrad no_grad;
@@ -37,13 +22,46 @@ Tensor logits_of(Classifier& model, const Tensor& input) {
   return logits;
 }
 
-void require_architecture(const std::string& name, const std::filesystem::path& path,
-                          const TensorMap& tensors) {
-  if (!name.empty()) return;
+void require_architecture(const ModelFile& file, const std::filesystem::path& path) {
+  if (!file.architecture.empty()) return;
   std::string nearest;
-  recognise(tensors, &nearest);
+  recognise(file.tensors, &nearest);
   fail(Fault::data, "{}: the tensors fit no known model exactly; they look most like {}; say which "
        "one with --model", path.string(), nearest);
+}
+
+// The last stage of the trunk up to which nothing lacks and nothing differs; "" for none.
+std::string complete_until(const std::string& architecture, const LoadReport& report) {
+  auto whole = build_model(architecture, 1);
+  std::vector<std::string> stages = whole->stages();
+  for (auto stage = stages.rbegin(); stage != stages.rend(); ++stage) {
+    auto cut = build_model(parse_network(architecture).row + ":" + *stage, 1);
+    TensorMap wanted = state_view(*cut);
+    auto lacks = [&](const std::string& name) {
+      return wanted.contains(name) && !name.starts_with(cut->head_path() + ".");
+    };
+    if (report.misshapen.empty() &&
+        std::none_of(report.missing.begin(), report.missing.end(), lacks)) return *stage;
+  }
+  return "";
+}
+
+[[noreturn]] void refuse(const Adopted& adopted, const std::filesystem::path& path) {
+  const ModelFile& file = adopted.file;
+  std::string nearest = file.architecture, advice = "; take what fits with --partial";
+  if (!adopted.known) recognise(file.tensors, &nearest);
+  if (nearest != file.architecture) advice = "; the file looks like a " + nearest;
+  else if (std::string stage = complete_until(file.architecture, adopted.report); !stage.empty())
+    advice += fmt::format(", or the trunk that is whole with --until {}", stage);
+  fail(Fault::data, "{}: the weights do not fit {}: {}{}", path.string(), file.architecture,
+       adopted.report.text(), advice);
+}
+
+// Whether all that lacks is the head.
+bool lacks_head_only(const LoadReport& report, const std::string& head) {
+  auto of_head = [&](const std::string& name) { return name.starts_with(head + "."); };
+  return report.unexpected.empty() && report.misshapen.empty() &&
+         std::all_of(report.missing.begin(), report.missing.end(), of_head);
 }
 
 }  // namespace
@@ -81,38 +99,23 @@ std::unique_ptr<Classifier> load_model(const std::filesystem::path& path) {
   return from_file(read_model_file(path));
 }
 
-Adopted adopt(const std::filesystem::path& path, const std::string& name, bool partial) {
+Adopted adopt(const std::filesystem::path& path, const std::string& network, bool partial) {
+  Imported imported = import_weights(path, network);
+  require_architecture(imported.file, path);
   Adopted adopted;
-  ModelFile& file = adopted.file;
-  bool ours = is_model_file(path);
-  if (ours) {
-    file = read_model_file(path);
-  } else {
-    Weights weights = read_weights(path);
-    file.tensors = std::move(weights.tensors);
-    adopted.skipped = std::move(weights.skipped);
-  }
-  require_finite(file.tensors, path.string());
-  GRAFT_CHECK(name.empty() || file.architecture.empty() || name == file.architecture,
-              "{}: holds a {}, not a {}", path.string(), file.architecture, name);
-  if (file.architecture.empty()) file.architecture = name.empty() ? recognise(file.tensors) : name;
-  require_architecture(file.architecture, path, file.tensors);
-  file.tensors = tidied(zoo_row(file.architecture), std::move(file.tensors));
+  ModelFile& file = adopted.file = std::move(imported.file);
+  adopted.skipped = std::move(imported.skipped);
+  adopted.known = imported.ours || is_keras_file(path);
 
-  auto probe = build_model(file.architecture, 1);
-  int64_t classes = classes_in(probe->head_path(), file.tensors);
-  if (classes == 0) classes = zoo_row(file.architecture).classes;
-  auto model = partial ? make_model(file.architecture, classes)
-                       : build_model(file.architecture, classes);
+  std::string head = build_model(file.architecture, 1)->head_path();
+  int64_t classes = classes_in(head, file.tensors);
+  bool fresh = classes == 0;
+  if (fresh) classes = zoo_row(file.architecture).classes;
+  auto model = fresh || partial ? make_model(file.architecture, classes)
+                                : build_model(file.architecture, classes);
   adopted.report = compare_state(*model, file.tensors);
-  if (!partial && !adopted.report.complete()) {
-    std::string nearest;
-    recognise(file.tensors, &nearest);
-    fail(Fault::data, "{}: the weights do not fit {}: {}{}", path.string(), file.architecture,
-         adopted.report.text(),
-         nearest == file.architecture ? "; take what fits with --partial"
-                                      : "; the file looks like a " + nearest);
-  }
+  bool trunk = !parse_network(network).until.empty() && lacks_head_only(adopted.report, head);
+  if (!partial && !trunk && !adopted.report.complete()) refuse(adopted, path);
   GRAFT_CHECK(!adopted.report.loaded.empty(), "{}: none of its tensors fits {}: {}", path.string(),
               file.architecture, adopted.report.text());
   load_matching(*model, std::move(file.tensors));
@@ -120,25 +123,10 @@ Adopted adopt(const std::filesystem::path& path, const std::string& name, bool p
     model->class_names = file.classes;
     model->class_ids = file.class_ids;
   }
-  if (ours) model->preprocess = file.preprocess;
+  model->preprocess = file.preprocess;
   file.tensors.clear();
   adopted.model = std::move(model);
   return adopted;
-}
-
-std::string recognise(const TensorMap& tensors, std::string* nearest) {
-  size_t most = 0;
-  for (const ZooRow& row : zoo()) {
-    LoadReport report = fit(row, tensors);
-    if (report.complete()) {
-      if (nearest) *nearest = row.name;
-      return row.name;
-    }
-    size_t wrong = report.missing.size() + report.unexpected.size() + report.misshapen.size();
-    size_t score = report.loaded.size() * 1000 / (report.loaded.size() + wrong + 1) + 1;
-    if (nearest && score > most) most = score, *nearest = row.name;
-  }
-  return "";
 }
 
 Golden make_golden(Classifier& model) {

@@ -1,5 +1,5 @@
 // Between a network and its file: a model file is an architecture with its weights, classes and
-// preprocessing. Also: telling which architecture foreign weights belong to.
+// preprocessing.
 #pragma once
 #include <filesystem>
 #include <memory>
@@ -8,6 +8,7 @@
 #include "io/model_file.h"
 #include "layers/state.h"
 #include "models/classifier.h"
+#include "models/import.h"
 
 namespace graft {
 
@@ -19,19 +20,16 @@ std::unique_ptr<Classifier> from_file(ModelFile file);  // throws where anything
 void save_model(const std::filesystem::path& path, Classifier& model);
 std::unique_ptr<Classifier> load_model(const std::filesystem::path& path);
 
-// Any weights as a network: a model file as it is; other tensors as the architecture `name`, or the
-// one they fit when it is empty.
+// Any weights as a network; `network` as in models/import.h. With a stage in it, a head that lacks
+// is a new one; otherwise all must be there and fit, unless `partial` accepts what does.
 struct Adopted {
   std::unique_ptr<Classifier> model;
-  LoadReport report;    // complete unless `partial` was allowed
+  LoadReport report;
   ModelFile file;       // what stood in the file besides tensors; those are moved out
   std::vector<std::string> skipped;  // what a foreign file held beside its weights: not read
+  bool known = false;   // the file itself says its architecture
 };
-Adopted adopt(const std::filesystem::path& path, const std::string& name, bool partial = false);
-
-// The row of the zoo whose names and shapes fit these tensors exactly, apart from the number of
-// classes; "" for none. `nearest` is set to the row that shares the most.
-std::string recognise(const TensorMap& tensors, std::string* nearest = nullptr);
+Adopted adopt(const std::filesystem::path& path, const std::string& network, bool partial = false);
 
 // A small fixed input and what the network makes of it, in eval mode.
 Golden make_golden(Classifier& model);

@@ -65,9 +65,24 @@ class Vgg : public Classifier {
   AdaptiveAvgPool2d avgpool_;
 };
 
+// timm keeps the matrices as convolutions over the map, (O,C,H,W), under names of its own.
+void tidy(TensorMap& published) {
+  for (auto [timm, ours] : {std::pair("pre_logits.fc1", "classifier.0"),
+                            std::pair("pre_logits.fc2", "classifier.3"),
+                            std::pair("head.fc", "classifier.6")})
+    for (const char* part : {".weight", ".bias"}) {
+      auto tensor = published.extract(std::string(timm) + part);
+      if (tensor.empty()) continue;
+      tensor.key() = std::string(ours) + part;
+      const Tensor& values = tensor.mapped();
+      if (values.rank() == 4) tensor.mapped() = values.reshape({values.dim(0), -1});
+      published.insert(std::move(tensor));
+    }
+}
+
 ZooRow row(const char* name, const char* table, bool batch_norm, int64_t parameters) {
   return {name, [=](int64_t classes) { return std::make_unique<Vgg>(table, batch_norm, classes); },
-          parameters};
+          parameters, {}, 1000, tidy};
 }
 
 }  // namespace

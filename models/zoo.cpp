@@ -32,7 +32,15 @@ const std::vector<ZooRow>& zoo() {
   return rows;
 }
 
-const ZooRow& zoo_row(const std::string& name) {
+NetworkName parse_network(const std::string& name) {
+  size_t colon = name.find(':');
+  return {name.substr(0, colon), colon == name.npos ? "" : name.substr(colon + 1)};
+}
+
+std::string NetworkName::text() const { return until.empty() ? row : row + ":" + until; }
+
+const ZooRow& zoo_row(const std::string& network) {
+  const std::string name = parse_network(network).row;
   std::vector<std::string> names;
   for (const ZooRow& row : zoo()) {
     if (name == row.name) return row;
@@ -48,6 +56,7 @@ std::unique_ptr<Classifier> build_model(const std::string& name, int64_t classes
   auto model = row.build(classes);
   model->architecture = name;
   model->preprocess = row.preprocess;
+  if (std::string until = parse_network(name).until; !until.empty()) model->end_after(until);
   return model;
 }
 

@@ -8,7 +8,14 @@
 namespace graft {
 
 const std::vector<ZooRow>& zoo();
-const ZooRow& zoo_row(const std::string& name);  // throws with the nearest names
+const ZooRow& zoo_row(const std::string& network);  // throws with the nearest names
+
+// "resnet50", or "resnet50:layer3" for one whose trunk ends after that stage.
+struct NetworkName {
+  std::string row, until;
+  std::string text() const;
+};
+NetworkName parse_network(const std::string& name);
 
 // A network with fresh initial values.
 std::unique_ptr<Classifier> make_model(const std::string& name, int64_t classes, uint64_t seed = 0);

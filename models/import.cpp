@@ -1,0 +1,176 @@
+#include "models/import.h"
+
+#include <set>
+
+#include "io/keras_file.h"
+#include "io/source_file.h"
+#include "io/tensor_map.h"
+#include "layers/state.h"
+#include "models/keras_import.h"
+#include "models/zoo.h"
+
+namespace graft {
+namespace {
+
+using Sources = std::map<std::string, TensorSource>;
+
+TensorMap tidied(const ZooRow& row, TensorMap tensors) {
+  if (row.tidy) row.tidy(tensors);
+  return tensors;
+}
+
+// Builds the row with as many classes as the tensors have; compares without copying.
+LoadReport fit(const ZooRow& row, const TensorMap& published) {
+  TensorMap tensors = tidied(row, published);
+  auto model = row.build(1);
+  if (int64_t classes = classes_in(model->head_path(), tensors)) model = row.build(classes);
+  return compare_state(*model, tensors);
+}
+
+Sources kept(const TensorMap& tensors) {
+  Sources sources;
+  for (auto& [name, tensor] : tensors) sources[name] = {name, "kept"};
+  return sources;
+}
+
+// tidy() renames, reshapes and drops: a tensor is known again by its memory.
+void tidy(const ZooRow& row, Imported& imported) {
+  if (!row.tidy) return;
+  TensorMap before = imported.file.tensors;
+  std::map<const void*, std::string> names;
+  for (auto& [name, tensor] : before) names[tensor.raw()] = name;
+  row.tidy(imported.file.tensors);
+  Sources sources;
+  std::set<std::string> taken;
+  for (auto& [name, tensor] : imported.file.tensors) {
+    std::string from = before.contains(name) ? name : names[tensor.raw()];
+    sources[name] = imported.file.sources[from];
+    if (before[from].shape() != tensor.shape())
+      sources[name].transform = fmt::format("{} -> {}", before[from].shape(), tensor.shape());
+    taken.insert(from);
+  }
+  for (auto& [name, tensor] : before)
+    if (!taken.contains(name)) imported.skipped.push_back(name + " (of no use here)");
+  imported.file.sources = std::move(sources);
+}
+
+// What the whole network has, but not the one that ends early, is left out; so is a head that
+// belongs to the whole.
+void leave_out_tail(const NetworkName& network, Imported& imported) {
+  TensorMap& tensors = imported.file.tensors;
+  auto whole = build_model(network.row, 1), cut = build_model(network.text(), 1);
+  TensorMap of_whole = state_view(*whole), of_cut = state_view(*cut);
+  auto head = tensors.find(cut->head_path() + ".weight");
+  bool own_head = head != tensors.end() && head->second.rank() == 2 &&
+                  head->second.dim(1) == of_cut.at(head->first).dim(1);
+  size_t count = 0;
+  for (auto& [name, tensor] : of_whole) {
+    bool of_head = name.starts_with(cut->head_path() + ".");
+    bool behind = of_head ? !own_head : !of_cut.contains(name);
+    if (behind && tensors.erase(name)) ++count, imported.file.sources.erase(name);
+  }
+  if (count) imported.skipped.push_back(fmt::format("{} tensors behind {}", count, network.until));
+}
+
+std::string known_to_keras() {
+  std::string names;
+  for (const KerasNetwork& network : keras_networks())
+    names += (names.empty() ? "" : ", ") + std::string(network.architecture);
+  return names;
+}
+
+const KerasNetwork& keras_network(const KerasFile& keras, const std::string& row,
+                                  const std::string& file) {
+  const KerasNetwork* found = recognise_keras(keras);
+  if (!row.empty() && (!found || found->architecture != row)) {
+    found = nullptr;
+    for (const KerasNetwork& network : keras_networks())
+      if (network.architecture == row) found = &network;
+    const KerasNetwork* looks = recognise_keras(keras);
+    GRAFT_CHECK(found, "{}: holds Keras weights, and {} is no network of Keras; {}", file, row,
+                looks ? fmt::format("they look like {}", looks->architecture)
+                      : "those that can be read are " + known_to_keras());
+  }
+  GRAFT_CHECK(found,
+              "{}: holds Keras weights of a network that is not known; known are {}", file,
+              known_to_keras());
+  return *found;
+}
+
+void import_keras(const std::filesystem::path& path, const std::string& row, Imported& imported) {
+  KerasFile keras = read_keras_file(path);
+  imported.skipped = std::move(keras.skipped);
+  std::string file = escaped(path.string());
+  const KerasNetwork& network = keras_network(keras, row, file);
+  KerasTensors tensors = published(std::move(keras), network, file);
+  imported.file.architecture = network.architecture;
+  imported.file.tensors = std::move(tensors.tensors);
+  imported.file.sources = std::move(tensors.sources);
+  imported.file.preprocess =
+      with_keras_input(zoo_row(network.architecture).preprocess, network);
+}
+
+void import_others(const std::filesystem::path& path, const NetworkName& network,
+                   Imported& imported) {
+  Weights weights = read_weights(path);
+  imported.file.tensors = std::move(weights.tensors);
+  imported.file.sources = kept(imported.file.tensors);
+  imported.skipped = std::move(weights.skipped);
+  std::string& architecture = imported.file.architecture;
+  std::string nearest;
+  architecture = network.row.empty() ? recognise(imported.file.tensors, &nearest) : network.row;
+  if (architecture.empty() && !network.until.empty()) architecture = nearest;
+  if (architecture.empty()) return;
+  imported.file.preprocess = zoo_row(architecture).preprocess;
+  tidy(zoo_row(architecture), imported);
+}
+
+void import_ours(const std::filesystem::path& path, const NetworkName& network,
+                 Imported& imported) {
+  imported.ours = true;
+  imported.file = read_model_file(path);
+  NetworkName has = parse_network(imported.file.architecture);
+  bool same = (network.row.empty() || network.row == has.row) &&
+              (network.until.empty() || has.until.empty() || network.until == has.until);
+  GRAFT_CHECK(same, "{}: holds a {}, not a {}", escaped(path.string()), has.text(), network.text());
+  if (!network.until.empty() && has.until.empty()) imported.file.golden.reset();
+}
+
+}  // namespace
+
+Imported import_weights(const std::filesystem::path& path, const std::string& wanted) {
+  NetworkName network = parse_network(wanted);
+  Imported imported;
+  if (is_model_file(path)) import_ours(path, network, imported);
+  else if (is_keras_file(path)) import_keras(path, network.row, imported);
+  else import_others(path, network, imported);
+  require_finite(imported.file.tensors, path.string());
+  std::string& architecture = imported.file.architecture;
+  if (network.until.empty() || architecture.empty()) return imported;
+  network.row = parse_network(architecture).row;
+  if (architecture != network.text()) leave_out_tail(network, imported);
+  architecture = network.text();
+  return imported;
+}
+
+std::string recognise(const TensorMap& tensors, std::string* nearest) {
+  size_t most = 0;
+  for (const ZooRow& row : zoo()) {
+    LoadReport report = fit(row, tensors);
+    if (report.complete()) {
+      if (nearest) *nearest = row.name;
+      return row.name;
+    }
+    size_t wrong = report.missing.size() + report.unexpected.size() + report.misshapen.size();
+    size_t score = report.loaded.size() * 1000 / (report.loaded.size() + wrong + 1) + 1;
+    if (nearest && score > most) most = score, *nearest = row.name;
+  }
+  return "";
+}
+
+int64_t classes_in(const std::string& head, const TensorMap& tensors) {
+  auto weight = tensors.find(head + ".weight");
+  return weight == tensors.end() || weight->second.rank() == 0 ? 0 : weight->second.dim(0);
+}
+
+}  // namespace graft

@@ -1,0 +1,31 @@
+// Any file of weights as a network of the zoo: which architecture it is, its tensors under published
+// names, where each came from, how its images were prepared, and what was left.
+#pragma once
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "io/model_file.h"
+
+namespace graft {
+
+struct Imported {
+  ModelFile file;  // a model file as it is; of other files architecture, tensors, sources, preprocess
+  bool ours = false;                 // a model file
+  std::vector<std::string> skipped;  // what stood beside the weights: "optimizer (3 datasets)"
+};
+
+// `network` is a name in the zoo, or empty: the architecture that the tensors fit, "" where they fit
+// none. "resnet50:layer3", or ":layer3" for whatever it is, takes the trunk until that stage and
+// leaves out what lies behind. Throws Fault::data when the file cannot be read, holds NaN, or
+// belongs to another network than `network`.
+Imported import_weights(const std::filesystem::path& path, const std::string& network = "");
+
+// The row of the zoo whose names and shapes fit these tensors exactly, apart from the number of
+// classes; "" for none. `nearest` is set to the row that shares the most.
+std::string recognise(const TensorMap& tensors, std::string* nearest = nullptr);
+
+// How many outputs the head has; 0 when it is not there.
+int64_t classes_in(const std::string& head, const TensorMap& tensors);
+
+}  // namespace graft

@@ -1,0 +1,25 @@
+// Weights of Keras under published names and in published layouts: kernels (H,W,I,O) -> (O,I,H,W),
+// dense matrices transposed, the four vectors of a norm by what they are.
+#pragma once
+#include <map>
+
+#include "core/tensor_map.h"
+#include "io/keras_file.h"
+#include "io/model_file.h"
+#include "models/keras_names.h"
+
+namespace graft {
+
+struct KerasTensors {
+  TensorMap tensors;  // what has no published name keeps that of the file
+  std::map<std::string, TensorSource> sources;
+};
+
+// Throws Fault::data, naming `file` and the layer, where a layout cannot be told or two layers are
+// one. Takes the tensors out of `keras`, one after the other.
+KerasTensors published(KerasFile keras, const KerasNetwork& network, const std::string& file);
+
+// What the published network wants for input, in place of that of the architecture.
+Preprocess with_keras_input(Preprocess preprocess, const KerasNetwork& network);
+
+}  // namespace graft
