@@ -5,7 +5,6 @@
 
 #include "core/autograd.h"
 #include "core/random.h"
-#include "io/keras_file.h"
 #include "io/tensor_map.h"
 #include "models/zoo.h"
 
@@ -50,7 +49,7 @@ std::string complete_until(const std::string& architecture, const LoadReport& re
 [[noreturn]] void refuse(const Adopted& adopted, const std::filesystem::path& path) {
   const ModelFile& file = adopted.file;
   std::string nearest = file.architecture, advice = "; take what fits with --partial";
-  if (!adopted.known) recognise(file.tensors, &nearest);
+  if (!adopted.told) recognise(file.tensors, &nearest);
   if (nearest != file.architecture) advice = "; the file looks like a " + nearest;
   else if (std::string stage = complete_until(file.architecture, adopted.report); !stage.empty())
     advice += fmt::format(", or the trunk that is whole with --until {}", stage);
@@ -106,7 +105,7 @@ Adopted adopt(const std::filesystem::path& path, const std::string& network, boo
   Adopted adopted;
   ModelFile& file = adopted.file = std::move(imported.file);
   adopted.skipped = std::move(imported.skipped);
-  adopted.known = imported.ours || is_keras_file(path);
+  adopted.told = imported.told;
 
   std::string head = build_model(file.architecture, 1)->head_path();
   int64_t classes = classes_in(head, file.tensors);

@@ -41,6 +41,17 @@ TEST(KerasNames, EveryTargetIsInTheZoo) {
   }
 }
 
+// What Keras prints as "Total params", which counts running statistics.
+TEST(KerasNames, TotalsAreTheOnesOfKeras) {
+  for (auto [name, total] : {std::pair("resnet50_v1", 25636712), {"resnet101_v1", 44707176},
+                             {"resnet152_v1", 60419944}}) {
+    int64_t count = 0;
+    for (auto& [path, tensor] : state_view(*build_model(name, 1000)))
+      if (tensor.rank() > 0) count += tensor.size();
+    EXPECT_EQ(count, total) << name;
+  }
+}
+
 TEST(KerasNames, OldAndNestedOnes) {
   const KerasNetwork& n = network("resnet50_v1");
   for (auto [keras, published] : {std::pair("res2a_branch1", "layer1.0.downsample.0"),
