@@ -94,7 +94,8 @@ Json mapping_json(const ModelFile& file) {
 void tell_sources(const Adopted& adopted, ModelFile& file) {
   for (const std::string& name : adopted.report.loaded) {
     auto known = adopted.file.sources.find(name);
-    file.sources[name] = known == adopted.file.sources.end() ? TensorSource{name, "kept"} : known->second;
+    bool told = known != adopted.file.sources.end();
+    file.sources[name] = told ? known->second : TensorSource{name, "kept"};
   }
 }
 

@@ -126,6 +126,16 @@ TEST(KerasImport, WhatIsNotKnownKeepsItsName) {
            Fault::data);
 }
 
+// timm's VGG: the matrices are convolutions there.
+TEST(TimmNames, VggMatricesComeOutOfConvolutions) {
+  TensorMap tensors{{"pre_logits.fc1.weight", normal({4, 2, 7, 7}, 1)},
+                    {"pre_logits.fc2.bias", normal({4}, 2)}, {"head.fc.weight", normal({3, 4}, 3)}};
+  zoo_row("vgg16").tidy(tensors);
+  EXPECT_EQ(tensors.at("classifier.0.weight").shape(), (Shape{4, 98}));
+  EXPECT_EQ(tensors.at("classifier.6.weight").shape(), (Shape{3, 4}));
+  EXPECT_TRUE(tensors.contains("classifier.3.bias") && tensors.size() == 3);
+}
+
 TEST(Truncated, EndsAfterAStage) {
   auto model = make_model("resnet50_v1:layer3", 5, 1);
   EXPECT_EQ(model->architecture, "resnet50_v1:layer3");
