@@ -26,14 +26,6 @@ struct ClassNames {
   std::vector<std::string> names, ids;
 };
 
-std::string text_of(const std::string& path) {
-  InputFile file(path);
-  GRAFT_CHECK(file.size() <= 64 << 20, "{}: {} bytes is no list of classes", file.name(), file.size());
-  std::string text(size_t(file.size()), '\0');
-  file.read(0, text.data(), text.size());
-  return text;
-}
-
 // {"0": ["n01440764", "tench"], ...} or {"0": "tench", ...} or ["tench", ...].
 ClassNames classes_from_json(const Json& json, const std::string& path) {
   ClassNames classes;
@@ -52,7 +44,7 @@ ClassNames classes_from_json(const Json& json, const std::string& path) {
 }
 
 ClassNames read_classes(const std::string& path) {
-  std::string text = text_of(path);
+  std::string text = read_text(path, 64 << 20);
   if (text.starts_with("\xef\xbb\xbf")) text.erase(0, 3);  // a byte order mark
   size_t first = text.find_first_not_of(" \t\r\n");
   if (first != text.npos && (text[first] == '{' || text[first] == '[')) {
@@ -88,14 +80,6 @@ Json mapping_json(const ModelFile& file) {
   for (auto& [target, source] : file.sources)
     mapping.push_back({{"source", source.name}, {"target", target}, {"transform", source.transform}});
   return mapping;
-}
-
-// A tensor of the model that came from the file: a model file's own tells where it came from first.
-void tell_sources(const Adopted& adopted, ModelFile& file) {
-  for (const std::string& name : adopted.report.loaded) {
-    auto known = adopted.file.sources.find(name);
-    file.sources[name] = known == adopted.file.sources.end() ? TensorSource{name, "kept"} : known->second;
-  }
 }
 
 int run_convert(const ConvertOptions& o) {

@@ -63,6 +63,7 @@ void write_model(const PublishedWeights& w, const fs::path& source, const std::s
   ModelFile file = to_file(*adopted.model);
   file.origin = {{"source", w.url}, {"sha256", sha256_of_file(source)}, {"licence", w.licence},
                  {"weights", w.name}, {"tool", std::string("graft ") + GRAFT_VERSION}};
+  tell_sources(adopted, file);
   file.golden = make_golden(*adopted.model);
   write_model_file(out, file);
 }

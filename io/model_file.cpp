@@ -221,14 +221,14 @@ Weights read_weights(const std::filesystem::path& path) {
   Content content = sniff(InputFile(path));
   switch (content) {
     case Content::safetensors:
-      return {read_safetensors(path).tensors, {}};
+      return {read_safetensors(path).tensors};
     case Content::hdf5:
-      return {read_hdf5_tensors(path), {}};
+      return {read_hdf5_tensors(path)};
     case Content::zip:
     case Content::pickle:
     case Content::tar: {
       TorchFile file = read_torch_file(path);
-      return {std::move(file.tensors), std::move(file.skipped)};
+      return {std::move(file.tensors), std::move(file.skipped), std::move(file.names)};
     }
     default:
       refuse(content, escaped(path.string()), "a file of weights that graft reads");

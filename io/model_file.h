@@ -51,6 +51,7 @@ bool is_model_file(const std::filesystem::path& path);         // by what is in 
 struct Weights {
   TensorMap tensors;
   std::vector<std::string> skipped;  // what stood beside them and was not read: "epoch (a number)"
+  std::map<std::string, std::string> names;  // as in the file, where a prefix was dropped
 };
 Weights read_weights(const std::filesystem::path& path);
 TensorMap read_tensors(const std::filesystem::path& path);

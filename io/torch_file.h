@@ -6,6 +6,7 @@
 // io/torch_state.h says. Memory: the tensors and one storage.
 #pragma once
 #include <filesystem>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -16,6 +17,7 @@ namespace graft {
 struct TorchFile {
   TensorMap tensors;
   std::vector<std::string> skipped;  // what else stood there: "epoch (a number)"
+  std::map<std::string, std::string> names;  // "fc.bias" -> "module.fc.bias", where they differ
 };
 
 // Throws Fault::data for what is damaged, big-endian, TorchScript, or holds no state dict.

@@ -89,7 +89,8 @@ TorchFile read_torch_legacy(const std::filesystem::path& path) {
     int64_t bytes = storage.count * int64_t(storage.elements->bytes);
     return ByteStream::of(file, place->second, place->second + bytes);
   };
-  return {load_tensors(state.tensors, file.name(), open), std::move(state.skipped)};
+  return {load_tensors(state.tensors, file.name(), open), std::move(state.skipped),
+          std::move(state.names)};
 }
 
 }  // namespace graft

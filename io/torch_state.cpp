@@ -197,6 +197,7 @@ class StateFinder {
     within(file_ + ": tensor " + escaped(name), [&] {
       bool fresh = state_.tensors.emplace(name, tensor(value)).second;
       GRAFT_CHECK(fresh, "there are two of this name");
+      if (name != pickle_.text(key)) state_.names[name] = pickle_.text(key);
     });
   }
 

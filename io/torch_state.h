@@ -8,6 +8,7 @@
 // of io/elements.h. Any other global in it is refused by name. What stands beside it is neither
 // built nor looked into, and listed.
 #pragma once
+#include <map>
 #include <string>
 #include <vector>
 
@@ -18,6 +19,7 @@ namespace graft {
 
 struct TorchState {
   TorchTensors tensors;              // every window checked
+  std::map<std::string, std::string> names;  // of those whose prefix was dropped: as in the file
   std::vector<std::string> skipped;  // "epoch (a number)": beside, or no tensor; 1000 at most
 };
 

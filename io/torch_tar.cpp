@@ -28,7 +28,8 @@ class TarReader {
       return ByteStream::of(file_, places_.at(storage.key),
                             places_.at(storage.key) + size_of(storage));
     };
-    return {load_tensors(state.tensors, file_.name(), open), std::move(state.skipped)};
+    return {load_tensors(state.tensors, file_.name(), open), std::move(state.skipped),
+          std::move(state.names)};
   }
 
  private:

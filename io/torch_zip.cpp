@@ -51,7 +51,8 @@ TorchFile read_torch_zip(const std::filesystem::path& path) {
                 member.left(), expected);
     return member;
   };
-  return {load_tensors(state.tensors, archive.name(), open), std::move(state.skipped)};
+  return {load_tensors(state.tensors, archive.name(), open), std::move(state.skipped),
+          std::move(state.names)};
 }
 
 }  // namespace graft

@@ -108,7 +108,8 @@ ByteStream ZipArchive::open(const std::string& member) const {
   auto found = members_.find(member);
   GRAFT_CHECK(found != members_.end(), "{}: is missing in the archive; get the file again", name);
   GRAFT_CHECK(found->second.as_it_is,
-              "{}: is compressed or encrypted, which archives of weights never are; pack it again without",
+              "{}: is compressed or encrypted, which archives of weights never are; pack it again "
+              "without",
               name);
   auto file =
       std::make_shared<OpenMember>(name, archive_.get(), found->second.index, found->second.size);

@@ -27,9 +27,10 @@ LoadReport fit(const ZooRow& row, const TensorMap& published) {
   return compare_state(*model, tensors);
 }
 
-Sources kept(const TensorMap& tensors) {
+Sources kept(const Weights& weights) {
   Sources sources;
-  for (auto& [name, tensor] : tensors) sources[name] = {name, "kept"};
+  for (auto& [name, tensor] : weights.tensors) sources[name] = {name, "kept"};
+  for (auto& [name, in_file] : weights.names) sources[name].name = in_file;
   return sources;
 }
 
@@ -81,24 +82,21 @@ std::string known_to_keras() {
 
 const KerasNetwork& keras_network(const KerasFile& keras, const std::string& row,
                                   const std::string& file) {
-  const KerasNetwork* found = recognise_keras(keras);
-  if (!row.empty() && (!found || found->architecture != row)) {
-    found = nullptr;
-    for (const KerasNetwork& network : keras_networks())
-      if (network.architecture == row) found = &network;
-    const KerasNetwork* looks = recognise_keras(keras);
-    GRAFT_CHECK(found, "{}: holds Keras weights, and {} is no network of Keras; {}", file, row,
-                looks ? fmt::format("they look like {}", looks->architecture)
-                      : "those that can be read are " + known_to_keras());
-  }
-  GRAFT_CHECK(found,
+  const KerasNetwork* looks = recognise_keras(keras);
+  GRAFT_CHECK(looks || !row.empty(),
               "{}: holds Keras weights of a network that is not known; known are {}", file,
               known_to_keras());
-  return *found;
+  if (row.empty()) return *looks;
+  for (const KerasNetwork& network : keras_networks())
+    if (network.architecture == row) return network;
+  fail(Fault::data, "{}: holds Keras weights, and {} is no network of Keras; {}", file, row,
+       looks ? fmt::format("they look like a {}", looks->architecture)
+             : "those that can be read are " + known_to_keras());
 }
 
 void import_keras(const std::filesystem::path& path, const std::string& row, Imported& imported) {
   KerasFile keras = read_keras_file(path);
+  imported.told = true;
   imported.skipped = std::move(keras.skipped);
   std::string file = escaped(path.string());
   const KerasNetwork& network = keras_network(keras, row, file);
@@ -113,8 +111,8 @@ void import_keras(const std::filesystem::path& path, const std::string& row, Imp
 void import_others(const std::filesystem::path& path, const NetworkName& network,
                    Imported& imported) {
   Weights weights = read_weights(path);
+  imported.file.sources = kept(weights);
   imported.file.tensors = std::move(weights.tensors);
-  imported.file.sources = kept(imported.file.tensors);
   imported.skipped = std::move(weights.skipped);
   std::string& architecture = imported.file.architecture;
   std::string nearest;
@@ -127,7 +125,7 @@ void import_others(const std::filesystem::path& path, const NetworkName& network
 
 void import_ours(const std::filesystem::path& path, const NetworkName& network,
                  Imported& imported) {
-  imported.ours = true;
+  imported.told = true;
   imported.file = read_model_file(path);
   NetworkName has = parse_network(imported.file.architecture);
   bool same = (network.row.empty() || network.row == has.row) &&

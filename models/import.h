@@ -11,7 +11,7 @@ namespace graft {
 
 struct Imported {
   ModelFile file;  // a model file as it is; of other files architecture, tensors, sources, preprocess
-  bool ours = false;                 // a model file
+  bool told = false;                 // the file itself says its architecture, ours and Keras' do
   std::vector<std::string> skipped;  // what stood beside the weights: "optimizer (3 datasets)"
 };
 

@@ -5,7 +5,6 @@
 
 #include "core/autograd.h"
 #include "core/random.h"
-#include "io/keras_file.h"
 #include "io/tensor_map.h"
 #include "models/zoo.h"
 
@@ -49,7 +48,7 @@ std::string complete_until(const std::string& architecture, const LoadReport& re
 [[noreturn]] void refuse(const Adopted& adopted, const std::filesystem::path& path) {
   const ModelFile& file = adopted.file;
   std::string nearest = file.architecture, advice = "; take what fits with --partial";
-  if (!adopted.known) recognise(file.tensors, &nearest);
+  if (!adopted.told) recognise(file.tensors, &nearest);
   if (nearest != file.architecture) advice = "; the file looks like a " + nearest;
   else if (std::string stage = complete_until(file.architecture, adopted.report); !stage.empty())
     advice += fmt::format(", or the trunk that is whole with --until {}", stage);
@@ -105,7 +104,7 @@ Adopted adopt(const std::filesystem::path& path, const std::string& network, boo
   Adopted adopted;
   ModelFile& file = adopted.file = std::move(imported.file);
   adopted.skipped = std::move(imported.skipped);
-  adopted.known = imported.ours || is_keras_file(path);
+  adopted.told = imported.told;
 
   std::string head = build_model(file.architecture, 1)->head_path();
   int64_t classes = classes_in(head, file.tensors);
@@ -127,6 +126,14 @@ Adopted adopt(const std::filesystem::path& path, const std::string& network, boo
   file.tensors.clear();
   adopted.model = std::move(model);
   return adopted;
+}
+
+void tell_sources(const Adopted& adopted, ModelFile& file) {
+  for (const std::string& name : adopted.report.loaded) {
+    auto known = adopted.file.sources.find(name);
+    bool told = known != adopted.file.sources.end();
+    file.sources[name] = told ? known->second : TensorSource{name, "kept"};
+  }
 }
 
 Golden make_golden(Classifier& model) {

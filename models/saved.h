@@ -27,9 +27,13 @@ struct Adopted {
   LoadReport report;
   ModelFile file;       // what stood in the file besides tensors; those are moved out
   std::vector<std::string> skipped;  // what a foreign file held beside its weights: not read
-  bool known = false;   // the file itself says its architecture
+  bool told = false;    // the file itself says its architecture
 };
 Adopted adopt(const std::filesystem::path& path, const std::string& network, bool partial = false);
+
+// Notes in `file`, made of the adopted model, where its tensors came from: a model file's own tells
+// where they came from first.
+void tell_sources(const Adopted& adopted, ModelFile& file);
 
 // A small fixed input and what the network makes of it, in eval mode.
 Golden make_golden(Classifier& model);

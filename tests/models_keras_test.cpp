@@ -41,6 +41,17 @@ TEST(KerasNames, EveryTargetIsInTheZoo) {
   }
 }
 
+// What Keras prints as "Total params", which counts running statistics.
+TEST(KerasNames, TotalsAreTheOnesOfKeras) {
+  for (auto [name, total] : {std::pair("resnet50_v1", 25636712), {"resnet101_v1", 44707176},
+                             {"resnet152_v1", 60419944}}) {
+    int64_t count = 0;
+    for (auto& [path, tensor] : state_view(*build_model(name, 1000)))
+      if (tensor.rank() > 0) count += tensor.size();
+    EXPECT_EQ(count, total) << name;
+  }
+}
+
 TEST(KerasNames, OldAndNestedOnes) {
   const KerasNetwork& n = network("resnet50_v1");
   for (auto [keras, published] : {std::pair("res2a_branch1", "layer1.0.downsample.0"),
@@ -113,6 +124,16 @@ TEST(KerasImport, WhatIsNotKnownKeepsItsName) {
   EXPECT_TRUE(result.tensors.contains("extra/kernel:0") && result.tensors.contains("conv1.weight"));
   error_of([&] { published({{conv("conv1_conv"), conv("conv1_conv")}}, network("resnet50_v1"), "a"); },
            Fault::data);
+}
+
+// timm's VGG: the matrices are convolutions there.
+TEST(TimmNames, VggMatricesComeOutOfConvolutions) {
+  TensorMap tensors{{"pre_logits.fc1.weight", normal({4, 2, 7, 7}, 1)},
+                    {"pre_logits.fc2.bias", normal({4}, 2)}, {"head.fc.weight", normal({3, 4}, 3)}};
+  zoo_row("vgg16").tidy(tensors);
+  EXPECT_EQ(tensors.at("classifier.0.weight").shape(), (Shape{4, 98}));
+  EXPECT_EQ(tensors.at("classifier.6.weight").shape(), (Shape{3, 4}));
+  EXPECT_TRUE(tensors.contains("classifier.3.bias") && tensors.size() == 3);
 }
 
 TEST(Truncated, EndsAfterAStage) {

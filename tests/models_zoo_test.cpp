@@ -125,7 +125,8 @@ TEST(ZooNames, AreThePublishedOnes) {
 
 TEST(ZooNames, AllTensorsAreThePublishedOnes) {
   for (const ZooRow& row : zoo()) {
-    if (row.name == std::string("resnet10_small")) continue;
+    const std::string name = row.name;  // ours, and Keras' (models_keras_test.cpp) have no digest
+    if (name == "resnet10_small" || name.ends_with("_v1")) continue;
     std::string text;
     auto add = [&](const std::string& path, const Shape& shape) {
       text += path;

@@ -92,6 +92,8 @@ def test_parallel_half_strided_checkpoint(graft, small, form):
             assert tensors.pop(name) == 0
     assert_same(tensors, {n: t for n, t in expected.items() if n in tensors})
     assert len(tensors) == len(state)
+    mapping = {m["target"]: m["source"] for m in result.json["mapping"]}
+    assert mapping["fc.bias"] == "module.fc.bias"
     skipped = " ".join(result.json["skipped"])
     for word in ("epoch", "best_prec1", "optimizer", "args (an object of argparse.Namespace)"):
         assert word in skipped and word in result.err
