@@ -50,9 +50,14 @@ Storage::~Storage() { cpu::release(data_, bytes); }
 
 void* Storage::values() {
   if (data_) return data_;
-  data_ = cpu::allocate(bytes);
-  if (make_) make_(data_);
-  return data_;
+  void* data = cpu::allocate(bytes);
+  try {
+    if (make_) make_(data);
+  } catch (...) {
+    cpu::release(data, bytes);
+    throw;
+  }
+  return data_ = data;
 }
 
 void* Storage::changing_values() {

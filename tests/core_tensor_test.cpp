@@ -75,6 +75,23 @@ TEST(Tensor, VersionGrowsWithWrites) {
   EXPECT_GT(t.version(), before);
 }
 
+TEST(Tensor, ValuesThatCouldNotBeMadeAreAskedForAgain) {
+  int calls = 0;
+  Tensor t = Tensor::made_by({2}, DType::f32, [&](void* values) {
+    if (++calls == 1) throw std::runtime_error("not now");
+    std::fill_n(static_cast<float*>(values), 2, 3.0f);
+  });
+  EXPECT_THROW(t.data(), std::runtime_error);
+  EXPECT_EQ(t.data()[1], 3);
+  t.put_away();
+  EXPECT_EQ(t.data()[1], 3);
+  EXPECT_EQ(calls, 3);
+  t.mutable_data()[1] = 4;  // no longer what would be made: it stays
+  t.put_away();
+  EXPECT_EQ(t.data()[1], 4);
+  EXPECT_EQ(calls, 3);
+}
+
 TEST(Tensor, TypesAreChecked) {
   Tensor t({2}, DType::u8);
   EXPECT_THROW(t.data<float>(), Error);
