@@ -87,9 +87,10 @@ Tensor scaled(const FrozenFilter& w) {
   if (!w.scale.defined()) return w.weight;
   Tensor filter(w.weight.shape());
   const int64_t each = filter.size() / filter.dim(0);
-  const float *from = w.weight.data(), *scale = w.scale.data();
+  const float* from = w.weight.data();
   float* to = filter.mutable_data();
-  for (int64_t i = 0; i < filter.size(); ++i) to[i] = from[i] * scale[i / each];
+  for (int64_t k = 0; k < filter.dim(0); ++k)
+    cpu::scale(each, w.scale.data()[k], from + k * each, to + k * each);
   return filter;
 }
 

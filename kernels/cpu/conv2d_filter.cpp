@@ -1,5 +1,7 @@
 #include "kernels/cpu/conv2d_filter.h"
 
+#include "kernels/elementwise.h"
+
 namespace graft {
 namespace cpu {
 namespace {
@@ -8,8 +10,7 @@ using dnnl::memory;
 
 void scale_channels(const Conv2dProblem& p, const float* w, const float* scale, float* scaled) {
   const int64_t each = p.r * p.s * p.c / p.groups;
-  for (int64_t channel = 0; channel < p.k; ++channel)
-    for (int64_t i = 0; i < each; ++i) *scaled++ = *w++ * scale[channel];
+  for (int64_t k = 0; k < p.k; ++k) cpu::scale(each, scale[k], w + k * each, scaled + k * each);
 }
 
 // The weights, times `scale` (k) unless that is null, in the order of `wanted`.
