@@ -82,8 +82,9 @@ TRAINED = ["resnet18", "resnet50", "squeezenet1_0", "squeezenet1_1", "vgg16", "v
 SHOWN = ["resnet34", "resnet152", "vgg19", "vgg19_bn", "wide_resnet50_2", "resnet56", "densenet169", "mobilenet_v3_large",
          "mnasnet1_3", "efficientnet_b5", "efficientnet_v2_s", "shufflenet_v2_x1_0", "regnet_x_8gf",
          "convnext_small", "vit_b_32"]
-# Regimes to be compared by default, where not all three: a unit that flips outweighs every rounding in
-# the first two; the others would take long, and their layers are covered elsewhere.
+# Regimes to be compared by default, where not all three: in vgg11_bn a unit that flips outweighs every
+# rounding; inception_v3 trained whole differs by up to twice the tolerance, for a reason that was not
+# traced; the others would take long, and their layers are covered elsewhere.
 REGIMES = {"vgg11_bn": ["head"], "inception_v3": ["head", "last"], "convnext_tiny": ["all"],
            "alexnet": ["last"], "resnext50_32x4d": ["last"]}
 SEEDS = {"mobilenet_v2": 2, "mnasnet0_5": 2, "densenet121": 3,
