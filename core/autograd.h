@@ -20,7 +20,7 @@ struct Edge {
 class Storage {
  public:
   using Make = std::function<void(void* values)>;
-  explicit Storage(size_t bytes, Make make = nullptr) : bytes(bytes), make_(std::move(make)) {}
+  explicit Storage(size_t bytes) : bytes(bytes) {}
   ~Storage();
   Storage(const Storage&) = delete;
 
