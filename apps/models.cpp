@@ -9,11 +9,13 @@ namespace {
 void list_networks(bool json) {
   Json document = Json::array();
   std::string table = fmt::format("{:<20} {:>12} {:>8}  {}", "name", "parameters", "classes", "input");
+  std::string_view family;
   for (const ZooRow& row : zoo()) {
     int side = row.preprocess.crop;
-    document.push_back({{"name", row.name}, {"parameters", row.parameters},
+    document.push_back({{"name", row.name}, {"family", row.family}, {"parameters", row.parameters},
                         {"classes", row.classes}, {"input", side}});
-    table += fmt::format("\n{:<20} {:>12} {:>8}  {}x{}", row.name, row.parameters, row.classes, side, side);
+    if (family != row.family) table += fmt::format("\n{}", family = row.family);
+    table += fmt::format("\n  {:<18} {:>12} {:>8}  {}x{}", row.name, row.parameters, row.classes, side, side);
   }
   if (json) print(document);
   else print(table);

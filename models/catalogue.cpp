@@ -6,6 +6,7 @@
 #include "core/text.h"
 #include "io/file.h"
 #include "io/json.h"
+#include "io/sha256.h"
 #include "io/source_file.h"
 
 namespace graft {
@@ -74,6 +75,14 @@ const PublishedWeights& find_weights(const std::vector<PublishedWeights>& catalo
   }
   fail(Fault::usage, "there are no published weights '{}'; the nearest names are {}; all: graft "
        "models --pretrained", escaped(name), enumerate(nearest_names(name, names)));
+}
+
+const PublishedWeights* published_in(const std::vector<PublishedWeights>& catalogue,
+                                     const std::string& architecture, const std::string& file) {
+  const std::string hash = sha256_of_file(file);
+  for (const PublishedWeights& w : catalogue)
+    if (w.architecture == architecture && hash.starts_with(w.sha256)) return &w;
+  return nullptr;
 }
 
 }  // namespace graft

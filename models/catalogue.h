@@ -28,4 +28,8 @@ std::vector<PublishedWeights> read_catalogue(const std::string& path = "");
 const PublishedWeights& find_weights(const std::vector<PublishedWeights>& catalogue,
                                      const std::string& name);
 
+// The entry of that architecture whose hash the file has; null where it is none of them.
+const PublishedWeights* published_in(const std::vector<PublishedWeights>& catalogue,
+                                     const std::string& architecture, const std::string& file);
+
 }  // namespace graft

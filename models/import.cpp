@@ -1,11 +1,13 @@
 #include "models/import.h"
 
+#include <algorithm>
 #include <set>
 
 #include "io/keras_file.h"
 #include "io/source_file.h"
 #include "io/tensor_map.h"
 #include "layers/state.h"
+#include "models/catalogue.h"
 #include "models/keras_import.h"
 #include "models/zoo.h"
 
@@ -108,6 +110,16 @@ void import_keras(const std::filesystem::path& path, const std::string& row, Imp
       with_keras_input(zoo_row(network.architecture).preprocess, network);
 }
 
+// Some published weights want another than what is usual for their network; their hash tells.
+Preprocess preprocess_of(const ZooRow& row, const std::filesystem::path& path) {
+  static const std::vector<PublishedWeights> catalogue = read_catalogue();
+  bool always = std::ranges::all_of(catalogue, [&](const PublishedWeights& w) {
+    return w.architecture != row.name || w.preprocess == row.preprocess;
+  });
+  const PublishedWeights* w = always ? nullptr : published_in(catalogue, row.name, path);
+  return w ? w->preprocess : row.preprocess;
+}
+
 void import_others(const std::filesystem::path& path, const NetworkName& network,
                    Imported& imported) {
   Weights weights = read_weights(path);
@@ -119,7 +131,7 @@ void import_others(const std::filesystem::path& path, const NetworkName& network
   architecture = network.row.empty() ? recognise(imported.file.tensors, &nearest) : network.row;
   if (architecture.empty() && !network.until.empty()) architecture = nearest;
   if (architecture.empty()) return;
-  imported.file.preprocess = zoo_row(architecture).preprocess;
+  imported.file.preprocess = preprocess_of(zoo_row(architecture), path);
   tidy(zoo_row(architecture), imported);
 }
 

@@ -6,13 +6,34 @@
 namespace graft {
 namespace {
 
+struct Family {
+  const char* name;
+  std::span<const ZooRow> (*rows)();
+};
+
+constexpr Family kFamilies[] = {
+    {"ResNet, Wide ResNet, ResNeXt", resnet_rows},
+    {"VGG", vgg_rows},
+    {"SqueezeNet", squeezenet_rows},
+    {"AlexNet", alexnet_rows},
+    {"ResNet for CIFAR-10", resnet_cifar_rows},
+    {"DenseNet", densenet_rows},
+    {"MobileNet V2", mobilenet_v2_rows},
+    {"MobileNet V3", mobilenet_v3_rows},
+    {"MNASNet", mnasnet_rows},
+    {"EfficientNet, EfficientNetV2", efficientnet_rows},
+    {"ShuffleNet V2", shufflenet_v2_rows},
+    {"RegNet X, RegNet Y", regnet_rows},
+    {"GoogLeNet", googlenet_rows},
+    {"Inception V3", inception_v3_rows},
+    {"ConvNeXt", convnext_rows},
+    {"ViT", vit_rows},
+};
+
 std::vector<ZooRow> all_rows() {
   std::vector<ZooRow> all;
-  for (auto family : {resnet_rows, vgg_rows, squeezenet_rows, alexnet_rows, resnet_cifar_rows,
-                      densenet_rows, mobilenet_v2_rows, mobilenet_v3_rows, mnasnet_rows,
-                      efficientnet_rows, shufflenet_v2_rows, regnet_rows, googlenet_rows,
-                      inception_v3_rows, convnext_rows, vit_rows})
-    for (const ZooRow& row : family()) all.push_back(row);
+  for (const Family& family : kFamilies)
+    for (const ZooRow& row : family.rows()) all.emplace_back(row).family = family.name;
   return all;
 }
 

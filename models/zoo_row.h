@@ -18,6 +18,7 @@ struct ZooRow {
   // scratch used; null where the files need nothing.
   void (*tidy)(TensorMap& published) = nullptr;
   int small = 64;            // side of a small image that it can take
+  const char* family = "";   // "DenseNet"; the zoo sets it
 };
 
 }  // namespace graft

@@ -7,6 +7,7 @@
 #include <set>
 #include <string>
 
+#include "io/model_file.h"
 #include "io/safetensors.h"
 
 namespace graft::tests {
@@ -14,8 +15,13 @@ namespace graft::tests {
 class GoldenFile {
  public:
   explicit GoldenFile(const std::string& arch)
-      : weights(read_safetensors(folder() / arch / "weights.safetensors").tensors),
+      : weights(read_weights_of(arch, "safetensors")),
         file_(read_safetensors(folder() / arch / "golden.safetensors")) {}
+
+  // The same tensors from another form of file: "pth", "legacy.pth".
+  static TensorMap read_weights_of(const std::string& arch, const std::string& form) {
+    return read_tensors(folder() / arch / ("weights." + form));
+  }
 
   static std::filesystem::path folder() {
     const char* value = std::getenv("GRAFT_GOLDEN_DIR");

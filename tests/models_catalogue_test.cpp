@@ -4,6 +4,7 @@
 
 #include "models/catalogue.h"
 #include "models/zoo.h"
+#include "tests/io_scratch.h"
 
 namespace graft {
 namespace {
@@ -48,6 +49,18 @@ TEST(Catalogue, InputsMeanWhatTheZooSays) {
     ++compared;
   }
   EXPECT_GT(compared, 80);
+}
+
+TEST(Catalogue, AFileIsKnownByItsHash) {
+  test::Scratch folder;
+  const std::string file = (folder / "some.pth").string();
+  std::ofstream(file) << "abc";
+  PublishedWeights w{.name = "resnet50.v9", .architecture = "resnet50"};
+  w.sha256 = "ba7816bf8f";  // FIPS 180-2, B.1
+  EXPECT_EQ(published_in({{}, w}, "resnet50", file)->name, "resnet50.v9");
+  EXPECT_EQ(published_in({w}, "resnet18", file), nullptr);
+  std::ofstream(file) << "abd";
+  EXPECT_EQ(published_in({w}, "resnet50", file), nullptr);
 }
 
 }  // namespace
