@@ -185,6 +185,8 @@ def randomise(net, head, x):
         last_norm = getattr(block, "bn3", None) or getattr(block, "bn2", None)
         if last_norm is not None:
             last_norm.weight.data *= 0.1
+        if isinstance(block, torchvision.ops.SqueezeExcitation):
+            block.fc2.weight.data *= 0.1  # or its sigmoid says all or nothing
     settle_statistics(net, x)
     if head == "classifier.6":  # 4096 features: small ones, or three steps explode
         hidden = next(i for i in (4, 3) if isinstance(net.classifier[i], nn.Linear))
@@ -304,9 +306,8 @@ def make(arch, folder, regimes, size, batch, seed):
     os.makedirs(folder, exist_ok=True)
     net, head = build(arch, 10), family_of(arch)[0]
     size = max(size, SIDES.get(arch, 0))
-    x = torch.randn(batch, 3, size, size)
     with torch.no_grad():
-        randomise(net, head, x)
+        randomise(net, head, torch.randn(4 * batch, 3, size, size))
     x, y = torch.randn(batch, 3, size, size), torch.randint(10, (batch,))
     start = copy.deepcopy(net.state_dict())
     weights = os.path.join(folder, "weights.")

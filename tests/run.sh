@@ -7,7 +7,8 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 source apps/setup.sh
 install_packages "${GRAFT_PACKAGES[@]}" ccache libgtest-dev libbenchmark-dev python3-torch \
-  python3-torchvision python3-pil python3-numpy python3-pytest python3-h5py time
+  python3-torchvision python3-pil python3-numpy python3-pytest python3-h5py time \
+  libopenblas0-pthread # PyTorch would multiply with the reference BLAS, ten times slower
 
 BUILD=$(realpath -m "${BUILD:-build}")
 PYTHON=/usr/bin/python3 # the one that Debian's packages belong to
