@@ -25,7 +25,8 @@ TEST(SamePadding, DependsOnTheSide) {
   EXPECT_EQ(padding_for({.kernel = 2}, 5, 5), (Padding{0, 0, 1, 1}));
 }
 
-// Ones on ones count the pixels under the filter: at the end of an even side, at both of an odd one.
+// Ones on ones count the pixels under the filter: at the end of an even side, at both of an odd
+// one.
 TEST(SamePadding, IsWhatRuns) {
   Conv2d conv(1, 1, {.kernel = 3, .stride = 2, .bias = false, .same = true});
   conv.weight.copy_from(Tensor::full({1, 3, 3, 1}, 1));

@@ -21,7 +21,8 @@ std::filesystem::path real_data() {
 }
 
 std::unique_ptr<Classifier> squeezenet(const std::string& file, bool partial = false) {
-  Adopted adopted = adopt(real_data() / "weights/squeezenet1_1" / ("squeezenet1_1" + file), "", partial);
+  Adopted adopted =
+      adopt(real_data() / "weights/squeezenet1_1" / ("squeezenet1_1" + file), "", partial);
   EXPECT_EQ(adopted.model->architecture, "squeezenet1_1");
   EXPECT_EQ(adopted.report.loaded.size(), partial ? 50u : 52u);
   adopted.model->eval();
@@ -50,15 +51,16 @@ double relative(const float* a, const float* b, int64_t classes) {
   return difference / largest;
 }
 
-// The first three hold the same bits. Keras' file, which has no classifier, takes pixels as BGR from
-// 0 to 255 where the others take RGB with a deviation of 1: its first filters, about 60 times smaller,
-// and its bias were rewritten for them, so every product there is rounded otherwise. A relative
-// rounding of 2^-24 at each of some hundred terms, carried through 18 layers of positive maps, stays
-// below 1e-4 of the largest logit; channels in the wrong order move it by more than 1e-2.
+// The first three hold the same bits. Keras' file, which has no classifier, takes pixels as BGR
+// from 0 to 255 where the others take RGB with a deviation of 1: its first filters, about 60 times
+// smaller, and its bias were rewritten for them, so every product there is rounded otherwise. A
+// relative rounding of 2^-24 at each of some hundred terms, carried through 18 layers of positive
+// maps, stays below 1e-4 of the largest logit; channels in the wrong order move it by more than
+// 1e-2.
 TEST(RealSqueezeNet, FourFilesAgreeOn500Photographs) {
   if (real_data().empty()) GTEST_SKIP() << "GRAFT_TEST_DATA names no folder with real weights";
-  auto zip = squeezenet(".pth"), legacy = squeezenet("_legacy.pth"), safe = squeezenet(".safetensors"),
-       keras = squeezenet("_keras_notop.h5", /*partial=*/true);
+  auto zip = squeezenet(".pth"), legacy = squeezenet("_legacy.pth"),
+       safe = squeezenet(".safetensors"), keras = squeezenet("_keras_notop.h5", /*partial=*/true);
   copy_head(*zip, *keras);
   EXPECT_TRUE(keras->preprocess.bgr && !zip->preprocess.bgr);
   ASSERT_EQ(keras->preprocess.resize, zip->preprocess.resize);  // the pixels are the same
@@ -89,8 +91,8 @@ TEST(RealSqueezeNet, FourFilesAgreeOn500Photographs) {
   EXPECT_EQ(images, 500);
   EXPECT_LE(largest, 1e-4);
   EXPECT_GE(same_class, 499);
-  fmt::print("500 photographs: Keras' logits differ by {:.1e} of the largest, {} argmaxes agree\n", largest,
-             same_class);
+  fmt::print("500 photographs: Keras' logits differ by {:.1e} of the largest, {} argmaxes agree\n",
+             largest, same_class);
 }
 
 }  // namespace
