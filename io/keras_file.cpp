@@ -39,9 +39,11 @@ KerasFile read_archive(const ZipArchive& archive) {
               "{}: is a model of Keras without {}, the one form of weights that is read; save them "
               "with model.save_weights(\"NAME.weights.h5\")",
               archive.name(), kWeights);
-  auto names = keras::names_in_config(text_of(archive.open(kConfig)),
-                                      archive.name() + ": " + kConfig);
-  return read_hdf5(Hdf5Reader(archive.extract(kWeights)), names);
+  std::string config = text_of(archive.open(kConfig)), name = archive.name() + ": " + kConfig;
+  auto names = keras::names_in_config(config, name);
+  KerasFile keras = read_hdf5(Hdf5Reader(archive.extract(kWeights)), names);
+  keras.settings = keras::settings_in_config(config, name);
+  return keras;
 }
 
 }  // namespace
@@ -50,6 +52,15 @@ bool is_keras_file(const std::filesystem::path& path) {
   Content content = sniff(InputFile(path));
   if (content == Content::zip) return is_keras_archive(ZipArchive(path));
   return content == Content::hdf5 && keras::form_of(Hdf5Reader(path)) != keras::Form::none;
+}
+
+// Without the models around it one after the other: "vgg16/fc1", "fc1".
+std::vector<KerasSettings> KerasFile::settings_of(const KerasLayer& layer) const {
+  std::vector<KerasSettings> found;
+  for (std::string name = layer.name;; name.erase(0, name.find('/') + 1)) {
+    for (auto [at, end] = settings.equal_range(name); at != end; ++at) found.push_back(at->second);
+    if (!found.empty() || name.find('/') == name.npos) return found;
+  }
 }
 
 KerasFile read_keras_file(const std::filesystem::path& path) {

@@ -5,10 +5,13 @@
 //   weights   HDF5 of Keras 3, <name>.weights.h5: layers/<class>_<k>/vars/<i>
 //   .keras    a zip archive of config.json and such a model.weights.h5
 // Weights come in the order that the file states, never in that of its groups, which HDF5 sorts:
-// beta before gamma. Of a model's configuration only the names of layers are read; nothing in it is
-// run. Memory: the tensors.
+// beta before gamma. Of a model's configuration only names of layers and KerasSettings are read;
+// nothing in it is run. Memory: the tensors.
 #pragma once
+#include <array>
 #include <filesystem>
+#include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -26,10 +29,25 @@ struct KerasLayer {
   std::vector<KerasWeight> weights;
 };
 
+// What the configuration says of a convolution or a norm and its weights do not.
+struct KerasSettings {
+  bool convolves = false;
+  std::optional<double> epsilon;
+  bool scale = true, center = true;        // whether the norm has gamma, and beta
+  std::array<int, 2> stride{1, 1}, dilation{1, 1};  // height, width
+  std::array<int, 4> padding{0, 0, 0, 0};  // by the layer before: top, left, bottom, right
+  bool same = false;                       // and by its own, which the size of the image decides
+};
+
 struct KerasFile {
   std::vector<KerasLayer> layers;  // those with weights; a nested model is its layers, "vgg16/fc1"
   std::string backend;             // "tensorflow", "theano"; empty: the file does not say
   std::vector<std::string> skipped;  // what else stood there: "optimizer_weights (3 datasets)"
+  // By name without the models around it: "fc1"; none: the file has no configuration.
+  std::multimap<std::string, KerasSettings> settings;
+  bool named = true;  // false: "conv2d_1" is not its name, but its number in the order of the model
+
+  std::vector<KerasSettings> settings_of(const KerasLayer& layer) const;
 };
 
 bool is_keras_file(const std::filesystem::path& path);  // by what is in it

@@ -20,6 +20,9 @@ KerasFile read_weights(const Hdf5Reader& file, const Names& names);
 
 Names names_in_config(const std::string& json, const std::string& file);
 
+using AllSettings = std::multimap<std::string, KerasSettings>;
+AllSettings settings_in_config(const std::string& json, const std::string& file);
+
 // Reads datasets and remembers which.
 class Collector {
  public:

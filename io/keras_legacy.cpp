@@ -69,6 +69,9 @@ KerasFile read_legacy(const Hdf5Reader& file) {
   }
   KerasFile keras = collector.finish();
   if (file.has_attribute(root, "backend")) keras.backend = file.text(root, "backend");
+  if (file.has_attribute("/", "model_config"))
+    keras.settings =
+        settings_in_config(file.text("/", "model_config"), file.name() + ": model_config");
   return keras;
 }
 

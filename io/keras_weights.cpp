@@ -56,6 +56,10 @@ std::string name_of(const Hdf5Reader& file, const std::string& layer, const Name
   return found != names.end() ? found->second : layer.substr(layer.rfind('/') + 1);
 }
 
+bool has_name(const Hdf5Reader& file, const std::string& layer, const Names& names) {
+  return file.has_attribute("/" + layer + "/vars", "name") || names.contains(canonical(layer));
+}
+
 void collect_names(const nlohmann::json& model, const std::string& prefix, Names& names) {
   auto config = model.find("config");
   if (config == model.end() || !config->is_object() || !config->contains("layers")) return;
@@ -91,15 +95,19 @@ KerasFile read_weights(const Hdf5Reader& file, const Names& names) {
   auto by_number = [](const std::string& a, const std::string& b) { return natural(a) < natural(b); };
   std::stable_sort(layers.begin(), layers.end(), by_number);
   Collector collector(file);
+  bool named = true;
   for (const std::string& layer : layers) {
     std::vector<KerasWeight> weights;
     for (size_t i = 0; i < variables[layer].size(); ++i) {
       std::string variable = fmt::format("vars/{}", i);
       weights.push_back(collector.read("/" + layer + "/" + variable, variable));
     }
+    named &= has_name(file, layer, names);
     collector.add(name_of(file, layer, names), std::move(weights));
   }
-  return collector.finish();
+  KerasFile keras = collector.finish();
+  keras.named = named;
+  return keras;
 }
 
 }  // namespace graft::keras

@@ -220,8 +220,10 @@ ModelFile read_model_file(const std::filesystem::path& path) { return get_model(
 Weights read_weights(const std::filesystem::path& path) {
   Content content = sniff(InputFile(path));
   switch (content) {
-    case Content::safetensors:
-      return {read_safetensors(path).tensors};
+    case Content::safetensors: {
+      Safetensors file = read_safetensors(path);
+      return {std::move(file.tensors), {}, {}, file.metadata["architecture"]};
+    }
     case Content::hdf5:
       return {read_hdf5_tensors(path)};
     case Content::zip:

@@ -52,6 +52,7 @@ struct Weights {
   TensorMap tensors;
   std::vector<std::string> skipped;  // what stood beside them and was not read: "epoch (a number)"
   std::map<std::string, std::string> names;  // as in the file, where a prefix was dropped
+  std::string architecture;  // that a safetensors file of ours names in its metadata; else empty
 };
 Weights read_weights(const std::filesystem::path& path);
 TensorMap read_tensors(const std::filesystem::path& path);

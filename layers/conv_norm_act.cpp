@@ -50,17 +50,18 @@ void refresh(Conv2d& conv, BatchNorm2d* norm) {
 
 Tensor conv_norm_act(Tensor x, Conv2d& conv, BatchNorm2d* norm, Activation activation,
                      Tensor residual) {
+  const ConvSpec spec = conv.spec_for(x);
   bool conv_learns = recording({&conv.weight, &conv.bias});
   bool norm_learns = norm && recording({&norm->weight, &norm->bias});
   bool batch_statistics = norm && norm->uses_batch_statistics();
   if (!conv_learns && !norm_learns && !batch_statistics) {
     refresh(conv, norm);
-    return conv2d(x, conv.frozen, conv.frozen_bias, conv.spec, activation, std::move(residual));
+    return conv2d(x, conv.frozen, conv.frozen_bias, spec, activation, std::move(residual));
   }
   if (conv_learns) conv.frozen = {};  // packed for an evaluation; training would only carry it
   if (!norm)
-    return conv2d(x, conv.weight, conv.bias, conv.spec, activation, std::move(residual));
-  Tensor y = conv2d(x, conv.weight, conv.bias, conv.spec);
+    return conv2d(x, conv.weight, conv.bias, spec, activation, std::move(residual));
+  Tensor y = conv2d(x, conv.weight, conv.bias, spec);
   x = {};  // free it here where nobody else holds it
   return norm->forward(y, activation, residual);
 }

@@ -19,8 +19,9 @@ class MaxPool2d : public Module {
 
 class AvgPool2d : public Module {
  public:
-  AvgPool2d(int window, int stride, int padding = 0)
-      : spec{{window, window}, {stride, stride}, {padding, padding, padding, padding}} {}
+  AvgPool2d(int window, int stride, int padding = 0, bool count_padding = true)
+      : spec{{window, window}, {stride, stride}, {padding, padding, padding, padding}, false,
+             count_padding} {}
   Tensor forward(Tensor x) override { return avg_pool2d(x, spec); }
   std::string describe() const override {
     return fmt::format("AvgPool2d {}x{}, stride {}", spec.window[0], spec.window[1], spec.stride[0]);

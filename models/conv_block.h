@@ -1,5 +1,6 @@
 // The block that the families after ResNet share: convolution without bias, norm, activation, as
-// layers 0, 1 and 2 of a sequence. Padding keeps the size of the map at stride 1.
+// layers 0, 1 and 2 of a sequence. Padding keeps the size of the map at stride 1; with `same` it is
+// TensorFlow's, which differs at other strides.
 #pragma once
 #include "layers/activation.h"
 #include "layers/batch_norm.h"
@@ -11,12 +12,16 @@ namespace graft {
 struct ConvBlock {
   int kernel = 1, stride = 1, groups = 1;
   float eps = 1e-5f, momentum = 0.1f;  // of the norm
+  bool same = false;
 };
+
+// A small image whose halves are odd and even: 75, 38, 19, 10, 5, 3.
+constexpr int kOddSide = 75;
 
 inline Sequential conv_block(int64_t in, int64_t out, Activation activation, ConvBlock b = {}) {
   Sequential block;
   block.add(Conv2d(in, out, {.kernel = b.kernel, .stride = b.stride, .padding = b.kernel / 2,
-                             .groups = b.groups, .bias = false}));
+                             .groups = b.groups, .bias = false, .same = b.same}));
   block.add(BatchNorm2d(out, b.eps, b.momentum));
   if (activation != Activation::none) block.add(Activate(activation));
   return block;

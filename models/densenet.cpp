@@ -16,13 +16,21 @@ struct Table {
   int growth;                 // channels that each layer adds
   std::array<int, 4> layers;  // per block
   int stem;                   // channels before the first block
+  float eps = 1e-5f, momentum = 0.1f;  // of the norms
+
+  BatchNorm2d norm(int64_t channels) const { return BatchNorm2d(channels, eps, momentum); }
 };
+
+Table keras(std::array<int, 4> layers) {
+  return {32, layers, 64, /*eps=*/1.001e-5f, /*momentum=*/0.01f};
+}
 
 class DenseLayer : public Module {
  public:
-  DenseLayer(int64_t in, int growth)
-      : norm1(in), conv1(in, 4 * growth, {.bias = false}), norm2(4 * growth),
-        conv2(4 * growth, growth, {.kernel = 3, .padding = 1, .bias = false}) {}
+  DenseLayer(int64_t in, const Table& table)
+      : norm1(table.norm(in)), conv1(in, 4 * table.growth, {.bias = false}),
+        norm2(table.norm(4 * table.growth)),
+        conv2(4 * table.growth, table.growth, {.kernel = 3, .padding = 1, .bias = false}) {}
 
   Tensor forward(Tensor x) override {
     Tensor y = norm1.forward(x, Activation::relu, {});
@@ -38,17 +46,17 @@ class DenseLayer : public Module {
   Conv2d conv2;
 };
 
-Sequential dense_block(int64_t in, int growth, int layers) {
+Sequential dense_block(int64_t in, const Table& table, int layers) {
   Sequential block;
   for (int i = 0; i < layers; ++i)
-    block.add(fmt::format("denselayer{}", i + 1), DenseLayer(in + i * growth, growth));
+    block.add(fmt::format("denselayer{}", i + 1), DenseLayer(in + i * table.growth, table));
   return block;
 }
 
 // Halves channels and sides.
-Sequential transition(int64_t in) {
+Sequential transition(int64_t in, const Table& table) {
   Sequential layers;
-  layers.add("norm", BatchNorm2d(in)).add("relu", relu_layer());
+  layers.add("norm", table.norm(in)).add("relu", relu_layer());
   layers.add("conv", Conv2d(in, in / 2, {.bias = false})).add("pool", AvgPool2d(2, 2));
   return layers;
 }
@@ -58,17 +66,17 @@ std::unique_ptr<Classifier> make(const Table& table, int64_t classes) {
   int64_t channels = table.stem;
   features.add("conv0",
                Conv2d(3, channels, {.kernel = 7, .stride = 2, .padding = 3, .bias = false}));
-  features.add("norm0", BatchNorm2d(channels)).add("relu0", relu_layer());
+  features.add("norm0", table.norm(channels)).add("relu0", relu_layer());
   features.add("pool0", MaxPool2d(3, 2, 1));
   for (int i = 0; i < 4; ++i) {
     features.add(fmt::format("denseblock{}", i + 1),
-                 dense_block(channels, table.growth, table.layers[i]));
+                 dense_block(channels, table, table.layers[i]));
     channels += table.layers[i] * table.growth;
     if (i == 3) break;
-    features.add(fmt::format("transition{}", i + 1), transition(channels));
+    features.add(fmt::format("transition{}", i + 1), transition(channels, table));
     channels /= 2;
   }
-  features.add("norm5", BatchNorm2d(channels)).add("relu5", relu_layer());
+  features.add("norm5", table.norm(channels)).add("relu5", relu_layer());
   classifier.add("classifier", Linear(channels, classes));
   return std::make_unique<Chain>(Chain::Part{"features", std::move(features)},
                                  Chain::Part{"", std::move(classifier)});
@@ -99,6 +107,9 @@ std::span<const ZooRow> densenet_rows() {
       row("densenet161", {48, {6, 12, 36, 24}, 96}, 28681000),
       row("densenet169", {32, {6, 12, 32, 32}, 64}, 14149480),
       row("densenet201", {32, {6, 12, 48, 32}, 64}, 20013928),
+      row("densenet121_keras", keras({6, 12, 24, 16}), 7978856),
+      row("densenet169_keras", keras({6, 12, 32, 32}), 14149480),
+      row("densenet201_keras", keras({6, 12, 48, 32}), 20013928),
   };
   return rows;
 }

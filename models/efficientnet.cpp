@@ -26,15 +26,15 @@ struct Table {
   std::vector<Stage> stages;
   int features;          // channels before the head
   float dropout;
-  ConvBlock norm;        // only its eps and momentum are read
+  ConvBlock like;        // only its norm and padding are read
 };
 
 // The stages of B0, wider and deeper.
-Table scaled(double width, double depth, float dropout, ConvBlock norm = {}) {
+Table scaled(double width, double depth, float dropout, ConvBlock like = {}) {
   Table table{{{false, 1, 3, 1, 32, 16, 1}, {false, 6, 3, 2, 16, 24, 2},
                {false, 6, 5, 2, 24, 40, 2}, {false, 6, 3, 2, 40, 80, 3},
                {false, 6, 5, 1, 80, 112, 3}, {false, 6, 5, 2, 112, 192, 4},
-               {false, 6, 3, 1, 192, 320, 1}}, 0, dropout, norm};
+               {false, 6, 3, 1, 192, 320, 1}}, 0, dropout, like};
   for (Stage& stage : table.stages) {
     stage.in = int(multiple_of_8(stage.in * width));
     stage.out = int(multiple_of_8(stage.out * width));
@@ -46,7 +46,7 @@ Table scaled(double width, double depth, float dropout, ConvBlock norm = {}) {
 
 Sequential conv(const Table& table, int64_t in, int64_t out, Activation activation,
                 ConvBlock b = {}) {
-  b.eps = table.norm.eps, b.momentum = table.norm.momentum;
+  b.eps = table.like.eps, b.momentum = table.like.momentum, b.same = table.like.same;
   return conv_block(in, out, activation, b);
 }
 
@@ -98,7 +98,8 @@ std::unique_ptr<Classifier> make(const Table& table, int64_t classes) {
 }
 
 ZooRow row(const char* name, Table table, int64_t parameters, Preprocess preprocess) {
-  return {name, [=](int64_t classes) { return make(table, classes); }, parameters, preprocess};
+  return {name, [=](int64_t classes) { return make(table, classes); }, parameters, preprocess,
+          1000, nullptr, table.like.same ? kOddSide : 64};
 }
 
 const std::vector<Stage> kSmall{{true, 1, 3, 1, 24, 24, 2}, {true, 4, 3, 2, 24, 48, 4},
@@ -116,7 +117,8 @@ const std::vector<Stage> kLarge{{true, 1, 3, 1, 32, 32, 4}, {true, 4, 3, 2, 32, 
 }  // namespace
 
 std::span<const ZooRow> efficientnet_rows() {
-  constexpr ConvBlock large{.eps = 1e-3f, .momentum = 0.01f}, v2{.eps = 1e-3f};
+  constexpr ConvBlock large{.eps = 1e-3f, .momentum = 0.01f}, v2{.eps = 1e-3f},
+      keras{.eps = 1e-3f, .momentum = 0.01f, .same = true};
   static const ZooRow rows[] = {
       row("efficientnet_b0", scaled(1.0, 1.0, 0.2f), 5288548, bicubic(256, 224)),
       row("efficientnet_b1", scaled(1.0, 1.1, 0.2f), 7794184, {.resize = 255, .crop = 240}),
@@ -129,6 +131,14 @@ std::span<const ZooRow> efficientnet_rows() {
       row("efficientnet_v2_s", {kSmall, 1280, 0.2f, v2}, 21458488, {.resize = 384, .crop = 384}),
       row("efficientnet_v2_m", {kMedium, 1280, 0.3f, v2}, 54139356, {.resize = 480, .crop = 480}),
       row("efficientnet_v2_l", {kLarge, 1280, 0.4f, v2}, 118515272, centred(bicubic(480, 480))),
+      row("efficientnet_b0_keras", scaled(1.0, 1.0, 0.2f, keras), 5288548, bicubic(256, 224)),
+      row("efficientnet_b1_keras", scaled(1.0, 1.1, 0.2f, keras), 7794184, bicubic(272, 240)),
+      row("efficientnet_b2_keras", scaled(1.1, 1.2, 0.3f, keras), 9109994, bicubic(292, 260)),
+      row("efficientnet_b3_keras", scaled(1.2, 1.4, 0.3f, keras), 12233232, bicubic(332, 300)),
+      row("efficientnet_b4_keras", scaled(1.4, 1.8, 0.4f, keras), 19341616, bicubic(412, 380)),
+      row("efficientnet_b5_keras", scaled(1.6, 2.2, 0.4f, keras), 30389784, bicubic(488, 456)),
+      row("efficientnet_b6_keras", scaled(1.8, 2.6, 0.5f, keras), 43040704, bicubic(560, 528)),
+      row("efficientnet_b7_keras", scaled(2.0, 3.1, 0.5f, keras), 66347960, bicubic(632, 600)),
   };
   return rows;
 }

@@ -1,5 +1,8 @@
 // The families of the zoo: one file each, models/<family>.cpp, written as a table. Names of
-// networks and of their tensors are torchvision's, but where a file says otherwise.
+// networks and of their tensors are torchvision's, but where a file says otherwise. <name>_keras is
+// the same network with Keras' constants: epsilon and momentum of its norms, padding at a stride of
+// 2, what an average counts. Its tensors have the same names and shapes, so only a file that says
+// what it is tells the two apart.
 #pragma once
 #include <span>
 

@@ -90,7 +90,13 @@ const KerasNetwork& keras_network(const KerasFile& keras, const std::string& row
               known_to_keras());
   if (row.empty()) return *looks;
   for (const KerasNetwork& network : keras_networks())
-    if (network.architecture == row) return network;
+    if (network.architecture == row) {
+      GRAFT_CHECK(tells_layers(keras, network),
+                  "{}: the layers of a {} have numbers for names, and here some lack or are not "
+                  "told; save the whole model with model.save(\"NAME.keras\")",
+                  file, row);
+      return network;
+    }
   fail(Fault::data, "{}: holds Keras weights, and {} is no network of Keras; {}", file, row,
        looks ? fmt::format("they look like a {}", looks->architecture)
              : "those that can be read are " + known_to_keras());
@@ -106,8 +112,15 @@ void import_keras(const std::filesystem::path& path, const std::string& row, Imp
   imported.file.architecture = network.architecture;
   imported.file.tensors = std::move(tensors.tensors);
   imported.file.sources = std::move(tensors.sources);
-  imported.file.preprocess =
-      with_keras_input(zoo_row(network.architecture).preprocess, network);
+  imported.file.preprocess = with_keras_input(zoo_row(network.architecture).preprocess,
+                                              tensors.input.value_or(network.input));
+}
+
+// Rows of the same tensors differ in constants: the name that the file has for itself goes first.
+std::string recognise(const Weights& weights, std::string* nearest) {
+  for (const ZooRow& row : zoo())
+    if (weights.architecture == row.name && fit(row, weights.tensors).complete()) return row.name;
+  return recognise(weights.tensors, nearest);
 }
 
 // Some published weights want another than what is usual for their network; their hash tells.
@@ -123,12 +136,12 @@ Preprocess preprocess_of(const ZooRow& row, const std::filesystem::path& path) {
 void import_others(const std::filesystem::path& path, const NetworkName& network,
                    Imported& imported) {
   Weights weights = read_weights(path);
+  std::string& architecture = imported.file.architecture;
+  std::string nearest;
+  architecture = network.row.empty() ? recognise(weights, &nearest) : network.row;
   imported.file.sources = kept(weights);
   imported.file.tensors = std::move(weights.tensors);
   imported.skipped = std::move(weights.skipped);
-  std::string& architecture = imported.file.architecture;
-  std::string nearest;
-  architecture = network.row.empty() ? recognise(imported.file.tensors, &nearest) : network.row;
   if (architecture.empty() && !network.until.empty()) architecture = nearest;
   if (architecture.empty()) return;
   imported.file.preprocess = preprocess_of(zoo_row(architecture), path);

@@ -1,5 +1,7 @@
 """Weights that Keras saved, from the file to the network."""
 
+import json
+
 import numpy as np
 import pytest
 from conftest import read_safetensors
@@ -87,6 +89,40 @@ def test_what_is_left_over_is_an_error(graft):
         graft("convert", "k.h5", "m.h5", flag)
     message = graft("convert", "k.h5", "m.h5", "--model", "resnet50", code=65).message
     assert "squeezenet1_1" in message
+
+
+def squeezenet_config(stride=2, padding="valid"):
+    """What Keras 2 writes as the attribute model_config."""
+    layers = [{"class_name": "InputLayer", "config": {"name": "in"}, "inbound_nodes": []}]
+    before = "in"
+    for name, (side, _, outputs) in squeezenet_layers().items():
+        config = {"name": name, "filters": outputs, "kernel_size": [side, side], "padding": "same"}
+        if name == "conv1":
+            config |= {"strides": [stride, stride], "padding": padding}
+        node = [[[before, 0, 0, {}]]]
+        layers.append({"class_name": "Conv2D", "config": config, "inbound_nodes": node})
+        before = name
+    return json.dumps({"class_name": "Model", "config": {"name": "squeezenet", "layers": layers}})
+
+
+@pytest.mark.parametrize(
+    "changed, said, ours",
+    [
+        ({}, None, None),
+        ({"stride": 1}, "stride [1, 1]", "stride [2, 2]"),
+        ({"padding": "same"}, 'padding "same"', "padding [0, 0, 0, 0]"),
+    ],
+)
+def test_another_configuration_is_refused(graft, changed, said, ours):
+    write_squeezenet(graft.folder / "weights.h5")
+    with h5py.File(graft.folder / "weights.h5") as weights, h5py.File(graft.folder / "k.h5", "w") as model:
+        weights.copy(weights["/"], model, "model_weights")
+        model.attrs["model_config"] = squeezenet_config(**changed).encode()
+    result = graft("convert", "k.h5", "m.h5", code=65 if said else 0)
+    if said:
+        for part in ("k.h5", "conv1", said, ours, "another network"):
+            assert part in result.message
+        assert not (graft.folder / "m.h5").exists()
 
 
 def test_real_squeezenet(graft, real_data):
