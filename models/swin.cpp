@@ -21,6 +21,7 @@ struct Table {
 };
 
 constexpr int kWindow = 7;
+constexpr int kSide = 224;  // of the image that windows divide without rest in every stage
 constexpr float kEps = 1e-5f;
 
 class SwinBlock : public Module {
@@ -84,7 +85,7 @@ std::unique_ptr<Classifier> make(const Table& t, int64_t classes) {
 
 ZooRow row(const char* name, Table table, int64_t parameters, int resize) {
   return {name, [=](int64_t classes) { return make(table, classes); }, parameters,
-          bicubic(resize, 224)};
+          bicubic(resize, 224), 1000, nullptr, kSide};
 }
 
 }  // namespace
