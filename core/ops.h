@@ -56,6 +56,9 @@ struct AttentionSpec {
 // of mask (M,T,T), a constant, image i takes the (i mod M)th. Both may be undefined.
 Tensor attention(const Tensor& qkv, const AttentionSpec& spec, const Tensor& bias = {},
                  const Tensor& mask = {});
+// Of the same qkv (...,3C): every head's queries and keys brought to length 1, its queries then times
+// e^l, where l of log_factors, one for each head, counts as ln 100 at most.
+Tensor cosine_heads(const Tensor& qkv, const Tensor& log_factors);
 // x (N,T,C) with one more token before it, then + positions (1,T+1,C): (N,T+1,C).
 Tensor add_tokens(const Tensor& x, const Tensor& first, const Tensor& positions);
 // table (R,C), index of any shape with n numbers of rows, i64 -> (C,n): the rows, transposed.

@@ -20,7 +20,8 @@ class Linear : public Module {
     return layer;
   }
 
-  Tensor forward(Tensor x) override;
+  Tensor forward(Tensor x) override { return forward(std::move(x), bias); }
+  Tensor forward(Tensor x, const Tensor& bias);  // with another bias
   std::string describe() const override {
     return fmt::format("Linear {} -> {}", weight.dim(1), weight.dim(0));
   }

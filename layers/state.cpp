@@ -24,7 +24,8 @@ void from_file(const Tensor& any_type, Param& p) {
 
 // What old files, or those of other libraries, do not hold, and a network has by itself.
 bool may_lack(const std::string& name) {
-  return name.ends_with("num_batches_tracked") || name.ends_with("relative_position_index");
+  return name.ends_with("num_batches_tracked") || name.ends_with("relative_position_index") ||
+         name.ends_with("relative_coords_table");
 }
 
 void compare(const std::string& name, const Shape& wanted, const TensorMap& tensors,

@@ -113,6 +113,7 @@ Tensor run(const TorchCase& c, const std::vector<Tensor>& in, std::vector<Tensor
   if (c.op == "batch_norm") return run_batch_norm(c, in, state);
   if (c.op == "layer_norm") return layer_norm(in[0], in[1], in[2], 1e-6f);
   if (c.op == "attention") return run_attention(c, in);
+  if (c.op == "cosine_heads") return cosine_heads(in[0], in[1]);
   if (c.op == "to_windows") return to_windows(in[0], window_spec(c));
   if (c.op == "from_windows")
     return from_windows(to_windows(in[0], window_spec(c)), window_spec(c), in[0].shape());

@@ -88,6 +88,26 @@ inline OpCase attention_mask_case() {
           .tolerance = 1e-5};
 }
 
+inline OpCase cosine_case() {
+  return {.name = "cosine_heads",
+          .inputs = {{{2, 3, 18}}, {{2, 1, 1}, Fill::positive}},
+          .call = [](const auto& t) { return cosine_heads(t[0], t[1]); },
+          .meaning =
+              [](const auto& v) {
+                Values y = v[0];
+                for (size_t at = 0; at < y.size(); at += 3) {
+                  const size_t part = at % 18 / 6, head = at % 6 / 3;
+                  const double length = std::hypot(y[at], y[at + 1], y[at + 2]);
+                  for (size_t i = at; i < at + 3; ++i) {
+                    if (part < 2) y[i] /= length;
+                    if (part == 0) y[i] *= std::exp(v[1][head]);
+                  }
+                }
+                return y;
+              },
+          .tolerance = 1e-5};
+}
+
 inline OpCase windows_case(std::string name, Shape x, WindowSpec s) {
   return {.name = "to_windows_" + name,
           .inputs = {{x}},
@@ -171,6 +191,7 @@ inline std::vector<OpCase> token_cases() {
        },
        .tolerance = 1e-5},
       attention_mask_case(),
+      cosine_case(),
       windows_case("whole", {2, 4, 6, 3}, {{2, 3}}),
       windows_case("padded", {2, 5, 4, 3}, {{3, 3}, {1, 2}}),
       windows_case("one", {1, 2, 3, 5}, {{4, 4}}),

@@ -8,6 +8,7 @@
 A case is text: `case NAME OP`, `attr KEY COUNT VALUE...`, `tensor ROLE RANK DIM... VALUE...`, `end`.
 Roles: input, constant, output, grad (one per input) and state (the constants afterwards).
 Tensors are in graft's layouts, (N,H,W,C) and (O,R,S,I)."""
+import math
 import sys
 import textwrap
 
@@ -86,6 +87,13 @@ def attend(qkv, bias=0, mask=None, heads=2):
     if mask is not None:
         scores = scores + mask.repeat(n // len(mask), 1, 1)[:, None]
     return (F.softmax(scores, -1) @ v).transpose(1, 2).flatten(2)
+
+
+def cosine(qkv, logs):
+    n, t, c3 = qkv.shape
+    q, k, v = qkv.view(n, t, 3, len(logs), -1).unbind(2)
+    q = F.normalize(q, dim=-1) * torch.clamp(logs, max=math.log(100.0)).exp().view(-1, 1)
+    return torch.stack([q, F.normalize(k, dim=-1), v], 2).flatten(2)
 
 
 def padded(x, window):  # (N,C,H,W)
@@ -169,6 +177,8 @@ def make_cases():
     case("attention_windows", "attention", [(16, 9, 24), (2, 9, 9)],
          lambda x, b: attend(x, b, window_mask(6, 12, (3, 3), (1, 2))),
          dict(heads=[2], map=(6, 12), window=(3, 3), shift=(1, 2)))
+    case("cosine_heads", "cosine_heads", [], cosine,
+         values=[torch.randn(2, 5, 24), torch.tensor([0.5, 4.0, 4.6, 4.7])])
     for name, x, window, shift in [("whole", (2, 6, 9, 5), (3, 3), (1, 2)),
                                    ("padded", (2, 5, 7, 3), (4, 3), (2, 1)),
                                    ("plain", (1, 4, 6, 3), (2, 2), (0, 0))]:

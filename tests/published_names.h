@@ -89,6 +89,9 @@ inline const std::map<std::string, std::string> kDigests{
     {"swin_t", "44bc748a71b86b1e"},
     {"swin_s", "d74419e7d1647d96"},
     {"swin_b", "6fae0ef625177920"},
+    {"swin_v2_t", "a34c1ac2a070b2a1"},
+    {"swin_v2_s", "0e972a1c4f04646a"},
+    {"swin_v2_b", "acb3696e0c911afb"},
 };
 
 inline constexpr const char* kResNet18 = R"(

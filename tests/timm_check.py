@@ -134,13 +134,12 @@ def check(arch, folder):
         if refused:
             return "refused", True
     worst = 0.0
-    for source in ("w.safetensors", "w.pth"):
-        for said in ([row] if arch in TOLD else [None, row]):
-            result = convert(folder, source, said)
-            if result.returncode:
-                return f"{source} --model {said}: {result.stderr[-500:]}", False
-            if not re.match(re.escape(row) + " with 1000", result.stdout):
-                return f"{source} --model {said}: {result.stdout}", False
+    for source, said in (("w.safetensors", row if arch in TOLD else None), ("w.pth", row)):
+        result = convert(folder, source, said)
+        if result.returncode:
+            return f"{source} --model {said}: {result.stderr[-500:]}", False
+        if not re.match(re.escape(row) + " with 1000", result.stdout):
+            return f"{source} --model {said}: {result.stdout}", False
         worst = max(worst, difference(net, os.path.join(folder, "m.h5")))
     return f"{row}, differs by {worst:.1e}", worst < TOLERANCE
 
