@@ -73,6 +73,7 @@ void show_mapping(const Adopted& adopted, const ModelFile& file) {
   say(adopted.report.text());
   if (!adopted.skipped.empty())
     say("beside the weights, not read: " + enumerate(printable(adopted.skipped)));
+  if (!adopted.note.empty()) say("note: " + adopted.note);
 }
 
 Json mapping_json(const ModelFile& file) {

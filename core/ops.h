@@ -47,11 +47,37 @@ Tensor linear(const Tensor& x, FrozenFilter& w, const Tensor& bias,
 Tensor matmul(const Tensor& a, const Tensor& b);  // (M,K) (K,N) -> (M,N)
 
 // ---- tokens -----------------------------------------------------------------------------------
-// Of qkv (N,T,3C), which holds queries, keys and values: softmax(q k^T / sqrt(C / heads)) v for
-// every head's share of the channels, side by side: (N,T,C).
-Tensor attention(const Tensor& qkv, int heads);
+struct AttentionSpec {
+  int heads = 1;
+  bool scaled = true;  // the scores q k^T are divided by sqrt(C / heads)
+};
+// Of qkv (N,T,3C), which holds queries, keys and values: softmax(scores + bias + mask) v for every
+// head's share of the channels, side by side: (N,T,C). bias (heads,T,T) is the same for all images;
+// of mask (M,T,T), a constant, image i takes the (i mod M)th. Both may be undefined.
+Tensor attention(const Tensor& qkv, const AttentionSpec& spec, const Tensor& bias = {},
+                 const Tensor& mask = {});
+// Of the same qkv (...,3C): every head's queries and keys brought to length 1, its queries then times
+// e^l, where l of log_factors, one for each head, counts as ln 100 at most.
+Tensor cosine_heads(const Tensor& qkv, const Tensor& log_factors);
 // x (N,T,C) with one more token before it, then + positions (1,T+1,C): (N,T+1,C).
 Tensor add_tokens(const Tensor& x, const Tensor& first, const Tensor& positions);
+// table (R,C), index of any shape with n numbers of rows, i64 -> (C,n): the rows, transposed.
+Tensor lookup(const Tensor& table, const Tensor& index);
+
+struct WindowSpec {
+  std::array<int, 2> window{1, 1};  // height, width
+  std::array<int, 2> shift{0, 0};   // up, left; cyclic, smaller than the window
+};
+// x (N,H,W,C), padded with zeros below and to the right up to whole windows, then shifted, in W
+// windows of T tokens: (N W, T, C). And back, without the padding, to the shape `map`.
+Tensor to_windows(const Tensor& x, const WindowSpec& spec);
+Tensor from_windows(const Tensor& y, const WindowSpec& spec, const Shape& map);
+// (W,T,T) for attention() in the windows of a map of h x w pixels: `value` where the shift has put
+// two tokens into one window that are no neighbours, else 0.
+Tensor window_mask(int64_t h, int64_t w, const WindowSpec& spec, float value);
+// x (N,H,W,C), padded with zeros to even sides -> (N,H/2,W/2,4C): of every 2x2 pixels the left
+// column from top to bottom, then the right one.
+Tensor merge_patches(const Tensor& x);
 
 // ---- normalisation ----------------------------------------------------------------------------
 // Batch norm over all but the last dimension of x (..., C), then + residual, then the activation,

@@ -8,6 +8,7 @@
 #include "layers/layer_norm.h"
 #include "layers/linear.h"
 #include "layers/self_attention.h"
+#include "layers/window_attention.h"
 
 namespace graft {
 namespace {
@@ -46,6 +47,10 @@ void initialize(Module& root, uint64_t seed) {
       initialize_uniform(matrix->weight, matrix->bias, random);
     if (auto* attention = dynamic_cast<SelfAttention*>(&m))
       initialize_uniform(attention->in_proj_weight, attention->in_proj_bias, random);
+    if (auto* attention = dynamic_cast<WindowAttentionV1*>(&m))
+      fill(attention->relative_position_bias_table, [&] { return 0.02f * random.normal(); });
+    if (auto* attention = dynamic_cast<WindowAttentionV2*>(&m))
+      fill(attention->logit_scale, [] { return std::log(10.0f); });
     if (auto* norm = dynamic_cast<BatchNorm2d*>(&m)) initialize_norm(norm->weight, norm->bias);
     if (auto* norm = dynamic_cast<LayerNorm*>(&m)) initialize_norm(norm->weight, norm->bias);
   });

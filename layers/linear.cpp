@@ -10,7 +10,7 @@ bool pays_to_pack(const Tensor& x) { return x.size() > x.dim(-1); }
 
 }  // namespace
 
-Tensor Linear::forward(Tensor x) {
+Tensor Linear::forward(Tensor x, const Tensor& bias) {
   if (recording({&weight, &bias})) frozen = {};  // packed for an evaluation
   if (recording({&weight, &bias}) || !weight.owns_storage() || !pays_to_pack(x))
     return linear(x, weight, bias);

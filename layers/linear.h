@@ -1,4 +1,4 @@
-// Fully connected layer with the published tensors: weight (O,I), bias (O).
+// Fully connected layer with the published tensors: weight (O,I), bias (O) where it has one.
 #pragma once
 #include "core/ops.h"
 #include "layers/module.h"
@@ -7,7 +7,9 @@ namespace graft {
 
 class Linear : public Module {
  public:
-  Linear(int64_t in, int64_t out) : weight({out, in}), bias({out}) {}
+  Linear(int64_t in, int64_t out, bool biased = true) : weight({out, in}) {
+    if (biased) bias = Param({out});
+  }
 
   // A layer on a flattened (H,W,C) map, whose published columns are in (C,H,W) order.
   static Linear on_map(int64_t c, int64_t h, int64_t w, int64_t out) {
@@ -18,7 +20,8 @@ class Linear : public Module {
     return layer;
   }
 
-  Tensor forward(Tensor x) override;
+  Tensor forward(Tensor x) override { return forward(std::move(x), bias); }
+  Tensor forward(Tensor x, const Tensor& bias);  // with another bias
   std::string describe() const override {
     return fmt::format("Linear {} -> {}", weight.dim(1), weight.dim(0));
   }

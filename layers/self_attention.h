@@ -12,7 +12,7 @@ class SelfAttention : public Module {
         heads_(heads) {}
 
   Tensor forward(Tensor x) override {
-    return out_proj(attention(linear(x, in_proj_weight, in_proj_bias), heads_));
+    return out_proj(attention(linear(x, in_proj_weight, in_proj_bias), {heads_}));
   }
   std::string describe() const override { return fmt::format("SelfAttention, {} heads", heads_); }
   GRAFT_FIELDS(in_proj_weight, in_proj_bias, out_proj)

@@ -22,11 +22,17 @@ void from_file(const Tensor& any_type, Param& p) {
   }
 }
 
+// What old files, or those of other libraries, do not hold, and a network has by itself.
+bool may_lack(const std::string& name) {
+  return name.ends_with("num_batches_tracked") || name.ends_with("relative_position_index") ||
+         name.ends_with("relative_coords_table");
+}
+
 void compare(const std::string& name, const Shape& wanted, const TensorMap& tensors,
              LoadReport& report) {
   auto found = tensors.find(name);
   if (found == tensors.end()) {
-    if (!name.ends_with("num_batches_tracked")) report.missing.push_back(name);
+    if (!may_lack(name)) report.missing.push_back(name);
   } else if (found->second.shape() != wanted) {
     report.misshapen.push_back(
         fmt::format("{}: file {}, model {}", name, found->second.shape(), wanted));

@@ -25,7 +25,8 @@ struct LoadReport {
 LoadReport compare_state(Module& model, const TensorMap& tensors);
 
 // Copies every tensor that fits by name and shape (f16 and bf16 are widened) and reports the rest.
-// num_batches_tracked may be missing: old files have none.
+// num_batches_tracked, relative_position_index and relative_coords_table may be missing: some files
+// have none.
 // By value: a tensor that nobody else holds is freed as soon as it is copied.
 LoadReport load_matching(Module& model, TensorMap tensors);
 

@@ -29,6 +29,7 @@ std::span<const ZooRow> resnet_rows();
 std::span<const ZooRow> resnet_cifar_rows();
 std::span<const ZooRow> shufflenet_v2_rows();
 std::span<const ZooRow> squeezenet_rows();
+std::span<const ZooRow> swin_rows();
 std::span<const ZooRow> vgg_rows();
 std::span<const ZooRow> vit_rows();
 

@@ -9,6 +9,7 @@
 #include "layers/state.h"
 #include "models/catalogue.h"
 #include "models/keras_import.h"
+#include "models/timm_import.h"
 #include "models/zoo.h"
 
 namespace graft {
@@ -117,10 +118,10 @@ void import_keras(const std::filesystem::path& path, const std::string& row, Imp
 }
 
 // Rows of the same tensors differ in constants: the name that the file has for itself goes first.
-std::string recognise(const Weights& weights, std::string* nearest) {
+std::string recognise_told(const std::string& told, const TensorMap& tensors, std::string* nearest) {
   for (const ZooRow& row : zoo())
-    if (weights.architecture == row.name && fit(row, weights.tensors).complete()) return row.name;
-  return recognise(weights.tensors, nearest);
+    if (told == row.name && fit(row, tensors).complete()) return row.name;
+  return recognise(tensors, nearest);
 }
 
 // Some published weights want another than what is usual for their network; their hash tells.
@@ -133,15 +134,33 @@ Preprocess preprocess_of(const ZooRow& row, const std::filesystem::path& path) {
   return w ? w->preprocess : row.preprocess;
 }
 
+constexpr const char* kTimmNote =
+    "the tensors have timm's names; how timm prepared their images the file does not say, and they "
+    "will be prepared as for torchvision's weights";
+
+// To the names of the zoo; also says which network it is, where that is known.
+void rename_timm(const std::string& row, const std::string& file, Imported& imported) {
+  auto renamed = from_timm(imported.file.tensors, imported.file.sources, row, file);
+  if (!renamed) return;
+  imported.file.architecture = renamed->architecture;
+  imported.file.tensors = std::move(renamed->tensors);
+  imported.file.sources = std::move(renamed->sources);
+  imported.note = kTimmNote;
+  for (std::string& name : renamed->dropped) imported.skipped.push_back(std::move(name));
+}
+
 void import_others(const std::filesystem::path& path, const NetworkName& network,
                    Imported& imported) {
   Weights weights = read_weights(path);
-  std::string& architecture = imported.file.architecture;
-  std::string nearest;
-  architecture = network.row.empty() ? recognise(weights, &nearest) : network.row;
   imported.file.sources = kept(weights);
   imported.file.tensors = std::move(weights.tensors);
   imported.skipped = std::move(weights.skipped);
+  rename_timm(network.row, escaped(path.string()), imported);
+  std::string& architecture = imported.file.architecture;
+  std::string nearest;
+  if (!network.row.empty()) architecture = network.row;
+  else if (architecture.empty())
+    architecture = recognise_told(weights.architecture, imported.file.tensors, &nearest);
   if (architecture.empty() && !network.until.empty()) architecture = nearest;
   if (architecture.empty()) return;
   imported.file.preprocess = preprocess_of(zoo_row(architecture), path);
@@ -176,9 +195,10 @@ Imported import_weights(const std::filesystem::path& path, const std::string& wa
   return imported;
 }
 
-std::string recognise(const TensorMap& tensors, std::string* nearest) {
+std::string recognise(const TensorMap& tensors, std::string* nearest, const std::string& family) {
   size_t most = 0;
   for (const ZooRow& row : zoo()) {
+    if (!std::string_view(row.name).starts_with(family)) continue;
     LoadReport report = fit(row, tensors);
     if (report.complete()) {
       if (nearest) *nearest = row.name;

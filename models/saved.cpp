@@ -104,6 +104,7 @@ Adopted adopt(const std::filesystem::path& path, const std::string& network, boo
   Adopted adopted;
   ModelFile& file = adopted.file = std::move(imported.file);
   adopted.skipped = std::move(imported.skipped);
+  adopted.note = std::move(imported.note);
   adopted.told = imported.told;
 
   std::string head = build_model(file.architecture, 1)->head_path();

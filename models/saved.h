@@ -27,6 +27,7 @@ struct Adopted {
   LoadReport report;
   ModelFile file;       // what stood in the file besides tensors; those are moved out
   std::vector<std::string> skipped;  // what a foreign file held beside its weights: not read
+  std::string note;     // what its user should know; mostly empty
   bool told = false;    // the file itself says its architecture
 };
 Adopted adopt(const std::filesystem::path& path, const std::string& network, bool partial = false);

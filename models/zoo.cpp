@@ -28,6 +28,7 @@ constexpr Family kFamilies[] = {
     {"Inception V3", inception_v3_rows},
     {"ConvNeXt", convnext_rows},
     {"ViT", vit_rows},
+    {"Swin, Swin V2", swin_rows},
 };
 
 std::vector<ZooRow> all_rows() {

@@ -17,7 +17,7 @@ struct ZooRow {
   // Brings tensors of published files to the names of today and drops what only a training from
   // scratch used; null where the files need nothing.
   void (*tidy)(TensorMap& published) = nullptr;
-  int small = 64;            // side of a small image that it can take
+  int small = 64;            // side of the image whose logits a model file keeps: one that it can take
   const char* family = "";   // "DenseNet"; the zoo sets it
 };
 

@@ -81,6 +81,15 @@ Tensor run_batch_norm(const TorchCase& c, const std::vector<Tensor>& in,
   return batch_norm_frozen(in[0], in[1], in[2], state[0], state[1], 1e-5f, act, residual);
 }
 
+WindowSpec window_spec(const TorchCase& c) { return {c.ints<2>("window"), c.ints<2>("shift")}; }
+
+Tensor run_attention(const TorchCase& c, const std::vector<Tensor>& in) {
+  const AttentionSpec spec{int(c.attr("heads"))};
+  if (in.size() == 1) return attention(in[0], spec);
+  auto map = c.ints<2>("map");
+  return attention(in[0], spec, in[1], window_mask(map[0], map[1], window_spec(c), -100));
+}
+
 Tensor run_optimizer(const TorchCase& c) {
   Tensor p = c.constant(0).clone(), m = Tensor::zeros(p.shape()), v = Tensor::zeros(p.shape());
   const std::vector<float>& o = c.attrs.at("options");
@@ -103,7 +112,13 @@ Tensor run(const TorchCase& c, const std::vector<Tensor>& in, std::vector<Tensor
   if (c.op == "activate") return activate(in[0], Activation(c.attr("act")));
   if (c.op == "batch_norm") return run_batch_norm(c, in, state);
   if (c.op == "layer_norm") return layer_norm(in[0], in[1], in[2], 1e-6f);
-  if (c.op == "attention") return attention(in[0], int(c.attr("heads")));
+  if (c.op == "attention") return run_attention(c, in);
+  if (c.op == "cosine_heads") return cosine_heads(in[0], in[1]);
+  if (c.op == "to_windows") return to_windows(in[0], window_spec(c));
+  if (c.op == "from_windows")
+    return from_windows(to_windows(in[0], window_spec(c)), window_spec(c), in[0].shape());
+  if (c.op == "merge_patches") return merge_patches(in[0]);
+  if (c.op == "lookup") return lookup(in[0], c.constant(0).to(DType::i64));
   if (c.op == "add_tokens") return add_tokens(in[0], in[1], in[2]);
   if (c.op == "mul_images") return mul_images(in[0], in[1]);
   if (c.op == "channels") return channels(in[0], int(c.attr("range", 0)), int(c.attr("range", 1)));

@@ -73,19 +73,21 @@ FAMILIES = {
     "vit_b.*": ("heads.head", "encoder.layers.encoder_layer_11"),
     "vit_l.*": ("heads.head", "encoder.layers.encoder_layer_23"),
     "convnext.*": ("classifier.2", "features.7"),
+    "swin.*": ("head", "features.7"),
 }
 # Compared by default: the small ones of each family, some of them in training, too.
 TRAINED = ["resnet18", "resnet50", "squeezenet1_0", "squeezenet1_1", "vgg16", "vgg11_bn", "alexnet",
            "resnet20", "resnext50_32x4d", "densenet121", "mobilenet_v2", "mobilenet_v3_small",
            "mnasnet0_5", "efficientnet_b0", "shufflenet_v2_x0_5", "regnet_y_400mf", "googlenet",
-           "inception_v3", "convnext_tiny", "vit_b_32"]
+           "inception_v3", "convnext_tiny", "vit_b_32", "swin_t", "swin_v2_t"]
 SHOWN = ["resnet34", "resnet152", "vgg19", "vgg19_bn", "wide_resnet50_2", "resnet56", "densenet169",
          "mobilenet_v3_large", "mnasnet1_3", "efficientnet_b5", "efficientnet_v2_s", "shufflenet_v2_x1_0", "regnet_x_8gf",
-         "convnext_small"]
+         "convnext_small", "swin_s", "swin_v2_s"]
 # Regimes to be compared by default, where not all three: in vgg11_bn a unit that flips outweighs every
 # rounding; the others would take long, and their layers are covered elsewhere.
 REGIMES = {"vgg11_bn": ["head"], "inception_v3": ["head", "all"], "convnext_tiny": ["all"],
-           "alexnet": ["last"], "resnext50_32x4d": ["last"], "vit_b_32": ["all"]}
+           "alexnet": ["last"], "resnext50_32x4d": ["last"], "vit_b_32": ["all"], "swin_t": ["all"],
+           "swin_v2_t": ["all"]}
 SEEDS = {"mobilenet_v2": 2, "mnasnet0_5": 2, "densenet121": 3,
          "regnet_y_400mf": 2, "googlenet": 2}  # where no unit flips in three steps; else 1
 # Of an image in pixels, where not 64. At its smallest, 75, inception_v3 norms over four values.
@@ -173,6 +175,10 @@ def randomise(net, head, x):
         elif isinstance(module, nn.MultiheadAttention):
             nn.init.normal_(module.in_proj_weight, 0, module.embed_dim ** -0.5)
             nn.init.normal_(module.in_proj_bias, 0, 0.1)
+        elif hasattr(module, "relative_position_bias_table"):
+            nn.init.normal_(module.relative_position_bias_table, 0, 0.5)
+        elif hasattr(module, "logit_scale"):
+            nn.init.uniform_(module.logit_scale, 1, 3)
         elif hasattr(module, "pos_embedding"):
             nn.init.normal_(module.pos_embedding, 0, 0.3)
         elif hasattr(module, "class_token"):

@@ -89,8 +89,8 @@ INSTANTIATE_TEST_SUITE_P(Models, ZooForward,
                                          "densenet121", "mobilenet_v2", "mobilenet_v3_small",
                                          "mnasnet0_5", "efficientnet_b0", "efficientnet_v2_s",
                                          "shufflenet_v2_x0_5", "regnet_x_400mf", "regnet_y_400mf",
-                                         "googlenet", "convnext_tiny", "mobilenet_v2_keras",
-                                         "efficientnet_b0_keras"),
+                                         "googlenet", "convnext_tiny", "swin_t", "swin_v2_t",
+                                         "mobilenet_v2_keras", "efficientnet_b0_keras"),
                          [](auto& info) { return std::string(info.param); });
 
 std::map<std::string, Shape> published(const char* table) {

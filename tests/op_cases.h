@@ -74,13 +74,132 @@ inline std::vector<OpCase> norm_cases() {
   };
 }
 
+// 35 images that share a bias and take turns with 7 masks: more than are summed in one go.
+inline OpCase attention_mask_case() {
+  Tensor mask = make_input({{7, 3, 3}}, "attention_mask", 9);
+  return {.name = "attention_mask",
+          .inputs = {{{35, 3, 6}}, {{1, 3, 3}}},
+          .call = [=](const auto& t) { return attention(t[0], {1}, t[1], mask); },
+          .meaning =
+              [=](const auto& v) {
+                return reference::attention(35, 3, 2, 1, v[0], v[1],
+                                            {mask.data(), mask.data() + mask.size()});
+              },
+          .tolerance = 1e-5};
+}
+
+inline OpCase cosine_case() {
+  return {.name = "cosine_heads",
+          .inputs = {{{2, 3, 18}}, {{2, 1, 1}, Fill::positive}},
+          .call = [](const auto& t) { return cosine_heads(t[0], t[1]); },
+          .meaning =
+              [](const auto& v) {
+                Values y = v[0];
+                for (size_t at = 0; at < y.size(); at += 3) {
+                  const size_t part = at % 18 / 6, head = at % 6 / 3;
+                  const double length = std::hypot(y[at], y[at + 1], y[at + 2]);
+                  for (size_t i = at; i < at + 3; ++i) {
+                    if (part < 2) y[i] /= length;
+                    if (part == 0) y[i] *= std::exp(v[1][head]);
+                  }
+                }
+                return y;
+              },
+          .tolerance = 1e-5};
+}
+
+inline OpCase windows_case(std::string name, Shape x, WindowSpec s) {
+  return {.name = "to_windows_" + name,
+          .inputs = {{x}},
+          .call = [=](const auto& t) { return to_windows(t[0], s); },
+          .meaning = [=](const auto& v) {
+            Values y;
+            for (int64_t from : reference::window_pixels(x, s))
+              for (int64_t c = 0; c < x[3]; ++c)
+                y.push_back(from < 0 ? 0 : v[0][size_t(from * x[3] + c)]);
+            return y;
+          }};
+}
+
+inline OpCase windows_back_case(std::string name, Shape map, WindowSpec s) {
+  const std::vector<int64_t> pixels = reference::window_pixels(map, s);
+  const int64_t tokens = s.window[0] * s.window[1], c = map[3];
+  return {.name = "from_windows_" + name,
+          .inputs = {{{int64_t(pixels.size()) / tokens, tokens, c}}},
+          .call = [=](const auto& t) { return from_windows(t[0], s, map); },
+          .meaning = [=](const auto& v) {
+            Values y(size_t(element_count(map)));
+            for (size_t i = 0; i < v[0].size(); ++i)
+              if (int64_t to = pixels[i / size_t(c)]; to >= 0)
+                y[size_t(to * c) + i % size_t(c)] = v[0][i];
+            return y;
+          }};
+}
+
+inline OpCase merge_case(std::string name, Shape x) {
+  return {.name = "merge_patches_" + name,
+          .inputs = {{x}},
+          .call = [](const auto& t) { return merge_patches(t[0]); },
+          .meaning = [=](const auto& v) {
+            Values y;
+            for (int64_t n = 0; n < x[0]; ++n)
+              for (int64_t i = 0; i < x[1]; i += 2)
+                for (int64_t j = 0; j < x[2]; j += 2)
+                  for (int64_t k = 0; k < 4; ++k)
+                    for (int64_t c = 0; c < x[3]; ++c) {
+                      const int64_t h = i + k % 2, w = j + k / 2;
+                      y.push_back(h < x[1] && w < x[2]
+                                      ? v[0][size_t(((n * x[1] + h) * x[2] + w) * x[3] + c)] : 0);
+                    }
+            return y;
+          }};
+}
+
+inline OpCase lookup_case() {
+  const std::vector<int64_t> rows{3, 0, 3, 2, 3, 4};
+  Tensor index = Tensor::from<int64_t>({6}, rows);
+  return {.name = "lookup",
+          .inputs = {{{5, 3}}},
+          .call = [=](const auto& t) { return lookup(t[0], index); },
+          .meaning = [=](const auto& v) {
+            Values y;
+            for (size_t c = 0; c < 3; ++c)
+              for (int64_t row : rows) y.push_back(v[0][size_t(row) * 3 + c]);
+            return y;
+          }};
+}
+
 inline std::vector<OpCase> token_cases() {
   return {
       {.name = "attention",
        .inputs = {{{2, 5, 18}}},
-       .call = [](const auto& t) { return attention(t[0], 2); },
+       .call = [](const auto& t) { return attention(t[0], {2}); },
        .meaning = [](const auto& v) { return reference::attention(2, 5, 6, 2, v[0]); },
        .tolerance = 1e-5},
+      {.name = "attention_bias",
+       .inputs = {{{3, 5, 18}}, {{2, 5, 5}}},
+       .call = [](const auto& t) { return attention(t[0], {2}, t[1]); },
+       .meaning = [](const auto& v) { return reference::attention(3, 5, 6, 2, v[0], v[1]); },
+       .tolerance = 1e-5},
+      {.name = "attention_unscaled",
+       .inputs = {{{2, 3, 12}}},
+       .call = [](const auto& t) { return attention(t[0], {2, false}); },
+       .meaning = [](const auto& v) {
+         Values qkv = v[0];
+         for (size_t i = 0; i < qkv.size(); ++i) qkv[i] *= i % 12 < 4 ? std::sqrt(2.0) : 1;
+         return reference::attention(2, 3, 4, 2, qkv);
+       },
+       .tolerance = 1e-5},
+      attention_mask_case(),
+      cosine_case(),
+      windows_case("whole", {2, 4, 6, 3}, {{2, 3}}),
+      windows_case("padded", {2, 5, 4, 3}, {{3, 3}, {1, 2}}),
+      windows_case("one", {1, 2, 3, 5}, {{4, 4}}),
+      windows_back_case("whole", {2, 4, 6, 3}, {{2, 3}, {1, 0}}),
+      windows_back_case("padded", {1, 5, 4, 3}, {{3, 3}, {1, 2}}),
+      merge_case("even", {2, 4, 6, 3}),
+      merge_case("odd", {1, 5, 3, 2}),
+      lookup_case(),
       {.name = "add_tokens",
        .inputs = {{{2, 3, 4}}, {{1, 1, 4}}, {{1, 4, 4}}},
        .call = [](const auto& t) { return add_tokens(t[0], t[1], t[2]); },

@@ -8,6 +8,7 @@
 A case is text: `case NAME OP`, `attr KEY COUNT VALUE...`, `tensor ROLE RANK DIM... VALUE...`, `end`.
 Roles: input, constant, output, grad (one per input) and state (the constants afterwards).
 Tensors are in graft's layouts, (N,H,W,C) and (O,R,S,I)."""
+import math
 import sys
 import textwrap
 
@@ -79,11 +80,44 @@ def pool(name, op, x, window, stride, padding=(0, 0), ceil=False, count=True, sm
         window=window, stride=stride, padding=padding * 2, ceil=[int(ceil)], count=[int(count)]))
 
 
-def attend(qkv, heads=2):
+def attend(qkv, bias=0, mask=None, heads=2):
     n, t, c3 = qkv.shape
     q, k, v = qkv.view(n, t, 3, heads, c3 // 3 // heads).permute(2, 0, 3, 1, 4)
-    p = F.softmax(q @ k.transpose(-1, -2) / q.shape[-1] ** 0.5, -1)
-    return (p @ v).transpose(1, 2).flatten(2)
+    scores = q @ k.transpose(-1, -2) / q.shape[-1] ** 0.5 + bias
+    if mask is not None:
+        scores = scores + mask.repeat(n // len(mask), 1, 1)[:, None]
+    return (F.softmax(scores, -1) @ v).transpose(1, 2).flatten(2)
+
+
+def cosine(qkv, logs):
+    n, t, c3 = qkv.shape
+    q, k, v = qkv.view(n, t, 3, len(logs), -1).unbind(2)
+    q = F.normalize(q, dim=-1) * torch.clamp(logs, max=math.log(100.0)).exp().view(-1, 1)
+    return torch.stack([q, F.normalize(k, dim=-1), v], 2).flatten(2)
+
+
+def padded(x, window):  # (N,C,H,W)
+    return F.pad(x, (0, -x.shape[3] % window[1], 0, -x.shape[2] % window[0]))
+
+
+def windows(x, window, shift):  # (N,C,H,W) -> (N W, T, C)
+    x = torch.roll(padded(x, window), (-shift[0], -shift[1]), (2, 3))
+    x = x.unfold(2, window[0], window[0]).unfold(3, window[1], window[1])
+    return x.permute(0, 2, 3, 4, 5, 1).flatten(0, 2).flatten(1, 2)
+
+
+def window_mask(h, w, window, shift):
+    """-100 where two tokens of a window come from both sides of a seam."""
+    part = torch.zeros(1, 1, h, w)
+    part[..., -shift[0]:, :] += 1
+    part[..., -shift[1]:] += 2
+    tokens = windows(part, window, (0, 0))  # the map is a multiple of the window
+    return (tokens != tokens.transpose(1, 2)) * -100.0
+
+
+def merge(x):
+    x = padded(x, (2, 2))
+    return torch.cat([x[:, :, i::2, j::2] for j in (0, 1) for i in (0, 1)], 1)
 
 
 def entropy(name, rows, classes, smoothing=0.0, weights=(), small=False):
@@ -140,6 +174,22 @@ def make_cases():
     case("layer_norm", "layer_norm", [(3, 4, 19), (19,), (19,)],
          lambda x, g, b: F.layer_norm(x, (19,), g, b, 1e-6))
     case("attention", "attention", [(2, 7, 24)], attend, dict(heads=[2]))
+    case("attention_windows", "attention", [(16, 9, 24), (2, 9, 9)],
+         lambda x, b: attend(x, b, window_mask(6, 12, (3, 3), (1, 2))),
+         dict(heads=[2], map=(6, 12), window=(3, 3), shift=(1, 2)))
+    case("cosine_heads", "cosine_heads", [], cosine,
+         values=[torch.randn(2, 5, 24), torch.tensor([0.5, 4.0, 4.6, 4.7])])
+    for name, x, window, shift in [("whole", (2, 6, 9, 5), (3, 3), (1, 2)),
+                                   ("padded", (2, 5, 7, 3), (4, 3), (2, 1)),
+                                   ("plain", (1, 4, 6, 3), (2, 2), (0, 0))]:
+        attrs = dict(window=window, shift=shift)
+        case("to_windows_" + name, "to_windows", [x],
+             lambda x, a=(window, shift): windows(x, *a), attrs)
+        case("from_windows_" + name, "from_windows", [x], lambda x: x, attrs)
+    case("merge_patches", "merge_patches", [(2, 6, 4, 5)], merge)
+    case("merge_patches_odd", "merge_patches", [(2, 5, 7, 3)], merge)
+    rows = torch.tensor([3, 0, 3, 2, 3, 4])
+    case("lookup", "lookup", [(5, 3)], lambda t, i: t[i].T, constants=(rows,))
     case("add_tokens", "add_tokens", [(2, 3, 4), (1, 1, 4), (1, 4, 4)],
          lambda x, first, p: torch.cat([first.expand(2, 1, 4), x], 1) + p)
     case("mul_images", "mul_images", [(2, 3, 4, 5), (2, 1, 1, 5)], torch.mul)

@@ -181,9 +181,27 @@ inline Values adaptive_avg_pool2d(const Shape& in, int64_t oh, int64_t ow, const
   return y;
 }
 
+// For every token of every window the number of its pixel, -1 in the padding.
+inline std::vector<int64_t> window_pixels(const Shape& x, const WindowSpec& s) {
+  const int64_t h = s.window[0], w = s.window[1];
+  const int64_t rows = (x[1] + h - 1) / h, columns = (x[2] + w - 1) / w;
+  std::vector<int64_t> pixels;
+  for (int64_t n = 0; n < x[0]; ++n)
+    for (int64_t r = 0; r < rows; ++r)
+      for (int64_t c = 0; c < columns; ++c)
+        for (int64_t i = 0; i < h; ++i)
+          for (int64_t j = 0; j < w; ++j) {
+            const int64_t top = (r * h + i + s.shift[0]) % (rows * h);
+            const int64_t left = (c * w + j + s.shift[1]) % (columns * w);
+            pixels.push_back(top < x[1] && left < x[2] ? (n * x[1] + top) * x[2] + left : -1);
+          }
+  return pixels;
+}
+
 inline Values softmax(size_t classes, const Values& x);
 
-inline Values attention(size_t n, size_t t, size_t c, size_t heads, const Values& qkv) {
+inline Values attention(size_t n, size_t t, size_t c, size_t heads, const Values& qkv,
+                        const Values& bias = {}, const Values& mask = {}) {
   Values y(n * t * c);
   const size_t d = c / heads;
   for (size_t i = 0; i < n; ++i)
@@ -194,6 +212,10 @@ inline Values attention(size_t n, size_t t, size_t c, size_t heads, const Values
         for (size_t b = 0; b < t; ++b)
           for (size_t j = 0; j < d; ++j)
             score[b] += qkv[at(a, 0) + j] * qkv[at(b, 1) + j] / std::sqrt(double(d));
+        for (size_t b = 0; b < t; ++b) {
+          if (!bias.empty()) score[b] += bias[(h * t + a) * t + b];
+          if (!mask.empty()) score[b] += mask[(i * t + a) * t % mask.size() + b];
+        }
         score = softmax(t, score);
         for (size_t b = 0; b < t; ++b)
           for (size_t j = 0; j < d; ++j)

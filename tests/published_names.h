@@ -86,6 +86,12 @@ inline const std::map<std::string, std::string> kDigests{
     {"vit_b_32", "9934b61aff868de8"},
     {"vit_l_16", "9a71c260dcd2efc9"},
     {"vit_l_32", "c5d10963f27d4f7b"},
+    {"swin_t", "44bc748a71b86b1e"},
+    {"swin_s", "d74419e7d1647d96"},
+    {"swin_b", "6fae0ef625177920"},
+    {"swin_v2_t", "a34c1ac2a070b2a1"},
+    {"swin_v2_s", "0e972a1c4f04646a"},
+    {"swin_v2_b", "acb3696e0c911afb"},
 };
 
 inline constexpr const char* kResNet18 = R"(
