@@ -19,7 +19,8 @@ struct Imported {
 // none. "resnet50:layer3", or ":layer3" for whatever it is, takes the trunk until that stage and
 // leaves out what lies behind. Throws Fault::data when the file cannot be read, holds NaN, or
 // belongs to another network than `network`.
-Imported import_weights(const std::filesystem::path& path, const std::string& network = "");
+Imported import_weights(const std::filesystem::path& path, const std::string& network = "",
+                        bool allow_nonfinite = false);
 
 // The row of the zoo whose names and shapes fit these tensors exactly, apart from the number of
 // classes; "" for none. `nearest` is set to the row that shares the most.
