@@ -132,8 +132,8 @@ def test_one_wrong_byte(graft):
         group.attrs["weight_names"], file.attrs["layer_names"] = [b"kernel"], [b"conv1"]
     raw = bytearray((graft.folder / "k.h5").read_bytes())
     random = np.random.default_rng(3)
-    for at in random.integers(0, len(raw), 40):
-        for value in (0, 0x7F, 0xFF):
+    for at in random.integers(0, len(raw), 8):
+        for value in (0x7F, 0xFF):
             (graft.folder / "flipped.h5").write_bytes(raw[:at] + bytes([value]) + raw[at + 1 :])
             assert "flipped.h5" in graft("convert", "flipped.h5", "m.h5", code=65).err
 
