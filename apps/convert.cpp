@@ -5,6 +5,7 @@
 #include "io/file.h"
 #include "io/safetensors.h"
 #include "io/sha256.h"
+#include "io/tensor_map.h"
 #include "models/saved.h"
 #include "models/zoo.h"
 
@@ -19,7 +20,7 @@ constexpr const char* kFooter = R"(Examples:
 struct ConvertOptions {
   Common common;
   std::string in, out, model, until, classes;
-  bool partial = false;
+  bool partial = false, allow_nonfinite = false;
 };
 
 struct ClassNames {
@@ -91,7 +92,7 @@ int run_convert(const ConvertOptions& o) {
   bool safetensors = o.out.ends_with(".safetensors");
   if (!safetensors && !o.out.ends_with(".h5") && !o.out.ends_with(".hdf5"))
     fail(Fault::usage, "convert: {} must end in .h5 or .safetensors", printable(o.out));
-  Adopted adopted = adopt(o.in, network_option(o.model, o.until), o.partial);
+  Adopted adopted = adopt(o.in, network_option(o.model, o.until), {o.partial, o.allow_nonfinite});
   Classifier& model = *adopted.model;
   if (!o.classes.empty()) name_classes(model, o.classes);
   ModelFile file = to_file(model);
@@ -101,6 +102,8 @@ int run_convert(const ConvertOptions& o) {
   file.origin["sha256"] = sha256_of_file(o.in);
   file.origin["tool"] = std::string("graft ") + GRAFT_VERSION;
   if (!adopted.report.complete()) file.origin["partial"] = adopted.report.text();
+  std::vector<std::string> bad = nonfinite(file.tensors);
+  if (!bad.empty()) say("warning: NaN or infinite: " + enumerate(bad));
   tell_sources(adopted, file);
   show_mapping(adopted, file);
   if (safetensors) {
@@ -109,7 +112,7 @@ int run_convert(const ConvertOptions& o) {
           "file, .h5, keeps it");
     write_safetensors(o.out, file.tensors, {{"architecture", model.architecture}});
   } else {
-    file.golden = make_golden(model);
+    if (bad.empty()) file.golden = make_golden(model);
     write_model_file(o.out, file);
   }
   if (o.common.json)
@@ -136,6 +139,7 @@ Run add_convert(CLI::App& program) {
   add_until(*c, o->until);
   c->add_flag("--partial,--allow-partial", o->partial,
               "Accept weights that lack tensors or have others");
+  c->add_flag("--allow-nonfinite", o->allow_nonfinite, "Accept weights that are NaN or infinite");
   add_common(*c, o->common);
   c->footer(kFooter);
   return [o] { return run_convert(*o); };

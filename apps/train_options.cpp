@@ -12,6 +12,7 @@ template <class Options, class Field> void each_setting(Options& o, const Field&
   field("model", o.model), field("until", o.until);
   field("weights", o.weights), field("data", o.data);
   field("freeze", o.freeze), field("partial", o.partial), field("strict", o.strict);
+  field("allow-nonfinite", o.allow_nonfinite);
   field("allow-single-class", o.allow_single_class), field("allow-empty", o.allow_empty);
   field("epochs", o.epochs), field("batch", o.batch), field("lr", o.lr);
   field("momentum", o.momentum), field("weight-decay", o.weight_decay);
@@ -41,6 +42,7 @@ void check_together(const TrainOptions& o, const CLI::App& command) {
   if (o.force && !o.resume) fail(Fault::usage, "--force has a meaning with --resume only; add it");
   if (o.resume) return;  // what is given now is compared with the stopped run instead
   clash("--partial", o.weights == "none", "--weights none", "there are no weights to accept");
+  clash("--allow-nonfinite", o.weights == "none", "--weights none", "there are no weights to accept");
   clash("--verify", o.weights == "none", "--weights none", "there are no weights to verify");
   clash("--momentum", o.optimizer == "adamw", "--optimizer adamw", "it has momenta of its own");
   clash("--gamma", o.schedule != "step", ("--schedule " + o.schedule).c_str(), "only step drops");
@@ -104,6 +106,7 @@ void add_train_options(CLI::App& c, TrainOptions& o) {
   c.add_flag("--strict", o.strict, "Refuse the first bad image instead of skipping it");
   c.add_flag("--partial,--allow-partial", o.partial,
              "Accept weights that lack tensors or have others");
+  c.add_flag("--allow-nonfinite", o.allow_nonfinite, "Accept weights that are NaN or infinite");
   c.add_flag("--verify", o.verify, "Replay the golden input of the weights first");
   c.add_flag("--allow-single-class", o.allow_single_class, "Train on one class only");
   c.add_flag("--allow-empty", o.allow_empty, "Accept class folders without images");

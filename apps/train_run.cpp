@@ -44,7 +44,8 @@ void load_weights(TrainRun& s) {
     s.origin["weights"] = "none";
     return;
   }
-  Adopted adopted = adopt(o.weights, network_option(o.model, o.until), o.partial);
+  Adopted adopted = adopt(o.weights, network_option(o.model, o.until),
+                          {o.partial, o.allow_nonfinite});
   if (!adopted.report.complete())
     say(fmt::format("{}: {}", printable(o.weights), adopted.report.text()));
   if (o.verify) require_golden(adopted, o.weights);

@@ -1,9 +1,9 @@
 // HDF5 files, for trees of named tensors with attributes. Paths are absolute: "/tensors/fc.weight".
 // The reader trusts nothing: it walks hard links only; refuses links to elsewhere, external and
 // virtual data, data that was never written, and shapes the file cannot hold, before it takes
-// memory. The writer makes the file whole or not at all, and seals it: its last 24 bytes are
-// "graftsum", the length before them and its CRC-32C (two u64, little-endian). Other HDF5 programs
-// ignore the seal.
+// memory; and it reads in a child process first, because damage can crash the library. The writer
+// makes the file whole or not at all, and seals it: its last 24 bytes are "graftsum", the length
+// before them and its CRC-32C (two u64, little-endian). Other HDF5 programs ignore the seal.
 #pragma once
 #include <filesystem>
 #include <memory>
@@ -41,6 +41,7 @@ class Hdf5Reader {
   std::vector<double> numbers(const std::string& path, const std::string& name) const;
 
  private:
+  void try_all() const;
   struct Impl;
   std::unique_ptr<Impl> impl_;
 };

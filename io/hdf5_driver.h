@@ -45,7 +45,8 @@ struct Session {
 };
 
 // The library is not safe for threads: every reader and writer holds this while it lives.
-std::recursive_mutex& library_lock();
+using LibraryLock = std::unique_lock<std::recursive_mutex>;
+LibraryLock lock_library();
 
 // Initialises the library: no messages on stderr, no plugins. Returns a file access list that
 // makes H5Fopen and H5Fcreate work on `session`, whatever name they are given.

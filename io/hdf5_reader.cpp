@@ -1,8 +1,10 @@
 #include <algorithm>
 #include <functional>
 
+#include "core/check.h"
 #include "io/hdf5.h"
 #include "io/hdf5_tree.h"
+#include "io/hdf5_trial.h"
 #include "io/hdf5_types.h"
 #include "io/source_file.h"
 
@@ -14,6 +16,7 @@ using Wide = unsigned __int128;
 
 constexpr size_t kMaxAttributes = 100'000;
 constexpr int kMaxRank = 32;
+constexpr int64_t kLarge = 1 << 14;  // elements of a tensor
 
 herr_t collect_name(hid_t, const char* name, const H5A_info_t*, void* names) try {
   auto& list = *static_cast<std::vector<std::string>*>(names);
@@ -139,10 +142,80 @@ struct Hdf5Reader::Impl : hdf5::Tree {
     if (!values.empty()) check(H5Aread(id.get(), memory, values.data()) >= 0, where, "unreadable");
     return values;
   }
+
+  std::vector<std::string> texts(const std::string& path, const std::string& name) const {
+    Id id = attribute(path, name);
+    Id type(H5Aget_type(id.get()), H5Tclose), space(H5Aget_space(id.get()), H5Sclose);
+    return strings_of(std::move(type), std::move(space), path + " attribute " + name,
+                      [&](hid_t memory, void* to) { return H5Aread(id.get(), memory, to); });
+  }
+
+  struct Values {  // of a tensor that can be read
+    Id set, type;  // as the file has them
+    Shape shape;
+    hdf5::Element element;
+  };
+
+  // bfloat16 by the attribute: ours are numbers of 16 bits, those of Keras 3 are bytes of no type.
+  bool is_brain(hid_t set, hid_t type, const std::string& path) const {
+    bool ours = H5Tequal(type, H5T_STD_U16LE) > 0;
+    bool keras = H5Tget_class(type) == H5T_OPAQUE && H5Tget_size(type) == 2;
+    if ((!ours && !keras) || H5Aexists(set, "dtype") <= 0) return false;
+    return texts(path, "dtype") == std::vector<std::string>{ours ? "bf16" : "bfloat16"};
+  }
+
+  Values values(const std::string& path) const {
+    Id set = dataset(path);
+    Id type(H5Dget_type(set.get()), H5Tclose), space(H5Dget_space(set.get()), H5Sclose);
+    check(type.ok() && space.ok(), path, "has no type");
+    auto element = hdf5::element_of(type.get());
+    if (is_brain(set.get(), type.get(), path)) element = {DType::bf16, type.get()};
+    GRAFT_CHECK(element, "{}: {}: its element type cannot be read; save it as 32-bit float", name(),
+                escaped(path));
+    size_t width = H5Tget_size(type.get());
+    Shape shape = shape_of(space.get(), width, path, uint64_t(session.end));
+    check_stored(set.get(), uint64_t(element_count(shape)) * width, path);
+    return {std::move(set), std::move(type), std::move(shape), *element};
+  }
 };
 
 Hdf5Reader::Hdf5Reader(const std::filesystem::path& path) : Hdf5Reader(InputFile(path)) {}
-Hdf5Reader::Hdf5Reader(InputFile file) : impl_(std::make_unique<Impl>(std::move(file))) {}
+
+Hdf5Reader::Hdf5Reader(InputFile file) : impl_(std::make_unique<Impl>(std::move(file))) {
+  hdf5::require_survival(impl_->name(), [&] {
+    impl_->open();
+    try_all();
+  });
+  impl_->open();
+}
+
+// Whatever the library can be asked about this file, but no large tensors: their bytes lie there as
+// they are, and that they do is checked.
+void Hdf5Reader::try_all() const {
+  auto attempt = [](auto read) {
+    try {
+      read();
+    } catch (const Error&) {  // of this one item, for whoever wants that
+    }
+  };
+  auto attempt_attributes = [&](const std::string& path) {
+    for (const std::string& name : attributes(path)) {
+      attempt([&] { texts(path, name); });
+      attempt([&] { integer(path, name); });
+      attempt([&] { numbers(path, name); });
+    }
+  };
+  for (const auto& group : impl_->groups) attempt([&] { attempt_attributes(group.first); });
+  for (const auto& set : impl_->sets) {
+    const std::string& path = set.first;
+    attempt([&] { attempt_attributes(path); });
+    attempt([&] { strings(path); });
+    attempt([&] {
+      if (element_count(impl_->values(path).shape) <= kLarge) tensor(path);
+    });
+  }
+}
+
 Hdf5Reader::~Hdf5Reader() = default;
 Hdf5Reader::Hdf5Reader(Hdf5Reader&&) noexcept = default;
 
@@ -163,21 +236,11 @@ std::vector<std::string> Hdf5Reader::datasets(const std::string& group) const {
 }
 
 Tensor Hdf5Reader::tensor(const std::string& path) const {
-  Id set = impl_->dataset(path);
-  Id type(H5Dget_type(set.get()), H5Tclose), space(H5Dget_space(set.get()), H5Sclose);
-  impl_->check(type.ok() && space.ok(), path, "has no type");
-  auto element = hdf5::element_of(type.get());
-  GRAFT_CHECK(element, "{}: {}: its element type cannot be read; save it as 32-bit float", name(),
-              escaped(path));
-  size_t width = H5Tget_size(type.get());
-  Shape shape = impl_->shape_of(space.get(), width, path, uint64_t(impl_->session.end));
-  impl_->check_stored(set.get(), uint64_t(element_count(shape)) * width, path);
-  bool brain = H5Tequal(type.get(), H5T_STD_U16LE) > 0 && has_attribute(path, "dtype") &&
-               text(path, "dtype") == "bf16";
-  Tensor tensor(std::move(shape), brain ? DType::bf16 : element->dtype);
+  Impl::Values values = impl_->values(path);
+  Tensor tensor(std::move(values.shape), values.element.dtype);
   if (tensor.size() == 0) return tensor;
-  hid_t memory = brain ? H5T_STD_U16LE : element->memory;
-  bool done = H5Dread(set.get(), memory, H5S_ALL, H5S_ALL, H5P_DEFAULT, tensor.mutable_raw()) >= 0;
+  bool done = H5Dread(values.set.get(), values.element.memory, H5S_ALL, H5S_ALL, H5P_DEFAULT,
+                      tensor.mutable_raw()) >= 0;
   impl_->check(done, path, "cannot be read");
   return tensor;
 }
@@ -210,10 +273,7 @@ bool Hdf5Reader::has_attribute(const std::string& path, const std::string& name)
 }
 
 std::vector<std::string> Hdf5Reader::texts(const std::string& path, const std::string& name) const {
-  Id id = impl_->attribute(path, name);
-  Id type(H5Aget_type(id.get()), H5Tclose), space(H5Aget_space(id.get()), H5Sclose);
-  return impl_->strings_of(std::move(type), std::move(space), path + " attribute " + name,
-                           [&](hid_t memory, void* to) { return H5Aread(id.get(), memory, to); });
+  return impl_->texts(path, name);
 }
 
 std::string Hdf5Reader::text(const std::string& path, const std::string& name) const {

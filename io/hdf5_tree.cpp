@@ -30,6 +30,9 @@ Tree::Tree(InputFile opened) : input(std::move(opened)) {
   session.input = &input;
   session.end = check_seal(input);
   sealed = session.end < input.size();
+}
+
+void Tree::open() {
   Id access = access_list(session);
   file = Id(H5Fopen("graft", H5F_ACC_RDONLY, access.get()), H5Fclose);
   if (!file.ok()) damaged("it does not open");

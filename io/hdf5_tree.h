@@ -18,14 +18,15 @@ struct Link {
 };
 
 struct Tree {
-  explicit Tree(InputFile opened);
+  explicit Tree(InputFile opened);  // looks at the signature and the seal
+  void open();                      // gives it to the library and finds everything
 
   const std::string& name() const { return input.name(); }
   Id object(const std::string& path) const;
   // A step of the library that must succeed in an undamaged file.
   void check(bool done, const std::string& where, const char* what) const;
 
-  std::unique_lock<std::recursive_mutex> lock{library_lock()};
+  LibraryLock lock = lock_library();
   InputFile input;
   Session session;
   bool sealed;

@@ -35,7 +35,7 @@ Id space_of(const std::vector<hsize_t>& dims) {
 }  // namespace
 
 struct Hdf5Writer::Impl {
-  std::unique_lock<std::recursive_mutex> lock{hdf5::library_lock()};
+  hdf5::LibraryLock lock = hdf5::lock_library();
   AtomicFile output;
   hdf5::Session session;
   Id file;

@@ -34,11 +34,21 @@ std::string text_of(ByteStream bytes) {
   return text;
 }
 
+// What stands in place of the one form of weights that is read.
+std::string other_weights(const ZipArchive& archive) {
+  const std::pair<const char*, const char*> others[] = {
+      {"model.weights.json", "its weights are in pieces, which that file lists"},
+      {"model.weights.npz", "its weights are arrays of NumPy, which graft does not read"}};
+  for (auto [member, what] : others)
+    if (archive.members().contains(member)) return fmt::format(", but with {}: {}", member, what);
+  return "";
+}
+
 KerasFile read_archive(const ZipArchive& archive) {
   GRAFT_CHECK(archive.members().contains(kWeights),
-              "{}: is a model of Keras without {}, the one form of weights that is read; save them "
-              "with model.save_weights(\"NAME.weights.h5\")",
-              archive.name(), kWeights);
+              "{}: is a model of Keras without {}{}; load it in Keras and save its weights with "
+              "model.save_weights(\"NAME.weights.h5\")",
+              archive.name(), kWeights, other_weights(archive));
   std::string config = text_of(archive.open(kConfig)), name = archive.name() + ": " + kConfig;
   auto names = keras::names_in_config(config, name);
   KerasFile keras = read_hdf5(Hdf5Reader(archive.extract(kWeights)), names);

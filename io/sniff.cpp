@@ -22,6 +22,13 @@ bool is_html(std::string_view head) {
          start.starts_with("<head");
 }
 
+// The index of safetensors, *.safetensors.index.json, and that of Keras, *.weights.json: "weight_map"
+// stands before or behind a short object "metadata".
+bool is_list_of_pieces(std::string_view head) {
+  size_t at = head.find_first_not_of(" \t\r\n");
+  return at != head.npos && head[at] == '{' && head.find("\"weight_map\"") != head.npos;
+}
+
 // An HDF5 file may begin with a block of the user's, of 512, 1024, 2048... bytes.
 bool has_hdf5_signature(const InputFile& file) {
   for (int64_t at = 0; at + 8 <= file.size(); at = at ? at * 2 : 512) {
@@ -52,6 +59,8 @@ const char* description(Content content) {
       return "a git-LFS pointer, not the file itself; fetch that with `git lfs pull`";
     case Content::html:
       return "a web page, so the download went wrong; get the file itself, by its direct link";
+    case Content::pieces:
+      return "a list of the files that the weights are divided into; save them as one file";
     case Content::empty:
       return "empty; get or make it again";
     case Content::unknown:
@@ -72,6 +81,7 @@ Content sniff(const InputFile& file) {
   if (head.starts_with("version https://git-lfs")) return Content::lfs;
   if (head.size() > 262 && head.compare(257, 5, "ustar") == 0) return Content::tar;
   if (is_html(head)) return Content::html;
+  if (is_list_of_pieces(head)) return Content::pieces;
   if (head.size() > 8 && head[8] == '{') return Content::safetensors;
   bool pickle = head.size() > 2 && head[0] == '\x80' && head[1] >= 1 && head[1] <= 5;
   return pickle ? Content::pickle : Content::unknown;

@@ -5,7 +5,9 @@
 
 namespace graft {
 
-enum class Content { hdf5, safetensors, zip, pickle, gzip, tar, lfs, html, empty, unknown };
+enum class Content {
+  hdf5, safetensors, zip, pickle, gzip, tar, lfs, html, pieces, empty, unknown
+};
 
 Content sniff(const InputFile& file);
 

@@ -32,16 +32,20 @@ int64_t count_nonfinite(const Tensor& tensor) {
   }
 }
 
+std::vector<std::string> nonfinite(const TensorMap& tensors) {
+  std::vector<std::string> bad;
+  for (const auto& [name, tensor] : tensors)
+    if (int64_t count = count_nonfinite(tensor))
+      bad.push_back(fmt::format("{}: {} of {}", escaped(name), count, tensor.size()));
+  return bad;
+}
+
 void require_finite(const TensorMap& tensors, const std::string& file) {
-  std::string bad;
-  for (const auto& [name, tensor] : tensors) {
-    int64_t count = count_nonfinite(tensor);
-    if (count) bad += fmt::format("\n  {}: {} of {}", escaped(name), count, tensor.size());
-  }
+  std::vector<std::string> bad = nonfinite(tensors);
   GRAFT_CHECK(bad.empty(),
-              "{}: values that are NaN or infinite; such weights are of no use, get the file "
-              "again:{}",
-              escaped(file), bad);
+              "{}: values that are NaN or infinite; get the file again, or take it as it is with "
+              "--allow-nonfinite:\n  {}",
+              escaped(file), fmt::join(bad, "\n  "));
 }
 
 }  // namespace graft

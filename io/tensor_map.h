@@ -2,6 +2,7 @@
 // values are numbers.
 #pragma once
 #include <string>
+#include <vector>
 
 #include "core/tensor_map.h"
 
@@ -10,7 +11,9 @@ namespace graft {
 std::string sha256_of(const Tensor& tensor);    // of its bytes, in hexadecimal
 int64_t count_nonfinite(const Tensor& tensor);  // NaN and infinities; 0 for integers
 
-// Throws Fault::data with a list of every tensor that holds NaN or infinities, and how many.
+// Every tensor that holds NaN or infinities, and how many: "fc.weight: 3 of 512".
+std::vector<std::string> nonfinite(const TensorMap& tensors);
+// Throws Fault::data with that list unless it is empty.
 void require_finite(const TensorMap& tensors, const std::string& file);
 
 }  // namespace graft

@@ -180,13 +180,14 @@ void import_ours(const std::filesystem::path& path, const NetworkName& network,
 
 }  // namespace
 
-Imported import_weights(const std::filesystem::path& path, const std::string& wanted) {
+Imported import_weights(const std::filesystem::path& path, const std::string& wanted,
+                        bool allow_nonfinite) {
   NetworkName network = parse_network(wanted);
   Imported imported;
   if (is_model_file(path)) import_ours(path, network, imported);
   else if (is_keras_file(path)) import_keras(path, network.row, imported);
   else import_others(path, network, imported);
-  require_finite(imported.file.tensors, path.string());
+  if (!allow_nonfinite) require_finite(imported.file.tensors, path.string());
   std::string& architecture = imported.file.architecture;
   if (network.until.empty() || architecture.empty()) return imported;
   network.row = parse_network(architecture).row;

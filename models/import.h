@@ -20,7 +20,8 @@ struct Imported {
 // none. "resnet50:layer3", or ":layer3" for whatever it is, takes the trunk until that stage and
 // leaves out what lies behind. Names of timm (models/timm_names.h) are known as well. Throws Fault::data when the file cannot be read, holds NaN, or
 // belongs to another network than `network`.
-Imported import_weights(const std::filesystem::path& path, const std::string& network = "");
+Imported import_weights(const std::filesystem::path& path, const std::string& network = "",
+                        bool allow_nonfinite = false);
 
 // The row of the zoo whose names and shapes fit these tensors exactly, apart from the number of
 // classes, of those whose name begins with `family`; "" for none. `nearest` is set to the row that

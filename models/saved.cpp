@@ -98,8 +98,8 @@ std::unique_ptr<Classifier> load_model(const std::filesystem::path& path) {
   return from_file(read_model_file(path));
 }
 
-Adopted adopt(const std::filesystem::path& path, const std::string& network, bool partial) {
-  Imported imported = import_weights(path, network);
+Adopted adopt(const std::filesystem::path& path, const std::string& network, Accept accept) {
+  Imported imported = import_weights(path, network, accept.nonfinite);
   require_architecture(imported.file, path);
   Adopted adopted;
   ModelFile& file = adopted.file = std::move(imported.file);
@@ -111,11 +111,11 @@ Adopted adopt(const std::filesystem::path& path, const std::string& network, boo
   int64_t classes = classes_in(head, file.tensors);
   bool fresh = classes == 0;
   if (fresh) classes = zoo_row(file.architecture).classes;
-  auto model = fresh || partial ? make_model(file.architecture, classes)
+  auto model = fresh || accept.partial ? make_model(file.architecture, classes)
                                 : build_model(file.architecture, classes);
   adopted.report = compare_state(*model, file.tensors);
   bool trunk = !parse_network(network).until.empty() && lacks_head_only(adopted.report, head);
-  if (!partial && !trunk && !adopted.report.complete()) refuse(adopted, path);
+  if (!accept.partial && !trunk && !adopted.report.complete()) refuse(adopted, path);
   GRAFT_CHECK(!adopted.report.loaded.empty(), "{}: none of its tensors fits {}: {}", path.string(),
               file.architecture, adopted.report.text());
   load_matching(*model, std::move(file.tensors));

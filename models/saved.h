@@ -20,8 +20,13 @@ std::unique_ptr<Classifier> from_file(ModelFile file);  // throws where anything
 void save_model(const std::filesystem::path& path, Classifier& model);
 std::unique_ptr<Classifier> load_model(const std::filesystem::path& path);
 
+struct Accept {
+  bool partial = false;    // what fits, though tensors lack or others are there
+  bool nonfinite = false;  // NaN and infinities among the values
+};
+
 // Any weights as a network; `network` as in models/import.h. With a stage in it, a head that lacks
-// is a new one; otherwise all must be there and fit, unless `partial` accepts what does.
+// is a new one; otherwise all must be there, fit and be finite, unless `accept` says otherwise.
 struct Adopted {
   std::unique_ptr<Classifier> model;
   LoadReport report;
@@ -30,7 +35,7 @@ struct Adopted {
   std::string note;     // what its user should know; mostly empty
   bool told = false;    // the file itself says its architecture
 };
-Adopted adopt(const std::filesystem::path& path, const std::string& network, bool partial = false);
+Adopted adopt(const std::filesystem::path& path, const std::string& network, Accept accept = {});
 
 // Notes in `file`, made of the adopted model, where its tensors came from: a model file's own tells
 // where they came from first.

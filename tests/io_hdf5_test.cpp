@@ -1,10 +1,10 @@
 #include "io/hdf5.h"
 
-#define H5_USE_110_API
-#include <hdf5.h>
-
+#include <csignal>
 #include <functional>
 
+#include "io/hdf5_trial.h"
+#include "tests/hdf5_files.h"
 #include "tests/io_scratch.h"
 
 // The library forgets some of its own memory when it meets damaged metadata.
@@ -12,30 +12,6 @@ extern "C" const char* __lsan_default_suppressions() { return "leak:libhdf5"; }
 
 namespace graft::test {
 namespace {
-
-// A file made with the library itself; ids are closed with the file.
-void make(const fs::path& path, const std::function<void(hid_t)>& fill) {
-  H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr);
-  hid_t access = H5Pcreate(H5P_FILE_ACCESS);
-  H5Pset_fclose_degree(access, H5F_CLOSE_STRONG);
-  hid_t file = H5Fcreate(path.c_str(), H5F_ACC_TRUNC, H5P_DEFAULT, access);
-  ASSERT_GE(file, 0);
-  fill(file);
-  H5Fclose(file);
-  H5Pclose(access);
-}
-
-hid_t dataset(hid_t file, const char* name, hid_t type, std::vector<hsize_t> dims, const void* data,
-              hid_t memory, hid_t create = H5P_DEFAULT) {
-  hid_t space = dims.empty() ? H5Screate(H5S_SCALAR)
-                             : H5Screate_simple(int(dims.size()), dims.data(), nullptr);
-  hid_t set = H5Dcreate2(file, name, type, space, H5P_DEFAULT, create, H5P_DEFAULT);
-  EXPECT_GE(set, 0) << name;
-  bool done = !data || H5Dwrite(set, memory, H5S_ALL, H5S_ALL, H5P_DEFAULT, data) >= 0;
-  EXPECT_TRUE(done) << name;
-  H5Sclose(space);
-  return set;
-}
 
 std::string refused(const Scratch& dir, const std::function<void(hid_t)>& fill) {
   make(dir / "bad.h5", fill);
@@ -232,6 +208,91 @@ TEST(Hdf5, ForeignFilesCutAnywhereAreErrors) {
   for (size_t n = 0; n < whole.size(); ++n) {
     spill(dir / "cut.h5", whole.substr(0, n));
     error_of([&] { read_tensors(dir / "cut.h5"); });
+  }
+}
+
+// The library crashes on some damaged files, and on which depends on its version.
+TEST(Hdf5, WhatKillsTheLibraryIsAnError) {
+  using hdf5::require_survival;
+  std::vector<std::function<void()>> deaths = {[] { raise(SIGSEGV); }, [] { std::abort(); },
+                                               [] { raise(SIGKILL); }, [] { _exit(0); },
+                                               [] { while (getpid() > 0); }};
+  for (auto& die : deaths)
+    expect_says(error_of([&] { require_survival("f.h5", die, 1); }), "f.h5: damaged");
+  int here = 0;
+  require_survival("f.h5", [&] { here = hdf5::in_trial(); });
+  require_survival("f.h5", [&] { fail(Fault::io, "for the parent to meet again"); });
+  EXPECT_EQ(here, 0);  // what the child does is not done here
+}
+
+// Group "g" of a file in the old format has its links in a tree; that tree is made its own child.
+TEST(Hdf5, TreesThatHoldThemselvesAreErrors) {
+  Scratch dir;
+  make(dir / "f.h5", [](hid_t f) {
+    hid_t g = H5Gcreate2(f, "g", H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT);
+    for (int i = 0; i < 40; ++i)
+      dataset(g, std::to_string(i).c_str(), H5T_IEEE_F32LE, {3}, kValues, H5T_NATIVE_FLOAT);
+  });
+  const std::string whole = slurp(dir / "f.h5");
+  int trees = 0;
+  for (size_t at = whole.find("TREE"); at != whole.npos; at = whole.find("TREE", at + 1), ++trees)
+    for (char level : {0, 1, 2}) {
+      std::string bytes = whole;
+      uint64_t self = at;
+      bytes[at + 5] = level;
+      for (size_t child = at + 32; child < at + 100; child += 16)
+        std::memcpy(&bytes[child], &self, sizeof self);
+      spill(dir / "cycle.h5", bytes);
+      error_of([&] { read_tensors(dir / "cycle.h5"); });
+    }
+  EXPECT_GE(trees, 2);
+}
+
+hid_t chunked(const std::vector<hsize_t>& chunk, const std::function<void(hid_t)>& filter = {}) {
+  hid_t create = H5Pcreate(H5P_DATASET_CREATE);
+  H5Pset_chunk(create, int(chunk.size()), chunk.data());
+  if (filter) filter(create);
+  return create;
+}
+
+// No filter ever runs: what is compressed, or in chunks at all, is refused by its header.
+TEST(Hdf5, CompressedDataIsRefusedUnread) {
+  Scratch dir;
+  auto says_what_to_do = [&](const std::function<void(hid_t)>& fill) {
+    expect_says(refused(dir, fill), "h5repack -l CONTI -f NONE");
+  };
+  std::vector<float> zeros(1 << 20);
+  says_what_to_do([&](hid_t f) {  // 4 MB of zeros in 4 kB
+    hid_t create = chunked({1 << 20}, [](hid_t list) { H5Pset_deflate(list, 9); });
+    dataset(f, "bomb", H5T_IEEE_F32LE, {1 << 20}, zeros.data(), H5T_NATIVE_FLOAT, create);
+  });
+  EXPECT_LT(fs::file_size(dir / "bad.h5"), 20'000u);
+  says_what_to_do([&](hid_t f) {  // 4 TB, of which one chunk is there
+    hid_t create = chunked({16, 16}, [](hid_t list) { H5Pset_deflate(list, 9); });
+    dataset(f, "huge", H5T_IEEE_F32LE, {1 << 20, 1 << 20}, nullptr, 0, create);
+  });
+  says_what_to_do([&](hid_t f) {
+    hid_t create = chunked({3}, [](hid_t list) {
+      H5Pset_filter(list, 32004, H5Z_FLAG_OPTIONAL, 0, nullptr);  // lz4, which nobody has here
+    });
+    dataset(f, "filter", H5T_IEEE_F32LE, {3}, kValues, H5T_NATIVE_FLOAT, create);
+  });
+}
+
+// The header of a dataset has the address of its values and their bytes.
+TEST(Hdf5, ValuesBehindTheEndAreRefused) {
+  Scratch dir;
+  make(dir / "f.h5",
+       [&](hid_t f) { dataset(f, "x", H5T_IEEE_F32LE, {3}, kValues, H5T_NATIVE_FLOAT); });
+  std::string bytes = slurp(dir / "f.h5");
+  uint64_t place[2] = {0, sizeof kValues};
+  place[0] = bytes.find({reinterpret_cast<const char*>(kValues), sizeof kValues});
+  size_t at = bytes.find({reinterpret_cast<const char*>(place), sizeof place});
+  ASSERT_NE(at, bytes.npos);
+  for (uint64_t wrong : {uint64_t(bytes.size() - 4), uint64_t(1) << 40, ~uint64_t(0) - 8}) {
+    std::memcpy(&bytes[at], &wrong, sizeof wrong);
+    spill(dir / "past.h5", bytes);
+    expect_says(error_of([&] { read_tensors(dir / "past.h5"); }), "past.h5");
   }
 }
 

@@ -1,114 +1,14 @@
 #include "io/keras_file.h"
 
-#define H5_USE_110_API
-#include <hdf5.h>
 #include <zip.h>
 
 #include <functional>
 
-#include "io/hdf5.h"
 #include "tests/io_scratch.h"
+#include "tests/keras_files.h"
 
 namespace graft::test {
 namespace {
-
-// A file made with the library itself: our writer has no lists of names.
-class KerasMaker {
- public:
-  explicit KerasMaker(const fs::path& path) {
-    H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr);
-    file_ = H5Fcreate(path.c_str(), H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT);
-  }
-  ~KerasMaker() { H5Fclose(file_); }
-
-  KerasMaker& group(const std::string& path) {
-    hid_t create = H5Pcreate(H5P_LINK_CREATE);
-    H5Pset_create_intermediate_group(create, 1);
-    if (path != "/" && H5Lexists(file_, path.c_str(), H5P_DEFAULT) <= 0)
-      H5Gclose(H5Gcreate2(file_, path.c_str(), create, H5P_DEFAULT, H5P_DEFAULT));
-    H5Pclose(create);
-    return *this;
-  }
-
-  // Fixed-length strings without NUL where one is as long as the longest, as h5py writes them.
-  KerasMaker& names(const std::string& path, const std::string& name,
-                    const std::vector<std::string>& values, bool varying = false) {
-    size_t width = 1;
-    for (auto& value : values) width = std::max(width, value.size());
-    hid_t type = H5Tcopy(H5T_C_S1);
-    H5Tset_size(type, varying ? H5T_VARIABLE : width);
-    if (!varying) H5Tset_strpad(type, H5T_STR_NULLPAD);
-    std::string fixed(width * values.size(), '\0');
-    std::vector<const char*> pointers;
-    for (size_t i = 0; i < values.size(); ++i) {
-      values[i].copy(fixed.data() + i * width, width);
-      pointers.push_back(values[i].c_str());
-    }
-    attribute(path, name, type, values.size(), varying ? (const void*)pointers.data() : fixed.data());
-    H5Tclose(type);
-    return *this;
-  }
-
-  KerasMaker& text(const std::string& path, const std::string& name, const std::string& value) {
-    return names(path, name, {value});
-  }
-  KerasMaker& number(const std::string& path, const std::string& name, int64_t value) {
-    attribute(path, name, H5T_NATIVE_INT64, 0, &value);
-    return *this;
-  }
-  KerasMaker& empty_floats(const std::string& path, const std::string& name) {
-    double none = 0;
-    hsize_t zero = 0;
-    hid_t space = H5Screate_simple(1, &zero, nullptr);
-    in_space(path, name, H5T_NATIVE_DOUBLE, space, &none);
-    return *this;
-  }
-
-  KerasMaker& tensor(const std::string& path, std::vector<hsize_t> dims, float first) {
-    group(fs::path(path).parent_path());
-    size_t count = 1;
-    for (hsize_t d : dims) count *= d;
-    std::vector<float> values(count);
-    for (size_t i = 0; i < values.size(); ++i) values[i] = first + float(i);
-    hid_t space = H5Screate_simple(int(dims.size()), dims.data(), nullptr);
-    hid_t set = H5Dcreate2(file_, path.c_str(), H5T_IEEE_F32LE, space, H5P_DEFAULT, H5P_DEFAULT,
-                           H5P_DEFAULT);
-    H5Dwrite(set, H5T_NATIVE_FLOAT, H5S_ALL, H5S_ALL, H5P_DEFAULT, values.data());
-    H5Dclose(set), H5Sclose(space);
-    return *this;
-  }
-
-  // A layer of vectors that begin with 1, 2, 3, ...
-  KerasMaker& layer(const std::string& root, const std::string& name,
-                    const std::vector<std::string>& weights) {
-    group(root + name);
-    for (size_t i = 0; i < weights.size(); ++i)
-      tensor(root + name + "/" + weights[i], {2}, float(i + 1));
-    return names(root + name, "weight_names", weights);
-  }
-  hid_t id() const { return file_; }
-
- private:
-  void attribute(const std::string& path, const std::string& name, hid_t type, size_t count,
-                 const void* values) {
-    hsize_t n = count;
-    hid_t space = count ? H5Screate_simple(1, &n, nullptr) : H5Screate(H5S_SCALAR);
-    in_space(path, name, type, space, values);
-  }
-  void in_space(const std::string& path, const std::string& name, hid_t type, hid_t space,
-                 const void* values) {
-    group(path);
-    hid_t holder = H5Oopen(file_, path.c_str(), H5P_DEFAULT);
-    hid_t id = H5Acreate2(holder, name.c_str(), type, space, H5P_DEFAULT, H5P_DEFAULT);
-    EXPECT_GE(id, 0) << path << " " << name;
-    H5Awrite(id, type, values);
-    H5Aclose(id), H5Oclose(holder), H5Sclose(space);
-  }
-  hid_t file_;
-};
-
-const std::vector<std::string> kNorm = {"bn/gamma:0", "bn/beta:0", "bn/moving_mean:0",
-                                        "bn/moving_variance:0"};
 
 // "conv: kernel 1, bias 2" with the first value of each weight.
 std::string shown(const KerasFile& file) {
@@ -203,13 +103,6 @@ TEST(Keras, TheOldestForm) {
   EXPECT_EQ(shown(file), "layer_1: param_0=1 param_1=2; layer_2: param_0=3");
 }
 
-void keras3(KerasMaker& m) {
-  for (int k : {0, 1, 2, 10})
-    m.tensor("/layers/conv2d" + (k ? fmt::format("_{}", k) : "") + "/vars/0", {2}, float(k));
-  for (int i = 0; i < 12; ++i) m.tensor(fmt::format("/layers/dense/vars/{}", i), {2}, float(i));
-  m.tensor("/layers/dropout/seed_generator/vars/0", {2}, 0).tensor("/optimizer/vars/0", {2}, 0);
-}
-
 TEST(Keras, Keras3NumbersByClass) {
   Scratch dir;
   KerasFile file = made(dir, keras3);
@@ -288,6 +181,86 @@ TEST(Keras, FilesThatContradictThemselves) {
     m.names("/", "layer_names", {"a"});
     H5Lcreate_soft("/b", m.id(), "a", H5P_DEFAULT, H5P_DEFAULT);
   });
+}
+
+TEST(Keras, WeightsKeptInOtherWaysAreToldWhatToDo) {
+  Scratch dir;
+  for (const char* member : {"model.weights.json", "model.weights.npz", "none"}) {
+    pack(dir / "m.keras", {{"metadata.json", "{}"}, {"config.json", "{}"}, {member, "{}"}});
+    std::string message = error_of([&] { read_keras_file(dir / "m.keras"); });
+    EXPECT_EQ(message.find('\n'), message.npos);
+    EXPECT_NE(message.find("save_weights(\"NAME.weights.h5\")"), message.npos) << message;
+    bool named = message.find(member) != message.npos;
+    EXPECT_EQ(named, std::string(member) != "none") << message;
+  }
+}
+
+// Keras 3 stores bfloat16 as bytes without a type, and says in an attribute what they are.
+TEST(Keras, Keras3BrainFloats) {
+  Scratch dir;
+  auto fill = [](KerasMaker& m, const char* dtype) {
+    const uint16_t bits[2] = {0x3fc0, 0xc000};
+    hsize_t n = 2;
+    m.group("/layers/dense/vars");
+    hid_t type = H5Tcreate(H5T_OPAQUE, 2), space = H5Screate_simple(1, &n, nullptr);
+    hid_t set = H5Dcreate2(m.id(), "/layers/dense/vars/0", type, space, H5P_DEFAULT, H5P_DEFAULT,
+                           H5P_DEFAULT);
+    H5Dwrite(set, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, bits);
+    H5Dclose(set), H5Sclose(space), H5Tclose(type);
+    m.names("/layers/dense/vars/0", "dtype", {dtype}, /*varying=*/true);
+  };
+  KerasFile file = made(dir, [&](KerasMaker& m) { fill(m, "bfloat16"); });
+  Tensor values = file.layers.at(0).weights.at(0).values;
+  EXPECT_EQ(values.dtype(), DType::bf16);
+  EXPECT_EQ(values.to(DType::f32).data()[0], 1.5f);
+  EXPECT_EQ(values.to(DType::f32).data()[1], -2.f);
+  std::string message = refused(dir, [&](KerasMaker& m) { fill(m, "float8_e4m3fn"); });
+  EXPECT_NE(message.find("save it as 32-bit float"), message.npos) << message;
+}
+
+// Small files of every form: what damage makes of them.
+std::vector<std::pair<const char*, std::string>> every_form(const Scratch& dir) {
+  auto bytes = [&](const std::function<void(KerasMaker&)>& fill) {
+    { KerasMaker maker(dir / "k.h5"); fill(maker); }
+    return slurp(dir / "k.h5");
+  };
+  std::string weights = bytes([](KerasMaker& m) { m.tensor("/layers/conv2d/vars/0", {2}, 1); });
+  std::string config = R"({"config": {"layers": [{"class_name": "Conv2D", "config": {"name": "a"}}]}})";
+  pack(dir / "m.keras",
+       {{"metadata.json", "{}"}, {"config.json", config}, {"model.weights.h5", weights}});
+  return {{"legacy", bytes([](KerasMaker& m) {
+             m.names("/", "layer_names", {"a"}).layer("/", "a", {"w"});
+           })},
+          {"weights", weights},
+          {"archive", slurp(dir / "m.keras")}};
+}
+
+TEST(Keras, EveryPrefixIsAnError) {
+  Scratch dir;
+  for (const auto& [form, whole] : every_form(dir)) {
+    SCOPED_TRACE(form);
+    for (size_t n = 0; n < whole.size(); n += n < 512 ? 1 : 7) {
+      spill(dir / "cut", whole.substr(0, n));
+      error_of([&] { read_keras_file(dir / "cut"); });
+    }
+  }
+}
+
+// The old format has no checksums: a flip is an error or another value.
+TEST(Keras, EveryFlipIsAnErrorOrLoads) {
+  Scratch dir;
+  for (const auto& [form, whole] : every_form(dir))
+    for (size_t at = 0; at < whole.size(); ++at) {
+      std::string bytes = whole;
+      bytes[at] = char(bytes[at] ^ (1 << at % 8));
+      spill(dir / "flip", bytes);
+      try {
+        read_keras_file(dir / "flip");
+      } catch (const Error& e) {
+        EXPECT_EQ(int(e.fault), int(Fault::data)) << form << " byte " << at << ": " << e.what();
+        EXPECT_NE(std::string(e.what()).find("flip"), std::string::npos) << e.what();
+      }
+    }
 }
 
 }  // namespace

@@ -146,6 +146,7 @@ TEST(ReadTensors, SaysWhatOtherFilesAre) {
       {"PK\x03\x04 more", "zip"},
       {"\x80\x02}q more", "pickle"},
       {"\n <!DOCTYPE HTML><html>", "web page"},
+      {"{\n  \"metadata\": {\"total_size\": 8},\n  \"weight_map\": {}}", "save them as one file"},
       {"GIF89a whatever", "no kind"},
   };
   for (const auto& [bytes, word] : others) {

@@ -2,7 +2,8 @@
 # Builds graft and passes every test, on a fresh Debian or Ubuntu machine: tests/run.sh
 # Installs what is missing from the distribution's packages (as root, or with sudo).
 # Environment: GRAFT_TEST_DATA, a folder of real weights and photographs (those tests are skipped
-# without it); BUILD, the build folder (default build); GRAFT_QUICK=1 leaves out the sanitizer builds.
+# without it); BUILD, the build folder (default build); GRAFT_QUICK=1 leaves out the sanitizer builds
+# and the fuzzing, which also needs clang-16.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 source apps/setup.sh
@@ -96,6 +97,7 @@ if [ "${GRAFT_QUICK:-0}" = 0 ]; then
     "graft_kernels_tests graft_io_tests" "${LIGHT[@]}" -DGRAFT_SANITIZE=thread
   step "loader and thread pool under it" suite tsan "$BUILD-tsan" -R 'Loader|Parallel' \
     --no-tests=error
+  step "damaged files, 20 s for each reader" env BUILD="$BUILD" RESULTS="$RESULTS" tests/fuzz.sh 20
 fi
 
 $PYTHON tests/count.py "$RESULTS"/*.xml || failed=1

@@ -1,6 +1,7 @@
 """Weights that Keras saved, from the file to the network."""
 
 import json
+import zipfile
 
 import numpy as np
 import pytest
@@ -123,6 +124,52 @@ def test_another_configuration_is_refused(graft, changed, said, ours):
         for part in ("k.h5", "conv1", said, ours, "another network"):
             assert part in result.message
         assert not (graft.folder / "m.h5").exists()
+
+
+def write_archive(path, layers, weights=True):
+    """A .keras file of dense layers: names -> (inputs, outputs)."""
+    described = [{"class_name": "Dense", "config": {"name": name}} for name in layers]
+    with h5py.File(path.with_suffix(".h5"), "w") as file:
+        for i, shape in enumerate(layers.values()):
+            group = file.create_group(f"layers/dense_{i}/vars" if i else "layers/dense/vars")
+            group["0"], group["1"] = np.zeros(shape, np.float32), np.zeros(shape[1], np.float32)
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("metadata.json", "{}")
+        archive.writestr("config.json", json.dumps({"config": {"layers": described}}))
+        if weights:
+            archive.write(path.with_suffix(".h5"), "model.weights.h5")
+
+
+def test_archives_that_are_no_network_of_ours(graft):
+    write_archive(graft.folder / "m.keras", {"mine": (3, 4), "yours": (4, 2)})
+    message = graft("convert", "m.keras", "m.h5", code=65).message
+    assert "m.keras" in message
+    err = graft("convert", "m.keras", "m.h5", "--model", "squeezenet1_1", code=65).err
+    assert "mine" in err and "yours" in err
+    write_archive(graft.folder / "m.keras", {"mine": (3, 4)}, weights=False)
+    for command in (["convert", "m.keras", "m.h5"], ["inspect", "m.keras"]):
+        message = graft(*command, code=65).message
+        assert "model.weights.h5" in message and "save_weights" in message
+
+
+def test_weights_in_pieces(graft):
+    index = {"metadata": {}, "weight_map": {"layers/dense": "model_00000.weights.h5"}}
+    (graft.folder / "model.weights.json").write_text(json.dumps(index))
+    assert "as one file" in graft("convert", "model.weights.json", "m.h5", code=65).message
+
+
+def test_one_wrong_byte(graft):
+    """The old format has no checksums: the library may read on, report or crash."""
+    with h5py.File(graft.folder / "k.h5", "w") as file:
+        group = file.create_group("conv1")
+        group["kernel"] = np.zeros((3, 3, 3, 4), np.float32)
+        group.attrs["weight_names"], file.attrs["layer_names"] = [b"kernel"], [b"conv1"]
+    raw = bytearray((graft.folder / "k.h5").read_bytes())
+    random = np.random.default_rng(3)
+    for at in random.integers(0, len(raw), 8):
+        for value in (0x7F, 0xFF):
+            (graft.folder / "flipped.h5").write_bytes(raw[:at] + bytes([value]) + raw[at + 1 :])
+            assert "flipped.h5" in graft("convert", "flipped.h5", "m.h5", code=65).err
 
 
 def test_real_squeezenet(graft, real_data):

@@ -109,7 +109,24 @@ def test_values_that_are_not_finite(graft, weights, value):
     tensors["layer1.0.conv1.weight"].flat[[3, 5]] = value
     write_safetensors(path, tensors)
     result = graft("convert", path, "out.h5", code=65)
-    assert "layer1.0.conv1.weight: 2 of" in result.err
+    assert "layer1.0.conv1.weight: 2 of" in result.err and "--allow-nonfinite" in result.err
+    result = graft("convert", path, "out.h5", "--allow-nonfinite")
+    assert "warning" in result.err and "layer1.0.conv1.weight: 2 of" in result.err
+    graft("convert", "out.h5", "back.safetensors", code=65)
+    graft("convert", "out.h5", "back.safetensors", "--allow-nonfinite")
+    back = read_safetensors(graft.folder / "back.safetensors")["layer1.0.conv1.weight"]
+    assert np.array_equal(back, tensors["layer1.0.conv1.weight"], equal_nan=True)
+
+
+def test_a_head_that_is_not_finite_can_be_replaced(graft, weights, shapes):
+    tensors, path = weights
+    head = max(name for name in tensors if name.endswith("fc.weight"))
+    tensors[head] = np.full_like(tensors[head], np.nan)
+    write_safetensors(path, tensors)
+    train = ["train", "--weights", path, "--data", shapes, "--epochs", 1, "--out", "run"]
+    assert f"{head}: " in graft(*train, code=65).err
+    graft(*train, "--allow-nonfinite")
+    graft("inspect", "run/model.h5")
 
 
 def test_half_precision_is_widened(graft, weights):
