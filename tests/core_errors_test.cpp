@@ -37,6 +37,23 @@ TEST(Errors, ShapesThatDoNotFit) {
   EXPECT_MESSAGE(pad(image, {-1, 0, 0, 0}, 0), "pad", "-1");
 }
 
+TEST(Errors, Tokens) {
+  Tensor qkv = Tensor::zeros({3, 4, 6}), mask = Tensor::zeros({2, 4, 4});
+  EXPECT_MESSAGE(attention(qkv, {4}), "attention", "[3, 4, 6]", "4 heads");
+  EXPECT_MESSAGE(attention(qkv, {2}, Tensor::zeros({1, 4, 4})), "attention", "bias [1, 4, 4]");
+  EXPECT_MESSAGE(attention(qkv, {2}, {}, mask), "attention", "2 masks for 3 images");
+  EXPECT_MESSAGE(attention(qkv, {2}, {}, Tensor::zeros({1, 3, 4})), "attention", "mask [1, 3, 4]");
+  EXPECT_MESSAGE(cosine_heads(qkv, Tensor::zeros({4})), "cosine_heads", "[3, 4, 6]", "4 heads");
+  EXPECT_MESSAGE(to_windows(row, {}), "to_windows", "[3]");
+  EXPECT_MESSAGE(to_windows(image, {{2, 2}, {0, 2}}), "to_windows", "shifted");
+  EXPECT_MESSAGE(from_windows(qkv, {{2, 2}}, image.shape()), "from_windows", "[8, 4, 3]");
+  EXPECT_MESSAGE(merge_patches(row), "merge_patches", "[3]");
+  for (int64_t outside : {-1, 2}) {
+    Tensor index = Tensor::from<int64_t>({1}, std::vector<int64_t>{outside});
+    EXPECT_MESSAGE(lookup(Tensor::zeros({2, 3}), index), "lookup", "2 rows");
+  }
+}
+
 TEST(Errors, Normalisation) {
   Tensor four = Tensor::zeros({4});
   EXPECT_MESSAGE(batch_norm_frozen(image, four, {}, row, row, 1e-5f), "batch_norm_frozen", "[4]");
