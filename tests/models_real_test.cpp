@@ -22,7 +22,7 @@ std::filesystem::path real_data() {
 
 std::unique_ptr<Classifier> squeezenet(const std::string& file, bool partial = false) {
   Adopted adopted =
-      adopt(real_data() / "weights/squeezenet1_1" / ("squeezenet1_1" + file), "", partial);
+      adopt(real_data() / "weights/squeezenet1_1" / ("squeezenet1_1" + file), "", {.partial = partial});
   EXPECT_EQ(adopted.model->architecture, "squeezenet1_1");
   EXPECT_EQ(adopted.report.loaded.size(), partial ? 50u : 52u);
   adopted.model->eval();
