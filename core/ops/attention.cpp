@@ -2,6 +2,7 @@
 
 #include "core/autograd.h"
 #include "core/ops.h"
+#include "core/trace.h"
 #include "kernels/gemm.h"
 #include "kernels/layout.h"
 #include "kernels/softmax.h"
@@ -74,6 +75,7 @@ Tensor attention(const Tensor& qkv, int heads) {
               "attention: queries, keys and values {} must be (N,T,3C), C in {} heads", qkv.shape(),
               heads);
   const Heads h{qkv.dim(0), qkv.dim(1), heads, qkv.dim(2) / (3 * heads)};
+  if (tracing({&qkv})) return traced("attention", {qkv}, {h.images, h.tokens, h.out_row()}, heads);
   Tensor y({h.images, h.tokens, h.out_row()}), mixed({h.tokens, h.width});
   for (int64_t image = 0; image < h.images; ++image)
     for (int64_t head = 0; head < h.heads; ++head) {
