@@ -155,8 +155,8 @@ Run add_convert(CLI::App& program) {
   c->add_option("--model", o->model, "Architecture, when the tensors do not tell");
   c->add_option("--classes", o->classes, "Class names: one a line, or JSON index -> [id, name]");
   add_until(*c, o->until);
-  add_integer(*c, "--side", o->side, 1, 1 << 16,
-              "Side of the images that an .onnx takes; by itself as the preprocessing makes them");
+  add_integer(*c, "--side", o->side, 0, 1 << 16,
+              "Side of the images that an .onnx takes; 0: as the preprocessing makes them");
   c->add_flag("--partial,--allow-partial", o->partial,
               "Accept weights that lack tensors or have others");
   add_common(*c, o->common);

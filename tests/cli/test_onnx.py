@@ -235,9 +235,10 @@ def test_a_trunk_that_ends_early(graft, start_weights):
 
 def test_sides(graft, model):
     assert "--side" in graft("convert", model, "m.h5", "--side", 64, code=64).message
-    graft("convert", model, "m.onnx", "--side", 47)
-    session = session_of(graft.folder / "m.onnx")
-    assert session.get_inputs()[0].shape == ["N", 3, 47, 47]
+    for side, taken in ((0, 32), (47, 47)):
+        graft("convert", model, "m.onnx", "--side", side)
+        session = session_of(graft.folder / "m.onnx")
+        assert session.get_inputs()[0].shape == ["N", 3, taken, taken]
     assert graft("convert", model, "m.onnx", "--side", "-3", code=64).message
 
 
