@@ -119,7 +119,8 @@ int run_convert(const ConvertOptions& o) {
     fail(Fault::usage, "convert: the output {} is the input; name another file", printable(o.out));
   const Form form = form_of(o);
   if (o.side > 0 && form != Form::onnx)
-    fail(Fault::usage, "convert: --side is for .onnx; {} takes images of any side", printable(o.out));
+    fail(Fault::usage, "convert: --side is for .onnx; {} takes images of any side",
+         printable(o.out));
   Adopted adopted = adopt(o.in, network_option(o.model, o.until), o.partial);
   Classifier& model = *adopted.model;
   if (!o.classes.empty()) name_classes(model, o.classes);

@@ -19,7 +19,7 @@ struct TracedOp {
   const char* name;            // of the function in core/ops.h
   std::vector<Tensor> inputs;  // undefined where an optional one was not given
   Tensor output;
-  std::any options;            // what else the function takes: ConvSpec, PoolSpec, ...; may be empty
+  std::any options;            // what else the function takes: ConvSpec, PoolSpec, ...
 };
 
 // Where a tensor's values begin: the same for all handles on them.

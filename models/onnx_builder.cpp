@@ -30,7 +30,7 @@ OnnxBuilder::OnnxBuilder(Classifier& model) : files_(state_view(model)), names_{
 
 // ---- values ------------------------------------------------------------------------------------
 
-OnnxBuilder::Value& OnnxBuilder::value(const Tensor& t) {
+const OnnxBuilder::Value& OnnxBuilder::value(const Tensor& t) const {
   auto found = values_.find(place_of(t));
   GRAFT_CHECK(found != values_.end(), "onnx: nothing that can be written makes a value {} that is "
               "used", t.shape());
@@ -172,6 +172,12 @@ std::string OnnxBuilder::reshape(const std::string& x, const Shape& shape) {
   GRAFT_CHECK(std::count(shape.begin(), shape.end(), -1) <= 1,
               "onnx: the number of images is in two dimensions of {}", shape);
   return node("Reshape", {x, integers(shape)});
+}
+
+// map (N,C,H,W); padding: top, left, bottom, right.
+std::string OnnxBuilder::pad(const std::string& map, std::array<int, 4> padding, float value) {
+  auto [top, left, bottom, right] = padding;
+  return node("Pad", {map, integers({0, 0, top, left, 0, 0, bottom, right}), number(value)});
 }
 
 std::string OnnxBuilder::expand(const std::string& x, int rank) {

@@ -1,6 +1,7 @@
 // Makes an ONNX graph out of a trace: names, constants, and how the values lie. A value of ours is
 // (N,H,W,C), ONNX's operations take (N,C,H,W); each is turned only where somebody wants the other.
 #pragma once
+#include <array>
 #include <map>
 #include <set>
 #include <string>
@@ -52,6 +53,7 @@ class OnnxBuilder {
                                  std::vector<std::pair<std::string, OnnxAttribute>> attributes,
                                  size_t outputs);
   std::string reshape(const std::string& x, const Shape& shape);
+  std::string pad(const std::string& map, std::array<int, 4> padding, float value);
   std::string expand(const std::string& x, int rank);  // (1,...) -> (N,...)
   std::string transpose(const std::string& x, const Shape& order);
 
@@ -68,8 +70,8 @@ class OnnxBuilder {
     std::string path;
     const Param* param;
   };
-  Value& value(const Tensor& t);
-  const Value& value(const Tensor& t) const { return const_cast<OnnxBuilder*>(this)->value(t); }
+  const Value& value(const Tensor& t) const;
+  Value& value(const Tensor& t) { return const_cast<Value&>(std::as_const(*this).value(t)); }
   std::string turn(const Value& v, const std::string& from, Layout to);
   std::string unique(const std::string& wish);
   std::string add_tensor(const std::string& wish, const Tensor& tensor);

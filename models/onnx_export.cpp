@@ -44,7 +44,8 @@ Shape free_shape(const Tensor& two, const Tensor& three) {
     alike = a == b || a * 3 == b * 2;
     if (a != b) shape[i] = -1;
   }
-  GRAFT_CHECK(alike, "onnx: for two images a value is {}, for three {}", two.shape(), three.shape());
+  GRAFT_CHECK(alike, "onnx: a value is {} for two images, {} for three", two.shape(),
+              three.shape());
   return shape;
 }
 
@@ -92,8 +93,8 @@ OnnxGraph to_onnx(Classifier& model, int64_t side) {
     graph.declare(op.output, free_shape(op.output, three.steps[i].output));
     add_to_onnx(op, graph);
   }
-  GRAFT_CHECK(!two.read, "onnx: {} computes with the values of an image in a way that is no operation "
-              "of core/ops.h", model.architecture);
+  GRAFT_CHECK(!two.read, "onnx: {} computes with the values of an image in a way that is no "
+              "operation of core/ops.h", model.architecture);
   OnnxGraph result = graph.take(two.logits);
   result.metadata = metadata_of(model);
   return result;

@@ -1,19 +1,15 @@
 // What each operation of core/ops.h is in ONNX: a function here and its line in mappings().
-#include <algorithm>
 #include <cmath>
+#include <map>
+#include <string_view>
 
-#include "core/ops.h"
-#include "kernels/pool.h"
-#include "models/onnx_builder.h"
+#include "models/onnx_ops.h"
 
 namespace graft {
+namespace onnx_ops {
 namespace {
 
 using enum Layout;
-
-template <class T> T option(const TracedOp& op) { return std::any_cast<T>(op.options); }
-
-Shape ints(std::span<const int> values) { return {values.begin(), values.end()}; }
 
 bool is_image(const Tensor& t) { return t.rank() == 4; }
 Layout usual(const Tensor& t) { return is_image(t) ? channels_first : plain; }
@@ -145,40 +141,15 @@ void batch_norm_frozen(OnnxBuilder& g, const TracedOp& op) {
 
 void layer_norm(OnnxBuilder& g, const TracedOp& op) {
   const Tensor &x = op.inputs[0], &gamma = op.inputs[1], &beta = op.inputs[2];
+  std::vector<std::string> inputs{g.want(x, plain), g.want(gamma, plain), g.want(beta, plain)};
   g.define(op.output, plain,
-           g.node("LayerNormalization", {g.want(x, plain), g.want(gamma, plain), g.want(beta, plain)},
+           g.node("LayerNormalization", inputs,
                   {{"axis", int64_t(-1)}, {"epsilon", option<float>(op)}}, gamma));
 }
 
 void softmax(OnnxBuilder& g, const TracedOp& op) {
   g.define(op.output, plain,
            g.node("Softmax", {g.want(op.inputs[0], plain)}, {{"axis", int64_t(-1)}}));
-}
-
-// ---- tokens ------------------------------------------------------------------------------------
-
-// (N,T,3C) -> three of (N,T,C) -> heads (N,heads,T,D), the keys (N,heads,D,T).
-void attention(OnnxBuilder& g, const TracedOp& op) {
-  const Tensor& qkv = op.inputs[0];
-  const int64_t heads = option<int>(op), tokens = qkv.dim(1), c = qkv.dim(2) / 3, d = c / heads;
-  auto parts = g.nodes("Split", {g.want(qkv, plain)}, {{"axis", int64_t(2)}}, 3);
-  auto of_heads = [&](size_t part, const Shape& order) {
-    return g.transpose(g.reshape(parts[part], {-1, tokens, heads, d}), order);
-  };
-  std::string q = of_heads(0, {0, 2, 1, 3}), k = of_heads(1, {0, 2, 3, 1}),
-              v = of_heads(2, {0, 2, 1, 3});
-  std::string scaled = g.node("Mul", {g.node("MatMul", {q, k}), g.number(1 / std::sqrt(float(d)))});
-  std::string shares = g.node("Softmax", {scaled}, {{"axis", int64_t(-1)}});
-  std::string mixed = g.transpose(g.node("MatMul", {shares, v}), {0, 2, 1, 3});
-  g.define(op.output, plain, g.reshape(mixed, {-1, tokens, c}));
-}
-
-void add_tokens(OnnxBuilder& g, const TracedOp& op) {
-  const Tensor &x = op.inputs[0], &first = op.inputs[1], &positions = op.inputs[2];
-  std::string token = g.expand(g.constant(first, {1, 1, x.dim(2)}), 3);
-  std::string tokens = g.node("Concat", {token, g.want(x, plain)}, {{"axis", int64_t(1)}});
-  g.define(op.output, plain,
-           g.node("Add", {tokens, g.constant(positions, {1, x.dim(1) + 1, x.dim(2)})}));
 }
 
 // ---- shape -------------------------------------------------------------------------------------
@@ -226,87 +197,9 @@ void shuffle_channels(OnnxBuilder& g, const TracedOp& op) {
            g.reshape(g.transpose(g.reshape(g.want(x, layout), split), order), shape));
 }
 
-std::string padded(OnnxBuilder& g, const std::string& x, std::array<int, 4> padding, float value) {
-  auto [top, left, bottom, right] = padding;
-  return g.node("Pad", {x, g.integers({0, 0, top, left, 0, 0, bottom, right}), g.number(value)});
-}
-
 void pad(OnnxBuilder& g, const TracedOp& op) {
   const auto [padding, value] = option<std::pair<std::array<int, 4>, float>>(op);
-  g.define(op.output, channels_first,
-           padded(g, g.want(op.inputs[0], channels_first), padding, value));
-}
-
-// ---- pooling -----------------------------------------------------------------------------------
-
-// ONNX's runtimes differ in what ceil_mode is; padding that the last window reaches into is the
-// same to all. It ends before another window would begin.
-std::array<int, 4> padding_of(const PoolSpec& s, const Tensor& x, const Tensor& y) {
-  std::array<int, 4> padding = s.padding;
-  if (s.ceil_mode)
-    for (size_t i : {0, 1}) {
-      int64_t reach = (y.dim(int(i) + 1) - 1) * s.stride[i] + s.window[i];
-      padding[i + 2] = std::max(padding[i + 2], int(reach - x.dim(int(i) + 1) - padding[i]));
-    }
-  return padding;
-}
-
-void max_pool2d(OnnxBuilder& g, const TracedOp& op) {
-  const PoolSpec s = option<PoolSpec>(op);
-  g.define(op.output, channels_first,
-           g.node("MaxPool", {g.want(op.inputs[0], channels_first)},
-                  {{"kernel_shape", ints(s.window)}, {"strides", ints(s.stride)},
-                   {"pads", ints(padding_of(s, op.inputs[0], op.output))}}));
-}
-
-// Own padding counts where the options say so; what lies behind it never does.
-void avg_pool2d(OnnxBuilder& g, const TracedOp& op) {
-  PoolSpec s = option<PoolSpec>(op);
-  const Tensor& x = op.inputs[0];
-  std::string in = g.want(x, channels_first);
-  std::array<int, 4> padding = padding_of(s, x, op.output);
-  if (s.count_padding && padding != s.padding) {
-    in = padded(g, in, s.padding, 0);
-    for (size_t i = 0; i < 4; ++i) padding[i] -= s.padding[i];
-    s.count_padding = false;
-  }
-  g.define(op.output, channels_first,
-           g.node("AveragePool", {in},
-                  {{"kernel_shape", ints(s.window)}, {"strides", ints(s.stride)},
-                   {"pads", ints(padding)}, {"count_include_pad", int64_t(s.count_padding)}}));
-}
-
-// (out, in): the mean of every adaptive window.
-Tensor windows(int64_t in, int64_t out, bool transposed) {
-  const PoolAxis axis = adaptive_axis(in, out);
-  Tensor matrix = Tensor::zeros(transposed ? Shape{in, out} : Shape{out, in});
-  for (int64_t o = 0; o < out; ++o)
-    for (int64_t i = axis.at(o).begin; i < axis.at(o).end; ++i)
-      matrix.mutable_data()[transposed ? i * out + o : o * in + i] = 1.0f / float(axis.at(o).divisor);
-  return matrix;
-}
-
-// ONNX has none but the global one: an ordinary one where all windows are alike, else two matrices.
-void adaptive_avg_pool2d(OnnxBuilder& g, const TracedOp& op) {
-  const Tensor &x = op.inputs[0], &y = op.output;
-  const int64_t h = x.dim(1), w = x.dim(2), to_h = y.dim(1), to_w = y.dim(2);
-  std::string pooled, in = g.want(x, channels_first);
-  if (to_h * to_w == 1) {
-    pooled = g.node("GlobalAveragePool", {in});
-  } else if (h % to_h == 0 && w % to_w == 0) {
-    const Shape each{h / to_h, w / to_w};
-    pooled = g.node("AveragePool", {in}, {{"kernel_shape", each}, {"strides", each}});
-  } else {
-    const Tensor rows = windows(h, to_h, false), columns = windows(w, to_w, true);
-    std::string upright = g.node("MatMul", {g.constant(rows, rows.shape()), in});
-    pooled = g.node("MatMul", {upright, g.constant(columns, columns.shape())});
-  }
-  g.define(y, channels_first, pooled);
-}
-
-void global_avg_pool(OnnxBuilder& g, const TracedOp& op) {
-  std::string map = g.node("GlobalAveragePool", {g.want(op.inputs[0], channels_first)});
-  g.define(op.output, plain, g.node("Flatten", {map}, {{"axis", int64_t(1)}}));
+  g.define(op.output, channels_first, g.pad(g.want(op.inputs[0], channels_first), padding, value));
 }
 
 using Mapping = void (*)(OnnxBuilder&, const TracedOp&);
@@ -340,11 +233,13 @@ const std::map<std::string_view, Mapping>& mappings() {
 }
 
 }  // namespace
+}  // namespace onnx_ops
 
 void add_to_onnx(const TracedOp& op, OnnxBuilder& graph) {
-  auto mapping = mappings().find(op.name);
-  GRAFT_CHECK(mapping != mappings().end(),
-              "onnx: the network uses the operation {}, for which no form in ONNX is known", op.name);
+  const auto& known = onnx_ops::mappings();
+  auto mapping = known.find(op.name);
+  GRAFT_CHECK(mapping != known.end(),
+              "onnx: the network uses the operation {}, of which no form in ONNX is known", op.name);
   mapping->second(graph, op);
 }
 

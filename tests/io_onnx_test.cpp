@@ -16,7 +16,7 @@ OnnxGraph small_graph() {
                   .input = {"input", {-1, 3}},
                   .output = {"logits", {-1, 2}},
                   .nodes = {{"Gemm", "fc", {"input", "w", ""}, {"y"}, {{"transB", int64_t(1)}}},
-                            {"Clip", "clip", {"y"}, {"logits"}, {{"f", 0.5f}, {"s", Shape{1, -2}}}}},
+                            {"A", "a", {"y"}, {"logits"}, {{"f", 0.5f}, {"s", Shape{1, -2}}}}},
                   .tensors = {{"w", Tensor::from({2, 3}, {1, 2, 3, 4, 5, 6})}},
                   .metadata = {{"classes", "[\"a\"]"}}};
   graph.tensors.emplace_back("shape", Tensor::from<int64_t>({2}, Shape{-1, 1ll << 40}));

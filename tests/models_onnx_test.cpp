@@ -1,5 +1,5 @@
-// Networks as ONNX: what stands in the graph. That it computes the same, tests/cli/test_onnx.py asks
-// onnxruntime.
+// Networks as ONNX: what stands in the graph. That it computes the same, onnxruntime says, see
+// tests/cli/test_onnx.py.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -71,7 +71,7 @@ int count(const OnnxGraph& graph, const std::string& type) {
 
 TEST(Onnx, TurnsNothingInAConvolutionalNetwork) {
   EXPECT_EQ(count(to_onnx(*build_model("resnet50", 2), 64), "Transpose"), 0);
-  EXPECT_EQ(count(to_onnx(*build_model("vgg11", 2), 224), "Transpose"), 0);  // its matrices: (C,H,W)
+  EXPECT_EQ(count(to_onnx(*build_model("vgg11", 2), 224), "Transpose"), 0);  // matrices of (C,H,W)
 }
 
 TEST(Onnx, SaysWhatTheNetworkWants) {
@@ -224,7 +224,8 @@ std::vector<OddCase> odd_cases() {
          return as_map(batch_norm_frozen(y, {}, weights({4}, 4), weights({4}, 5), positive({4}, 6),
                                          1e-3f, Activation::sigmoid, y));
        }},
-      {"layer_norm", [](Tensor x) { return layer_norm(x, weights({4}, 1), weights({4}, 2), 1e-3f); }},
+      {"layer_norm",
+       [](Tensor x) { return layer_norm(x, weights({4}, 1), weights({4}, 2), 1e-3f); }},
       {"mul_add_channels", [](Tensor x) { return add(mul(x, weights({4}, 1)), weights({4}, 2)); }},
       {"mul_add_tokens",
        [](Tensor x) {
@@ -248,7 +249,8 @@ std::vector<OddCase> odd_cases() {
          Tensor flat = relu(flatten(x));
          return as_map(channels(add(flat, flatten(x)), 7, 31));
        }},
-      {"shuffle", [](Tensor x) { return add(shuffle_channels(x, 2), as_map(x).reshape(x.shape())); }},
+      {"shuffle",
+       [](Tensor x) { return add(shuffle_channels(x, 2), as_map(x).reshape(x.shape())); }},
       {"shuffle_flat", [](Tensor x) { return as_map(shuffle_channels(flatten(x), 3)); }},
       {"gate", [](Tensor x) { return mul_images(x, adaptive_avg_pool2d(x, 1, 1)); }},
       {"tokens",

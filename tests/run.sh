@@ -62,7 +62,7 @@ embed() { # the README's program, against the installed package
   $PYTHON tests/readme.py README.md tests/embed/embed.cpp
 }
 
-onnx_python() { # onnxruntime is no Debian package: from PyPI, beside Debian's, into the build folder
+onnx_python() { # onnxruntime is no Debian package: from PyPI, into the build folder
   local packages=(onnx==1.15.0 onnxruntime==1.17.3) # for Python 3.11 and NumPy 1.24
   [ "$(cat "$BUILD/python/made_of" 2>/dev/null)" = "${packages[*]}" ] && return
   rm -rf "$BUILD/python"
