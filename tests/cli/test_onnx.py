@@ -51,6 +51,9 @@ HEADS = {  # names of the layers that know the classes; "fc" of all others
 CIFAR = ("resnet20", "resnet32", "resnet44", "resnet56", "resnet110")
 # Gates and SiLU halve the activations in every block: larger shifts would drown the image in them.
 FADING = ("efficientnet", "mobilenet_v3")
+# Of the norms. Smaller variances make activations grow from block to block, until the
+# last bit of a pixel decides about the logits; larger ones make them fade.
+VARIANCES = {"efficientnet_v2": (1.0, 2.5), "mobilenet_v3": (0.7, 1.8), "": (0.5, 1.5)}
 TOO_LARGE = ("regnet_y_128gf",)  # for the format
 
 
@@ -66,7 +69,8 @@ def drawn(network, name, values, random):
     if name.endswith("running_mean"):
         return random.normal(0, shift, values.shape)
     if name.endswith("running_var"):
-        return random.uniform(0.5, 1.5, values.shape)
+        limits = next(v for start, v in VARIANCES.items() if network.startswith(start))
+        return random.uniform(*limits, values.shape)
     if name.endswith("layer_scale"):
         return random.uniform(0.1, 0.3, values.shape)
     if "class_token" in name or "pos_embedding" in name:
