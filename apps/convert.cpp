@@ -1,11 +1,13 @@
 // graft convert: weights from any format that can be read into a model file of ours, with its
-// class names, preprocessing, origin and a golden input; or into safetensors.
+// class names, preprocessing, origin and a golden input; or into safetensors; or, with the network
+// itself, into ONNX.
 #include "apps/command.h"
 #include "core/text.h"
 #include "io/file.h"
 #include "io/safetensors.h"
 #include "io/sha256.h"
 #include "io/tensor_map.h"
+#include "models/onnx_export.h"
 #include "models/saved.h"
 #include "models/zoo.h"
 
@@ -15,13 +17,25 @@ namespace {
 constexpr const char* kFooter = R"(Examples:
   graft convert resnet18.pth resnet18.h5 --classes imagenet_class_index.json
   graft convert resnet50_keras.h5 trunk.h5 --until layer3
-  graft convert run/model.h5 model.safetensors)";
+  graft convert run/model.h5 model.safetensors
+  graft convert run/model.h5 model.onnx)";
 
 struct ConvertOptions {
   Common common;
   std::string in, out, model, until, classes;
+  int side = 0;  // of the images that an .onnx takes; 0: as its preprocessing makes them
   bool partial = false, allow_nonfinite = false;
 };
+
+enum class Form { model_file, safetensors, onnx };
+
+Form form_of(const ConvertOptions& o) {
+  if (o.out.ends_with(".safetensors")) return Form::safetensors;
+  if (o.out.ends_with(".onnx")) return Form::onnx;
+  if (!o.out.ends_with(".h5") && !o.out.ends_with(".hdf5"))
+    fail(Fault::usage, "convert: {} must end in .h5, .safetensors or .onnx", printable(o.out));
+  return Form::model_file;
+}
 
 struct ClassNames {
   std::vector<std::string> names, ids;
@@ -84,14 +98,31 @@ Json mapping_json(const ModelFile& file) {
   return mapping;
 }
 
+void write(const ConvertOptions& o, Form form, Classifier& model, ModelFile& file) {
+  if (form == Form::safetensors) {
+    if (model.preprocess != zoo_row(model.architecture).preprocess)
+      say("warning: .safetensors keeps no preprocessing, and these weights want their own; a model "
+          "file, .h5, keeps it");
+    write_safetensors(o.out, file.tensors, {{"architecture", model.architecture}});
+  } else if (form == Form::onnx) {
+    OnnxGraph graph = to_onnx(model, o.side > 0 ? o.side : model.preprocess.crop);
+    for (const auto& [key, value] : file.origin) graph.metadata["origin." + key] = printable(value);
+    write_onnx(o.out, graph, GRAFT_VERSION);
+  } else {
+    if (nonfinite(file.tensors).empty()) file.golden = make_golden(model);
+    write_model_file(o.out, file);
+  }
+}
+
 int run_convert(const ConvertOptions& o) {
   apply(o.common);
   std::error_code ignored;
   if (std::filesystem::equivalent(o.in, o.out, ignored) || o.in == o.out)
     fail(Fault::usage, "convert: the output {} is the input; name another file", printable(o.out));
-  bool safetensors = o.out.ends_with(".safetensors");
-  if (!safetensors && !o.out.ends_with(".h5") && !o.out.ends_with(".hdf5"))
-    fail(Fault::usage, "convert: {} must end in .h5 or .safetensors", printable(o.out));
+  const Form form = form_of(o);
+  if (o.side > 0 && form != Form::onnx)
+    fail(Fault::usage, "convert: --side is for .onnx; {} takes images of any side",
+         printable(o.out));
   Adopted adopted = adopt(o.in, network_option(o.model, o.until), {o.partial, o.allow_nonfinite});
   Classifier& model = *adopted.model;
   if (!o.classes.empty()) name_classes(model, o.classes);
@@ -106,15 +137,7 @@ int run_convert(const ConvertOptions& o) {
   if (!bad.empty()) say("warning: NaN or infinite: " + enumerate(bad));
   tell_sources(adopted, file);
   show_mapping(adopted, file);
-  if (safetensors) {
-    if (model.preprocess != zoo_row(model.architecture).preprocess)
-      say("warning: .safetensors keeps no preprocessing, and these weights want their own; a model "
-          "file, .h5, keeps it");
-    write_safetensors(o.out, file.tensors, {{"architecture", model.architecture}});
-  } else {
-    if (bad.empty()) file.golden = make_golden(model);
-    write_model_file(o.out, file);
-  }
+  write(o, form, model, file);
   if (o.common.json)
     print(Json{{"architecture", model.architecture}, {"classes", model.classes()},
                {"loaded", adopted.report.loaded}, {"missing", adopted.report.missing},
@@ -130,13 +153,15 @@ int run_convert(const ConvertOptions& o) {
 }  // namespace
 
 Run add_convert(CLI::App& program) {
-  CLI::App* c = program.add_subcommand("convert", "Turn weights into a model file");
+  CLI::App* c = program.add_subcommand("convert", "Turn weights into a model file, or into ONNX");
   auto o = std::make_shared<ConvertOptions>();
   c->add_option("in", o->in, "Weights or model file to read")->required();
-  c->add_option("out", o->out, "File to write: .h5 or .safetensors")->required();
+  c->add_option("out", o->out, "File to write: .h5, .safetensors or .onnx")->required();
   c->add_option("--model", o->model, "Architecture, when the tensors do not tell");
   c->add_option("--classes", o->classes, "Class names: one a line, or JSON index -> [id, name]");
   add_until(*c, o->until);
+  add_integer(*c, "--side", o->side, 0, 1 << 16,
+              "Side of the images that an .onnx takes; 0: as the preprocessing makes them");
   c->add_flag("--partial,--allow-partial", o->partial,
               "Accept weights that lack tensors or have others");
   c->add_flag("--allow-nonfinite", o->allow_nonfinite, "Accept weights that are NaN or infinite");

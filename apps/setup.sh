@@ -2,7 +2,7 @@
 
 GRAFT_PACKAGES=(build-essential cmake ninja-build libdnnl-dev libhdf5-dev libfmt-dev
   nlohmann-json3-dev libcli11-dev libjpeg-dev zlib1g-dev libzip-dev
-  libcurl4-openssl-dev libstb-dev)
+  libcurl4-openssl-dev libstb-dev libonnx-dev libprotobuf-dev)
 
 # Installs those of the packages that are missing. Without apt-get, or without the right to use it,
 # says what to install by hand and goes on.

@@ -7,6 +7,7 @@ find_package(HDF5 REQUIRED COMPONENTS C)
 find_package(JPEG REQUIRED)
 find_package(ZLIB REQUIRED)
 find_package(CURL REQUIRED)
+find_package(Protobuf REQUIRED)
 
 # libzip's own package file, as Debian has it, wants programs of another package.
 find_path(ZIP_INCLUDE_DIR zip.h REQUIRED)
@@ -15,6 +16,16 @@ if(NOT TARGET graft::zip)
   add_library(graft::zip UNKNOWN IMPORTED)
   set_target_properties(graft::zip PROPERTIES IMPORTED_LOCATION ${ZIP_LIBRARY}
     INTERFACE_INCLUDE_DIRECTORIES ${ZIP_INCLUDE_DIR})
+endif()
+
+# The messages of ONNX, without its operators and checker.
+find_path(ONNX_INCLUDE_DIR onnx/onnx_pb.h REQUIRED)
+find_library(ONNX_PROTO_LIBRARY onnx_proto REQUIRED)
+if(NOT TARGET graft::onnx)
+  add_library(graft::onnx UNKNOWN IMPORTED)
+  set_target_properties(graft::onnx PROPERTIES IMPORTED_LOCATION ${ONNX_PROTO_LIBRARY}
+    INTERFACE_INCLUDE_DIRECTORIES ${ONNX_INCLUDE_DIR} INTERFACE_COMPILE_DEFINITIONS ONNX_ML=1
+    INTERFACE_LINK_LIBRARIES protobuf::libprotobuf)
 endif()
 
 # oneDNN's own package file wants OpenCL's headers, which a CPU build has no use for.

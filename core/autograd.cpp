@@ -1,7 +1,9 @@
 #include "core/autograd.h"
 
+#include <algorithm>
 #include <unordered_set>
 
+#include "core/trace.h"
 #include "kernels/elementwise.h"
 
 namespace graft {
@@ -50,9 +52,20 @@ std::vector<Tensor> topological_order(const Tensor& root) {
   return order;
 }
 
+bool tracing_one_of(const std::vector<Edge>& edges) {
+  return std::any_of(edges.begin(), edges.end(), [](const Edge& e) { return tracing({&e.input}); });
+}
+
+std::vector<Tensor> inputs_of(const std::vector<Edge>& edges) {
+  std::vector<Tensor> inputs;
+  for (const Edge& e : edges) inputs.push_back(e.input);
+  return inputs;
+}
+
 }  // namespace
 
 Tensor record(const char* op, Tensor y, std::vector<Edge> edges) {
+  if (tracing_one_of(edges)) return note_unknown(op, inputs_of(edges), std::move(y));
   if (!recording_on) return y;
   std::erase_if(edges, [](const Edge& e) { return !e.input.requires_grad(); });
   if (edges.empty()) return y;
@@ -62,6 +75,7 @@ Tensor record(const char* op, Tensor y, std::vector<Edge> edges) {
 }
 
 Tensor record(const char* op, Tensor y, std::vector<Tensor> inputs, JointGrad grads) {
+  if (tracing(inputs)) return note_unknown(op, std::move(inputs), std::move(y));
   if (!recording_on) return y;
   Needed needed;
   for (const Tensor& t : inputs) needed.push_back(t.requires_grad());
@@ -78,6 +92,7 @@ Tensor record(const char* op, Tensor y, std::vector<Tensor> inputs, JointGrad gr
 }
 
 bool recording(std::initializer_list<const Tensor*> inputs) {
+  if (tracing(inputs)) return true;
   if (!recording_on) return false;
   for (const Tensor* t : inputs)
     if (t->requires_grad()) return true;

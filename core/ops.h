@@ -1,5 +1,5 @@
 // The operations: each checks shapes, computes, and records one gradient per input that wants one.
-// One file per operation under core/ops/: shape rule, forward and gradients on one page.
+// One file each under core/ops/: shape rule, note in a trace, forward and gradients on one page.
 // All take and return f32 unless said otherwise; activations are (N, H, W, C).
 #pragma once
 #include <array>

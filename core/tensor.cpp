@@ -4,6 +4,7 @@
 #include <limits>
 
 #include "core/autograd.h"
+#include "core/trace.h"
 #include "kernels/memory.h"
 
 namespace graft {
@@ -175,6 +176,7 @@ Tensor Tensor::reshape(Shape shape) const {
   if (deduced) *deduced = known ? size() / known : 0;
   GRAFT_CHECK(element_count(shape) == size(), "reshape: {} elements of {} do not fill {}", size(),
               this->shape(), shape);
+  if (tracing({this})) return traced("reshape", {*this}, std::move(shape));
   auto impl = share(*this);
   impl->shape = std::move(shape);
   return record("reshape", Tensor(impl),

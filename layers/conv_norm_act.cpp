@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "core/autograd.h"
+#include "core/trace.h"
 
 namespace graft {
 namespace {
@@ -54,7 +55,8 @@ Tensor conv_norm_act(Tensor x, Conv2d& conv, BatchNorm2d* norm, Activation activ
   bool conv_learns = recording({&conv.weight, &conv.bias});
   bool norm_learns = norm && recording({&norm->weight, &norm->bias});
   bool batch_statistics = norm && norm->uses_batch_statistics();
-  if (!conv_learns && !norm_learns && !batch_statistics) {
+  bool written_down = tracing({&x, &residual});  // with the published tensors, not what is folded
+  if (!conv_learns && !norm_learns && !batch_statistics && !written_down) {
     refresh(conv, norm);
     return conv2d(x, conv.frozen, conv.frozen_bias, spec, activation, std::move(residual));
   }

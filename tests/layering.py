@@ -19,7 +19,7 @@ INCLUDE = re.compile(r'^\s*#\s*include\s+["<]([^">]+)[">]')
 # The library neither prints nor exits; only kernels know oneDNN; only io knows file formats.
 FORBIDDEN = re.compile(r"\b(std::cout|std::cerr|printf\(|puts\(|exit\(|abort\()")
 OWNERS = {"dnnl.h": "kernels", "dnnl.hpp": "kernels", "omp.h": "kernels", "hdf5.h": "io",
-          "jpeglib.h": "io", "zip.h": "io", "stb/stb_image.h": "io", "cuda_runtime.h": "kernels",
+          "jpeglib.h": "io", "zip.h": "io", "stb/stb_image.h": "io", "onnx/onnx_pb.h": "io", "cuda_runtime.h": "kernels",
           "CLI/CLI.hpp": "apps"}
 
 

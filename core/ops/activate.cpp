@@ -1,5 +1,6 @@
 #include "core/autograd.h"
 #include "core/ops.h"
+#include "core/trace.h"
 #include "kernels/elementwise.h"
 
 namespace graft {
@@ -7,6 +8,7 @@ namespace graft {
 // Keeps y where f' follows from it (the next operation keeps it anyway), x elsewhere.
 Tensor activate(const Tensor& x, Activation a) {
   if (a == Activation::none) return x;
+  if (tracing({&x})) return traced("activate", {x}, x.shape(), a);
   Tensor y(x.shape());
   cpu::activate(a, y.size(), x.data(), y.mutable_data());
   bool from_output = gradient_from_output(a);

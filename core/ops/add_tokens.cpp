@@ -1,5 +1,6 @@
 #include "core/autograd.h"
 #include "core/ops.h"
+#include "core/trace.h"
 #include "kernels/elementwise.h"
 #include "kernels/layout.h"
 #include "kernels/reduce.h"
@@ -12,6 +13,7 @@ Tensor add_tokens(const Tensor& x, const Tensor& first, const Tensor& positions)
               "add_tokens: x {}, first token {}, positions {}", x.shape(), first.shape(),
               positions.shape());
   const int64_t n = x.dim(0), c = x.dim(2), rest = x.dim(1) * c, all = rest + c;
+  if (tracing({&x})) return traced("add_tokens", {x, first, positions}, {n, x.dim(1) + 1, c});
   Tensor y({n, x.dim(1) + 1, c});
   for (int64_t image = 0; image < n; ++image) {
     float* to = y.mutable_data() + image * all;

@@ -1,5 +1,6 @@
 #include "core/autograd.h"
 #include "core/ops.h"
+#include "core/trace.h"
 #include "kernels/elementwise.h"
 #include "kernels/reduce.h"
 
@@ -31,6 +32,7 @@ Tensor product(const Tensor& a, const Tensor& b, bool columns) {
 
 Tensor add(const Tensor& a, const Tensor& b) {
   bool columns = broadcasts("add", a, b);
+  if (tracing({&a, &b})) return traced("add", {a, b}, a.shape());
   Tensor y(a.shape());
   if (columns)
     cpu::add_columns(rows_of(a), a.dim(-1), a.data(), b.data(), y.mutable_data());
@@ -48,6 +50,7 @@ Tensor add(const Tensor& a, const Tensor& b) {
 
 Tensor mul(const Tensor& a, const Tensor& b) {
   bool columns = broadcasts("mul", a, b);
+  if (tracing({&a, &b})) return traced("mul", {a, b}, a.shape());
   Tensor y = product(a, b, columns);
   return record("mul", y,
                 {{a, [=, b = b.detach()](const Tensor& dy) { return product(dy, b, columns); }},
@@ -60,6 +63,7 @@ Tensor mul(const Tensor& a, const Tensor& b) {
 }
 
 Tensor scale(const Tensor& x, float factor) {
+  if (tracing({&x})) return traced("scale", {x}, x.shape(), factor);
   auto scaled = [factor](const Tensor& x) {
     Tensor y(x.shape());
     cpu::scale(x.size(), factor, x.data(), y.mutable_data());

@@ -4,6 +4,7 @@
 
 #include "core/autograd.h"
 #include "core/ops.h"
+#include "core/trace.h"
 
 namespace graft {
 namespace {
@@ -35,7 +36,9 @@ Tensor attention(const Tensor& qkv, const AttentionSpec& spec, const Tensor& bia
     if (mask.defined()) p.mask = mask.data();
     return p;
   };
-  Tensor y({p.images, p.tokens, p.heads * p.width});
+  const Shape shape{p.images, p.tokens, p.heads * p.width};
+  if (tracing({&qkv})) return traced("attention", {qkv, bias, mask}, shape, spec);
+  Tensor y(shape);
   cpu::attention(with(p, bias, mask), qkv.data(), y.mutable_data());
   if (!recording({&qkv, &bias})) return y;
   Tensor kept = bias.defined() ? bias.detach() : bias;

@@ -1,5 +1,6 @@
 #include "core/autograd.h"
 #include "core/ops.h"
+#include "core/trace.h"
 #include "kernels/norm.h"
 
 namespace graft {
@@ -107,6 +108,10 @@ Tensor batch_norm_frozen(const Tensor& x, const Tensor& gamma, const Tensor& bet
                          const Tensor& residual) {
   constexpr const char* op = "batch_norm_frozen";
   check_shapes(op, x, {&gamma, &beta, &mean, &var}, residual);
+  if (tracing({&x, &residual})) {
+    Tensor y = traced(op, {x, gamma, beta, mean, var}, x.shape(), eps);
+    return activate(residual.defined() ? add(y, residual) : y, activation);
+  }
   if (must_split(activation, residual) && recording({&x, &gamma, &beta, &residual}))
     return activate(batch_norm_frozen(x, gamma, beta, mean, var, eps, Activation::none, residual),
                     activation);

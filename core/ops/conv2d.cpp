@@ -1,5 +1,6 @@
 #include "core/autograd.h"
 #include "core/ops.h"
+#include "core/trace.h"
 #include "kernels/conv2d.h"
 #include "kernels/elementwise.h"
 #include "kernels/reduce.h"
@@ -103,6 +104,10 @@ Tensor conv2d(const Tensor& x, const Tensor& w, const Tensor& bias, const ConvSp
     return activate(conv2d(x, w, bias, spec, Activation::none, std::move(residual)), activation);
   Conv2dProblem p = problem_of(x, w.shape(), spec);
   Shape shape = result_shape(p, bias, residual);
+  if (tracing({&x, &residual})) {
+    Tensor y = traced("conv2d", {x, w, bias}, shape, spec);
+    return activate(residual.defined() ? add(y, residual) : y, activation);
+  }
   ConvEpilogue epilogue = epilogue_of(bias, residual, activation);
   Tensor y = !recorded && last_handle(residual) ? residual.detach() : Tensor(shape);
   if (y.size() > 0) cpu::conv2d_fprop(p, x.data(), w.data(), epilogue, y.mutable_data());
@@ -111,6 +116,8 @@ Tensor conv2d(const Tensor& x, const Tensor& w, const Tensor& bias, const ConvSp
 
 Tensor conv2d(const Tensor& x, FrozenFilter& w, const Tensor& bias, const ConvSpec& spec,
               Activation activation, Tensor residual) {
+  if (tracing({&x, &residual}))
+    return conv2d(x, scaled(w), bias, spec, activation, std::move(residual));
   bool recorded = recording({&x, &bias, &residual});
   if (recorded && !gradient_from_output(activation))
     return activate(conv2d(x, w, bias, spec, Activation::none, std::move(residual)), activation);

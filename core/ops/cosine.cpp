@@ -4,6 +4,7 @@
 
 #include "core/autograd.h"
 #include "core/ops.h"
+#include "core/trace.h"
 #include "kernels/reduce.h"
 
 namespace graft {
@@ -18,6 +19,7 @@ Tensor cosine_heads(const Tensor& qkv, const Tensor& log_factors) {
   GRAFT_CHECK(qkv.rank() > 0 && heads > 0 && qkv.dim(-1) > 0 && qkv.dim(-1) % (3 * heads) == 0,
               "cosine_heads: queries, keys and values {} must be (...,3C), C in {} heads",
               qkv.shape(), heads);
+  if (tracing({&qkv})) return traced("cosine_heads", {qkv, log_factors}, qkv.shape());
   Tensor factors({heads});
   for (int64_t head = 0; head < heads; ++head)
     factors.mutable_data()[head] = std::exp(std::min(log_factors.data()[head], kLargest));

@@ -2,6 +2,7 @@
 
 #include "core/autograd.h"
 #include "core/ops.h"
+#include "core/trace.h"
 
 namespace graft {
 
@@ -9,6 +10,7 @@ Tensor layer_norm(const Tensor& x, const Tensor& gamma, const Tensor& beta, floa
   GRAFT_CHECK(x.rank() > 0 && x.dim(-1) > 0 && gamma.shape() == Shape{x.dim(-1)} &&
                   beta.shape() == gamma.shape(),
               "layer_norm: x {}, gamma {}, beta {}", x.shape(), gamma.shape(), beta.shape());
+  if (tracing({&x})) return traced("layer_norm", {x, gamma, beta}, x.shape(), eps);
   LayerNormProblem p{x.size() / x.dim(-1), x.dim(-1), eps};
   Tensor y(x.shape());
   const bool recorded = recording({&x, &gamma, &beta});

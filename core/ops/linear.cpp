@@ -2,6 +2,7 @@
 
 #include "core/autograd.h"
 #include "core/ops.h"
+#include "core/trace.h"
 #include "kernels/gemm.h"
 #include "kernels/reduce.h"
 
@@ -20,6 +21,7 @@ Tensor product(bool transpose_a, bool transpose_b, int64_t m, int64_t n, int64_t
 Tensor matmul(const Tensor& a, const Tensor& b) {
   GRAFT_CHECK(a.rank() == 2 && b.rank() == 2 && a.dim(1) == b.dim(0),
               "matmul: shapes {} and {} do not fit", a.shape(), b.shape());
+  if (tracing({&a, &b})) return traced("matmul", {a, b}, {a.dim(0), b.dim(1)});
   int64_t m = a.dim(0), k = a.dim(1), n = b.dim(1);
   return record("matmul", product(false, false, m, n, k, a, b),
                 {{a, [=, b = b.detach()](const Tensor& dy) {
@@ -36,6 +38,7 @@ Tensor linear(const Tensor& x, const Tensor& w, const Tensor& bias, Activation a
               bias.shape(), out);
   Shape shape = x.shape();
   shape.back() = out;
+  if (tracing({&x})) return activate(traced("linear", {x, w, bias}, shape), activation);
   Tensor y(shape);
   float* values = y.mutable_data();
   if (bias.defined())
@@ -60,6 +63,8 @@ Tensor linear(const Tensor& x, FrozenFilter& w, const Tensor& bias, Activation a
   GRAFT_CHECK(x.rank() >= 1 && filter.size() == 4 && filter[1] * filter[2] == 1 &&
               x.dim(-1) == filter[3],
               "linear: x {} and weight {} must be (...,I) and (O,1,1,I)", x.shape(), filter);
+  if (tracing({&x}))
+    return linear(x, w.weight.reshape({filter[0], filter[3]}), bias, activation);
   const int64_t rows = filter[3] ? x.size() / filter[3] : 0;
   Shape shape = x.shape();
   shape.back() = filter[0];

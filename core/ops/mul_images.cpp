@@ -1,5 +1,6 @@
 #include "core/autograd.h"
 #include "core/ops.h"
+#include "core/trace.h"
 #include "kernels/elementwise.h"
 #include "kernels/reduce.h"
 
@@ -32,6 +33,7 @@ Tensor mul_images(const Tensor& x, const Tensor& s) {
   GRAFT_CHECK(x.rank() == 4 && s.shape() == Shape({x.dim(0), 1, 1, x.dim(3)}),
               "mul_images: x {} and factors {} must be (N,H,W,C) and (N,1,1,C)", x.shape(),
               s.shape());
+  if (tracing({&x, &s})) return traced("mul_images", {x, s}, x.shape());
   return record("mul_images", product(x, s),
                 {{x, [s = s.detach()](const Tensor& dy) { return product(dy, s); }},
                  {s, [x = x.detach()](const Tensor& dy) { return sums_over_pixels(dy, x); }}});

@@ -2,6 +2,7 @@
 
 #include "core/autograd.h"
 #include "core/ops.h"
+#include "core/trace.h"
 
 namespace graft {
 namespace {
@@ -43,7 +44,9 @@ Tensor average(const char* op, const Tensor& x, const PoolProblem& p, Shape shap
 
 Tensor max_pool2d(const Tensor& x, const PoolSpec& spec) {
   PoolProblem p = problem_of("max_pool2d", x, spec);
-  Tensor y({p.n, p.h.out, p.w.out, p.c});
+  const Shape shape{p.n, p.h.out, p.w.out, p.c};
+  if (tracing({&x})) return traced("max_pool2d", {x}, shape, spec);
+  Tensor y(shape);
   Tensor tap;  // which element of the window won; x itself is not kept
   if (recording({&x})) {
     GRAFT_CHECK(p.h.window * p.w.window <= 256, "max_pool2d: a window {} has more than 256 taps",
@@ -62,7 +65,9 @@ Tensor max_pool2d(const Tensor& x, const PoolSpec& spec) {
 
 Tensor avg_pool2d(const Tensor& x, const PoolSpec& spec) {
   PoolProblem p = problem_of("avg_pool2d", x, spec);
-  return average("avg_pool2d", x, p, {p.n, p.h.out, p.w.out, p.c});
+  const Shape shape{p.n, p.h.out, p.w.out, p.c};
+  if (tracing({&x})) return traced("avg_pool2d", {x}, shape, spec);
+  return average("avg_pool2d", x, p, shape);
 }
 
 Tensor adaptive_avg_pool2d(const Tensor& x, int out_h, int out_w) {
@@ -71,6 +76,7 @@ Tensor adaptive_avg_pool2d(const Tensor& x, int out_h, int out_w) {
               "adaptive_avg_pool2d: x {} to {}x{}", x.shape(), out_h, out_w);
   PoolProblem p{x.dim(0), x.dim(3), adaptive_axis(x.dim(1), out_h), adaptive_axis(x.dim(2), out_w)};
   if (p.h.in == out_h && p.w.in == out_w) return x;
+  if (tracing({&x})) return traced("adaptive_avg_pool2d", {x}, {p.n, out_h, out_w, p.c});
   return average("adaptive_avg_pool2d", x, p, {p.n, out_h, out_w, p.c});
 }
 
@@ -78,6 +84,7 @@ Tensor global_avg_pool(const Tensor& x) {
   check_rank("global_avg_pool", x);
   GRAFT_CHECK(x.dim(1) > 0 && x.dim(2) > 0, "global_avg_pool: x {} is empty", x.shape());
   PoolProblem p{x.dim(0), x.dim(3), adaptive_axis(x.dim(1), 1), adaptive_axis(x.dim(2), 1)};
+  if (tracing({&x})) return traced("global_avg_pool", {x}, {p.n, p.c});
   return average("global_avg_pool", x, p, {p.n, p.c});
 }
 

@@ -2,6 +2,7 @@
 
 #include "core/autograd.h"
 #include "core/ops.h"
+#include "core/trace.h"
 #include "kernels/elementwise.h"
 
 namespace graft {
@@ -9,6 +10,7 @@ namespace graft {
 Tensor softmax(const Tensor& logits) {
   GRAFT_CHECK(logits.rank() >= 1 && logits.dim(-1) > 0, "softmax: shape {} has no classes",
               logits.shape());
+  if (tracing({&logits})) return traced("softmax", {logits}, logits.shape());
   const int64_t classes = logits.dim(-1), rows = logits.size() / classes;
   Tensor y(logits.shape());
   cpu::softmax(rows, classes, logits.data(), y.mutable_data());

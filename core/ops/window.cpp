@@ -2,6 +2,7 @@
 
 #include "core/autograd.h"
 #include "core/ops.h"
+#include "core/trace.h"
 
 namespace graft {
 namespace {
@@ -37,13 +38,16 @@ Tensor record_split(const char* op, const WindowProblem& p, const Tensor& x, Sha
 
 Tensor to_windows(const Tensor& x, const WindowSpec& spec) {
   const WindowProblem p = problem("to_windows", x.shape(), spec);
-  return record_split("to_windows", p, x, {p.n * p.rows() * p.columns(), p.tokens(), p.c});
+  const Shape shape{p.n * p.rows() * p.columns(), p.tokens(), p.c};
+  if (tracing({&x})) return traced("to_windows", {x}, shape, spec);
+  return record_split("to_windows", p, x, shape);
 }
 
 Tensor from_windows(const Tensor& y, const WindowSpec& spec, const Shape& map) {
   const WindowProblem p = problem("from_windows", map, spec);
   const Shape shape{p.n * p.rows() * p.columns(), p.tokens(), p.c};
   GRAFT_CHECK(y.shape() == shape, "from_windows: {} for a map {} must be {}", y.shape(), map, shape);
+  if (tracing({&y})) return traced("from_windows", {y}, map, spec);
   return record("from_windows", join(p, y, map),
                 {{y, [=](const Tensor& dx) { return split(p, dx, shape); }}});
 }
@@ -58,7 +62,9 @@ Tensor window_mask(int64_t h, int64_t w, const WindowSpec& spec, float value) {
 Tensor merge_patches(const Tensor& x) {
   WindowProblem p = problem("merge_patches", x.shape(), {{2, 2}});
   p.columns_first = true;
-  return record_split("merge_patches", p, x, {p.n, p.rows(), p.columns(), 4 * p.c});
+  const Shape shape{p.n, p.rows(), p.columns(), 4 * p.c};
+  if (tracing({&x})) return traced("merge_patches", {x}, shape);
+  return record_split("merge_patches", p, x, shape);
 }
 
 }  // namespace graft
