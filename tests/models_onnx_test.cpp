@@ -262,7 +262,7 @@ std::vector<OddCase> odd_cases() {
       {"tokens",
        [](Tensor x) {
          x = add_tokens(x.reshape({x.dim(0), 81, 4}), weights({4}, 1), weights({82, 4}, 2));
-         return as_map(attention(concat({x, scale(x, 0.5f), relu(x)}), 2));
+         return as_map(attention(concat({x, scale(x, 0.5f), relu(x)}), {.heads = 2}));
        }},
       {"repeated", [](Tensor x) { return add(x, Tensor::full(x.shape(), 0.5f)); }},
   };

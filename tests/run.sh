@@ -95,12 +95,15 @@ step "reference values: operations" $PYTHON tests/op_reference.py "$GRAFT_REFERE
 step "reference values: images" $PYTHON tests/decode_reference.py "$GRAFT_REFERENCE_DIR"
 step "unit tests" suite unit "$BUILD"
 step "whole networks against PyTorch" env GTEST_OUTPUT="xml:$RESULTS/" $PYTHON tests/golden.py --run "$BUILD/graft_models_tests"
+step "page of networks" $PYTHON tests/models_page.py "$BUILD/graft" models/README.md \
+  "$RESULTS"/graft_models_tests*.xml --out "$RESULTS/networks.md"
 step "photographs" photos
 step "embedding" embed
-if onnx_python; then CLI_PYTHON=$BUILD/python/bin/python; else
+if peer_python; then CLI_PYTHON=$BUILD/python/bin/python; else
   CLI_PYTHON=$PYTHON
-  echo "   onnxruntime cannot be had of PyPI ($BUILD/python.log): the tests of .onnx are skipped"
+  echo "   PyPI gives no onnxruntime or timm ($BUILD/python.log): what needs them is skipped"
 fi
+export GRAFT_PEER_PYTHON=${GRAFT_PEER_PYTHON:-$CLI_PYTHON}
 step "command line" env GRAFT="$BUILD/graft" "$CLI_PYTHON" -m pytest -q -x --maxfail=20 tests/cli \
   --junitxml="$RESULTS/cli.xml"
 if [ "${GRAFT_QUICK:-0}" = 0 ]; then
