@@ -62,7 +62,7 @@ def row_of(network, regimes):
         return format(max(values), form) if values else "–"
 
     trained = [name for name in REGIMES if name in regimes]
-    return [worst("logits", ".0e"), worst("gradients", ".1f"), worst("steps", ".1f"),
+    return [worst("logits", ".0e"), worst("gradients", ".2g"), worst("steps", ".2g"),
             ", ".join(trained) or "–"]
 
 
