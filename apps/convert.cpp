@@ -98,7 +98,7 @@ Json mapping_json(const ModelFile& file) {
   return mapping;
 }
 
-void write(const ConvertOptions& o, Form form, Classifier& model, ModelFile& file) {
+void write(const ConvertOptions& o, Form form, Classifier& model, const ModelFile& file) {
   if (form == Form::safetensors) {
     if (model.preprocess != zoo_row(model.architecture).preprocess)
       say("warning: .safetensors keeps no preprocessing, and these weights want their own; a model "
@@ -109,7 +109,6 @@ void write(const ConvertOptions& o, Form form, Classifier& model, ModelFile& fil
     for (const auto& [key, value] : file.origin) graph.metadata["origin." + key] = printable(value);
     write_onnx(o.out, graph, GRAFT_VERSION);
   } else {
-    if (nonfinite(file.tensors).empty()) file.golden = make_golden(model);
     write_model_file(o.out, file);
   }
 }
@@ -137,6 +136,7 @@ int run_convert(const ConvertOptions& o) {
   if (!bad.empty()) say("warning: NaN or infinite: " + enumerate(bad));
   tell_sources(adopted, file);
   show_mapping(adopted, file);
+  if (form == Form::model_file && bad.empty()) file.golden = make_golden(model);
   write(o, form, model, file);
   if (o.common.json)
     print(Json{{"architecture", model.architecture}, {"classes", model.classes()},

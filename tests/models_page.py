@@ -30,7 +30,10 @@ no scale, shift or statistic is an identity, ten classes, small images.
   three steps of SGD with momentum, in the regimes that are named (`head` trains the last layer,
   `last` the last stage too, `all` everything). The worst difference, in units of PyTorch's own
   between float32 and float64, or of a small share of the value (2.5e-4 of a gradient, 2.5e-6 of
-  others) where that is larger. At most 8 passes. A dash: not compared, its layers are those of its family.
+  others) where that is larger. At most 8 passes.
+
+A dash: not compared by the runs so far; its layers are those of its family. With these random weights the
+largest EfficientNets (B4 and up, V2 M and L) magnify rounding too much to be compared, in PyTorch as well.
 """
 HEADER = """\
 | network | parameters | logits | gradients | steps | regimes |
