@@ -48,6 +48,10 @@ std::vector<const TimmFamily*> candidates(const TensorMap& tensors) {
 }
 
 void require_same_network(const std::string& row, bool told, const std::string& file) {
+  GRAFT_CHECK(!row.ends_with("_keras"),
+              "{}: its tensors have timm's names, and {} is Keras' network, with another padding or "
+              "eps; say --model {}",
+              file, row, row.substr(0, row.rfind("_keras")));
   const TimmTwin* twin = timm_twin(row);
   if (!twin) return;
   GRAFT_CHECK(!twin->none_is_same,

@@ -142,6 +142,13 @@ TEST(TimmNames, AnotherFamilyIsAnError) {
   EXPECT_NE(message.find("convnext; resnet50 is none"), message.npos) << message;
 }
 
+// The same names and shapes, other constants.
+TEST(TimmNames, NetworksOfKerasAreNotTimms) {
+  std::string message = error_of(
+      [] { import(tensors_of(named("mobilenetv2_100")), "mobilenet_v2_keras"); }, Fault::data);
+  EXPECT_NE(message.find("--model mobilenet_v2"), message.npos) << message;
+}
+
 // Another width, or a head that lacks, is told by what differs.
 TEST(TimmNames, WhatDoesNotFitIsShownUnderPublishedNames) {
   TensorMap tensors = tensors_of(named("convnext_tiny"));
