@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <csignal>
 #include <cstring>
+#include <fstream>
 
 #include "core/check.h"
 #include "io/file.h"
@@ -17,24 +18,45 @@ namespace {
 
 bool child = false;
 
+constexpr rlim_t kMemory = rlim_t(512) << 20;  // bytes that reading may take; it takes some 10 MB
+
+void limit(__rlimit_resource what, rlim_t most) {
+  rlimit both{most, most};
+  ::setrlimit(what, &both);
+}
+
+rlim_t bytes_mapped() {  // 0: not known
+  rlim_t pages = 0;
+  std::ifstream("/proc/self/statm") >> pages;
+  return pages * rlim_t(::sysconf(_SC_PAGESIZE));
+}
+
+rlim_t peak_bytes() {
+  rusage use{};
+  ::getrusage(RUSAGE_SELF, &use);
+  return rlim_t(use.ru_maxrss) * 1024;
+}
+
 // Nothing that the parent set up for itself may act here: no handlers, no core file, no last words
 // of the allocator on stderr.
 void detach(int seconds) {
   child = true;
   for (int fatal : {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGXCPU}) ::signal(fatal, SIG_DFL);
-  rlimit none{0, 0}, computing{rlim_t(seconds), rlim_t(seconds)};
-  ::setrlimit(RLIMIT_CORE, &none);
-  ::setrlimit(RLIMIT_CPU, &computing);
+  limit(RLIMIT_CORE, 0);
+  limit(RLIMIT_CPU, rlim_t(seconds));
+  if (rlim_t mapped = bytes_mapped()) limit(RLIMIT_AS, mapped + kMemory);
   int nowhere = ::open("/dev/null", O_WRONLY | O_CLOEXEC);
   if (nowhere >= 0) ::dup2(nowhere, STDERR_FILENO);
 }
 
 [[noreturn]] void run_child(int report, const std::function<void()>& read, int seconds) {
   detach(seconds);
+  rlim_t before = peak_bytes();
   try {
     read();
   } catch (...) {  // the parent will meet it again
   }
+  if (peak_bytes() - before > kMemory / 2) ::_exit(1);  // an endless list: the limit ended it
   char survived = 1;
   ::_exit(::write(report, &survived, 1) == 1 ? 0 : 1);
 }

@@ -9,8 +9,8 @@
 namespace graft::hdf5 {
 
 // Calls `read` in a child. Throws Fault::data when that ends by a signal or takes more than so many
-// seconds of computing; an Error thrown in there is for the caller to meet again.
-// Hold the library's lock. `file` is a name fit for a message.
+// seconds of computing or than 256 MB of memory; an Error thrown in there is for the caller to meet
+// again. Hold the library's lock. `file` is a name fit for a message.
 void require_survival(const std::string& file, const std::function<void()>& read, int seconds = 10);
 
 bool in_trial();  // this is the child

@@ -2,8 +2,8 @@
 # Fuzzes the readers of weights, each for so many seconds and two side by side, under the address
 # and undefined-behaviour sanitizers: tests/fuzz.sh SECONDS [TARGET...]. The seeds and what earlier
 # runs found worth keeping are replayed first. Fails when a target finds a crash, a leak or a hang;
-# the input that does it is kept. Crashes inside the HDF5 library are counted only: the program
-# reads such files in a child process.
+# the input that does it is kept. What ends inside the HDF5 library, or takes all memory on its way
+# through it, is counted only: the program reads such files in a child process with limits.
 # Needs Debian's clang-16, libclang-rt-16-dev and libomp-16-dev; says so and does nothing without.
 # Environment: BUILD, the build folder (default build), beside which BUILD-fuzz is made; in there
 # corpus/ grows from run to run. RESULTS, a folder for a JUnit file (default none).
@@ -36,8 +36,13 @@ fuzz_once() { # target, seconds, log
     -artifact_prefix="$FOLDER/found/$1-" "$FOLDER/corpus/$1" "$FOLDER/seeds/$1" >"$3" 2>&1
 }
 
-in_library() { # log: the innermost stack goes through the HDF5 library
-  sed -n '/ERROR: /,/^$/p' "$1" | grep -q libhdf5
+in_library() { # log: the innermost stack goes through the HDF5 library, or many others did
+  sed -n '/ERROR: /,/^$/p' "$1" | grep -q libhdf5 ||
+    { ((!LEAKS)) && grep -q 'ERROR: libFuzzer: out-of-memory' "$1"; }
+}
+
+drop_input() { # target, file: it may be of the corpus, kept when it did not crash by luck
+  rm -f "$2" "$FOLDER/corpus/$1/${2##*-}"
 }
 
 fuzz() { # target
@@ -47,7 +52,7 @@ fuzz() { # target
   while ((SECONDS < end)) && [ -z "$failed" ]; do
     if ! fuzz_once "$1" $((end - SECONDS)) "$log"; then
       in_library "$log" && crashes=$((crashes + 1)) || failed=1
-      [ -n "$failed" ] || rm -f "$(sed -n 's/.*Test unit written to //p' "$log")"
+      [ -n "$failed" ] || drop_input "$1" "$(sed -n 's/.*Test unit written to //p' "$log")"
     fi
     runs=$((runs + $(sed -n 's/^stat::number_of_executed_units: *//p' "$log" || echo 0)))
   done
@@ -71,7 +76,7 @@ ninja -C "$FOLDER" fuzz_seeds "${TARGETS[@]/#/fuzz_}" >>"$FOLDER.log" 2>&1 ||
 "$FOLDER/fuzz_seeds" "$FOLDER/seeds"
 
 : >"$FOLDER/ends"
-export -f fuzz fuzz_once in_library
+export -f fuzz fuzz_once in_library drop_input
 printf '%s\n' "${TARGETS[@]}" | xargs -P 2 -I{} bash -c 'fuzz {}'
 junit <"$FOLDER/ends"
 [ "$(wc -l <"$FOLDER/ends")" = "${#TARGETS[@]}" ] && ! grep -q failure "$FOLDER/ends"

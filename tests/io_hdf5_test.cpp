@@ -216,7 +216,8 @@ TEST(Hdf5, WhatKillsTheLibraryIsAnError) {
   using hdf5::require_survival;
   std::vector<std::function<void()>> deaths = {[] { raise(SIGSEGV); }, [] { std::abort(); },
                                                [] { raise(SIGKILL); }, [] { _exit(0); },
-                                               [] { while (getpid() > 0); }};
+                                               [] { while (getpid() > 0); },
+                                               [] { std::vector<char>(300 << 20, 1); }};
   for (auto& die : deaths)
     expect_says(error_of([&] { require_survival("f.h5", die, 1); }), "f.h5: damaged");
   int here = 0;
@@ -246,6 +247,24 @@ TEST(Hdf5, TreesThatHoldThemselvesAreErrors) {
       error_of([&] { read_tensors(dir / "cycle.h5"); });
     }
   EXPECT_GE(trees, 2);
+}
+
+// The free space of a group's heap of names is a list; its first block is made its own successor
+// (HDF5 File Format Specification 3.0, III.D). The library then takes memory until there is none.
+TEST(Hdf5, FreeListsWithoutEndAreErrors) {
+  Scratch dir;
+  make(dir / "f.h5",
+       [](hid_t f) { dataset(f, "x", H5T_IEEE_F32LE, {3}, kValues, H5T_NATIVE_FLOAT); });
+  std::string bytes = slurp(dir / "f.h5");
+  size_t heap = bytes.find("HEAP");
+  ASSERT_NE(heap, bytes.npos);
+  uint64_t first, segment;
+  std::memcpy(&first, &bytes[heap + 16], sizeof first);
+  std::memcpy(&segment, &bytes[heap + 24], sizeof segment);
+  ASSERT_LT(segment + first + 8, bytes.size());
+  std::memcpy(&bytes[segment + first], &first, sizeof first);
+  spill(dir / "endless.h5", bytes);
+  expect_says(error_of([&] { read_tensors(dir / "endless.h5"); }), "does not survive");
 }
 
 hid_t chunked(const std::vector<hsize_t>& chunk, const std::function<void(hid_t)>& filter = {}) {
