@@ -5,6 +5,7 @@
 #include "apps/command.h"
 #include "apps/progress.h"
 #include "apps/run_folder.h"
+#include "apps/solving.h"
 #include "apps/train_run.h"
 #include "core/text.h"
 #include "kernels/parallel.h"
@@ -14,6 +15,7 @@ namespace {
 
 constexpr const char* kFooter = R"(Examples:
   graft train --weights resnet18.h5 --data photos --freeze trunk --epochs 10 --out run
+  graft train --weights resnet18.h5 --data photos --head-solver lbfgs
   graft train --weights resnet18.h5 --data photos --freeze until:layer4 --lr 0.0005
   graft train --model resnet18 --weights none --data photos --freeze none
   graft train --resume --out run)";
@@ -154,6 +156,10 @@ void prepare(TrainRun& s, std::optional<RunFolder>& run, const CLI::App& command
   open_folder(s, run);
 }
 
+SolvingSettings solving_settings(const TrainRun& s) {
+  return {solver_options(s.options, s.settings.loss), int64_t(s.data.train.samples.size())};
+}
+
 // A frozen trunk of random values teaches nothing: from scratch, everything learns.
 void from_scratch(TrainOptions& options, const CLI::App& command) {
   if (command.count("--freeze") == 0) options.freeze = "none";
@@ -193,8 +199,12 @@ int run_train(TrainOptions options, const CLI::App& command) {
     save_checkpoint(s, run);
     run.log(event_of(r));
   };
-  bool finished = train(*s.model, *s.optimizer, *s.training, s.validation.get(), s.settings,
-                        s.progress, {step_done, epoch_done, [] { return stop_signal() != 0; }});
+  TrainingHooks hooks{step_done, epoch_done, [] { return stop_signal() != 0; }};
+  bool finished = s.options.head_solver == "sgd"
+                      ? train(*s.model, *s.optimizer, *s.training, s.validation.get(), s.settings,
+                              s.progress, hooks)
+                      : solve(*s.model, *s.training, *s.validation, solving_settings(s), s.progress,
+                              hooks);
   if (!finished) {
     save_checkpoint(s, run);
     if (run.last_save_failed()) return int(Fault::io);

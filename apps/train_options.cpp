@@ -21,6 +21,7 @@ template <class Options, class Field> void each_setting(Options& o, const Field&
   field("class-weights", o.class_weights), field("warmup-epochs", o.warmup_epochs);
   field("step-epochs", o.step_epochs), field("gamma", o.gamma);
   field("label-smoothing", o.label_smoothing), field("val-split", o.val_split);
+  field("head-solver", o.head_solver);
   field("max-bad-images", o.max_bad_images), field("image-size", o.image_size);
   field("seed", o.common.seed);
 }
@@ -34,6 +35,8 @@ Json TrainOptions::to_json() const {
 }
 
 void check_together(const TrainOptions& o, const CLI::App& command) {
+  if (o.head_solver != "sgd" && o.head_solver != "lbfgs")
+    fail(Fault::usage, "--head-solver: '{}' is unknown; use sgd or lbfgs", o.head_solver);
   auto clash = [&](const char* given, bool with, const char* other, const char* why) {
     if (command.count(given) && with)
       fail(Fault::usage, "{} and {} contradict each other: {}; leave one out", given, other, why);
@@ -45,6 +48,12 @@ void check_together(const TrainOptions& o, const CLI::App& command) {
   clash("--allow-nonfinite", o.weights == "none", "--weights none", "there are no weights to accept");
   clash("--verify", o.weights == "none", "--weights none", "there are no weights to verify");
   clash("--momentum", o.optimizer == "adamw", "--optimizer adamw", "it has momenta of its own");
+  for (const char* loop : {"--epochs", "--lr", "--optimizer", "--momentum", "--nesterov", "--schedule",
+                           "--warmup-epochs", "--clip-norm"})
+    clash(loop, o.head_solver != "sgd", ("--head-solver " + o.head_solver).c_str(),
+          "nothing is trained step by step");
+  clash("--augment", o.head_solver != "sgd" && o.augment != "none",
+        ("--head-solver " + o.head_solver).c_str(), "it sees each image once, as it is");
   clash("--gamma", o.schedule != "step", ("--schedule " + o.schedule).c_str(), "only step drops");
   clash("--step-epochs", o.schedule != "step", ("--schedule " + o.schedule).c_str(),
         "only step drops");
@@ -85,6 +94,10 @@ void add_train_options(CLI::App& c, TrainOptions& o) {
   add_integer(c, "--batch", o.batch, 1, 65536, "Images per step");
   add_number(c, "--lr", o.lr, 1e-12, 1e6, "Learning rate at its highest");
   c.add_option("--optimizer", o.optimizer, "sgd or adamw")->capture_default_str();
+  c.add_option("--head-solver", o.head_solver, "sgd: the loop of epochs; lbfgs: computes the "
+               "features once and solves for the head, for --freeze trunk, on the images as they "
+               "are; --weight-decay is then by default 0.01, on features of variance 1")
+      ->capture_default_str();
   add_number(c, "--momentum", o.momentum, 0, 0.9999, "Of SGD");
   c.add_flag("--nesterov", o.nesterov, "Nesterov's momentum");
   add_number(c, "--weight-decay", o.weight_decay, 0, 1, "Pull towards zero");
@@ -124,6 +137,13 @@ Augment augment_named(const std::string& name) {
   augment.brightness = augment.contrast = augment.saturation = 0.4f;
   augment.hue = 0.1f;
   return augment;
+}
+
+HeadSolverOptions solver_options(const TrainOptions& o, const CrossEntropySpec& loss) {
+  HeadSolverOptions options;
+  if (o.weight_decay > 0) options.l2 = o.weight_decay;
+  options.loss = loss;
+  return options;
 }
 
 OptimizerOptions optimizer_options(const TrainOptions& o) {

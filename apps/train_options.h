@@ -4,6 +4,7 @@
 
 #include "apps/command.h"
 #include "apps/training.h"
+#include "models/head_solver.h"
 
 namespace graft::app {
 
@@ -15,7 +16,8 @@ struct TrainOptions {
   int64_t epochs = 10, batch = 32;
   double lr = 1e-3, momentum = 0.9, weight_decay = 0, clip_norm = 0;
   bool nesterov = false, decay_all = false;
-  std::string optimizer = "sgd", schedule = "constant", augment = "standard", class_weights = "none";
+  std::string optimizer = "sgd", schedule = "constant", augment = "standard", class_weights = "none",
+              head_solver = "sgd";
   double warmup_epochs = 0, step_epochs = 3, gamma = 0.1, label_smoothing = 0, val_split = 0;
   double max_bad_images = 0.001;
   int64_t image_size = 0, loader_threads = -1, cache_mb = 256;
@@ -34,6 +36,7 @@ void restore(TrainOptions& options, const Json& saved, const CLI::App& command);
 
 Augment augment_named(const std::string& name);                     // not "none"
 OptimizerOptions optimizer_options(const TrainOptions& options);
+HeadSolverOptions solver_options(const TrainOptions& options, const CrossEntropySpec& loss);
 Schedule schedule_of(const TrainOptions& options, int64_t steps_per_epoch);
 
 }  // namespace graft::app

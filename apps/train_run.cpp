@@ -95,7 +95,8 @@ void make_loaders(TrainRun& s) {
   options.max_bad_fraction = o.max_bad_images;
   options.cache_bytes = (o.cache_mb << 20) / 4;
   s.validation = std::make_unique<Loader>(s.data.val, Transform(s.model->preprocess), options);
-  options.shuffle = true;
+  bool solved = o.head_solver != "sgd";
+  options.shuffle = !solved;
   options.cache_bytes = (o.cache_mb << 20) / 4 * 3;
   bool batch_statistics = uses_batch_statistics(*s.model);
   if (batch_statistics && (o.batch < 2 || s.data.train.samples.size() < 2))
@@ -104,14 +105,14 @@ void make_loaders(TrainRun& s) {
   if (batch_statistics && o.batch < 8)
     say("warning: batch norm learns badly from fewer than 8 images; consider bn=frozen");
   options.min_last_batch = batch_statistics ? 2 : 1;
-  Transform transform = o.augment == "none" ? Transform(s.model->preprocess)
+  Transform transform = o.augment == "none" || solved ? Transform(s.model->preprocess)
                                             : Transform(s.model->preprocess, augment_named(o.augment));
   s.training = std::make_unique<Loader>(s.data.train, transform, options);
 }
 
 void make_settings(TrainRun& s) {
   const TrainOptions& o = s.options;
-  s.settings.epochs = o.epochs;
+  s.settings.epochs = o.head_solver == "sgd" ? o.epochs : 1;
   s.settings.seed = o.common.seed;
   s.settings.schedule = schedule_of(o, s.training->batches());
   s.settings.loss.label_smoothing = float(o.label_smoothing);

@@ -27,11 +27,6 @@ double train_step(Classifier& model, Optimizer& optimizer, const Batch& batch,
 
 }  // namespace
 
-Tensor input_of(const Classifier& model, const Batch& batch) {
-  const Preprocess& p = model.preprocess;
-  return normalize(batch.images, p.scale, p.mean, p.std, p.bgr);
-}
-
 Evaluation evaluate(Classifier& model, Loader& loader, const std::function<bool()>& stop) {
   NoGrad no_grad;
   model.eval();

@@ -9,7 +9,7 @@
 #include "io/loader.h"
 #include "layers/optimizer.h"
 #include "layers/schedule.h"
-#include "models/classifier.h"
+#include "models/features.h"
 
 namespace graft::app {
 
@@ -44,8 +44,6 @@ struct TrainingSettings {
   Schedule schedule;
   CrossEntropySpec loss;
 };
-
-Tensor input_of(const Classifier& model, const Batch& batch);  // normalised pixels
 
 // Over the whole of the data, or until `stop` says so after a batch.
 Evaluation evaluate(Classifier& model, Loader& loader, const std::function<bool()>& stop = {});

@@ -37,9 +37,11 @@ bool Classifier::trunk_is_fixed() {
   return fixed;
 }
 
-Tensor Classifier::forward(Tensor x) {
+Tensor Classifier::forward(Tensor x) { return head(hidden(trunk_in_parts(std::move(x)))); }
+
+Tensor Classifier::trunk_in_parts(Tensor x) {
   int64_t n = x.rank() > 0 ? x.dim(0) : 0;
-  if (n <= kImagesAtATime || recording({&x}) || !trunk_is_fixed()) return head(trunk(std::move(x)));
+  if (n <= kImagesAtATime || recording({&x}) || !trunk_is_fixed()) return trunk(std::move(x));
   Tensor features;
   for (int64_t first = 0; first < n; first += kImagesAtATime) {
     int64_t end = std::min(first + kImagesAtATime, n);
@@ -51,7 +53,7 @@ Tensor Classifier::forward(Tensor x) {
     }
     features.rows(first, end).copy_from(part);
   }
-  return head(std::move(features));
+  return features;
 }
 
 int64_t Classifier::classes() { return outputs(head_layer()); }

@@ -1,5 +1,5 @@
 // A classifier is a trunk, which turns an image into features, and a head, the one layer that knows
-// the classes. Transfer learning keeps the first and replaces the second.
+// the classes; a few have large layers between. Transfer learning keeps the first and replaces the second.
 // Inputs are (N,H,W,3) f32, normalised as `preprocess` says; outputs are logits (N, classes).
 #pragma once
 #include <string>
@@ -13,9 +13,10 @@ namespace graft {
 
 class Classifier : public Module {
  public:
-  virtual Tensor trunk(Tensor x) = 0;        // image -> what head() takes
-  virtual Tensor head(Tensor features) = 0;  // -> logits
-  Tensor forward(Tensor x) override;         // head(trunk(x)), see below
+  virtual Tensor trunk(Tensor x) = 0;        // image -> features
+  virtual Tensor hidden(Tensor features) { return features; }  // layers between, for a whole batch
+  virtual Tensor head(Tensor features) = 0;  // -> logits; begins with the layer that knows the classes
+  Tensor forward(Tensor x) override;         // head(hidden(trunk(x)))
 
   virtual std::string head_path() const = 0;  // of the layer that knows the classes: "fc"
   int64_t classes();
@@ -28,6 +29,8 @@ class Classifier : public Module {
   virtual std::vector<std::string> stages() const { return {}; }
   void end_after(const std::string& stage);  // throws Fault::usage when it is none of those
 
+  virtual Module& head_layer() = 0;       // a Linear or Conv2d
+
   std::string architecture;               // its name in the zoo, and where it ends: "resnet50:layer3"
   std::vector<std::string> class_names;   // in the order of the logits; may be empty
   std::vector<std::string> class_ids;     // second names (WordNet ids); empty or as many
@@ -36,11 +39,11 @@ class Classifier : public Module {
   // A trunk that only computes (nothing in it learns, draws or looks across the batch) takes a few
   // images at a time: their activations stay in the cache, and memory does not grow with the batch.
   bool trunk_is_fixed();
+  Tensor trunk_in_parts(Tensor x);        // trunk(x), in that way where it can
 
  protected:
-  // Whether trunk(), and not head(), runs the layer at this path.
+  // Whether trunk(), and not hidden() or head(), runs the layer at this path.
   virtual bool in_trunk(const std::string& path) const { return !path.starts_with(head_path()); }
-  virtual Module& head_layer() = 0;       // a Linear or Conv2d
   virtual void make_head(int64_t classes) = 0;  // uninitialised
   virtual void drop_behind(size_t) {}           // the index of one of stages()
 };

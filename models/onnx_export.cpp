@@ -24,7 +24,7 @@ Traced trace(Classifier& model, int64_t images, int64_t side) {
   Trace trace;
   Traced result{.input = trace.input({images, side, side, 3})};
   try {
-    result.logits = model.head(model.trunk(result.input));
+    result.logits = model.head(model.hidden(model.trunk(result.input)));
   } catch (...) {
     model.train(was_training);
     throw;

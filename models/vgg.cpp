@@ -47,7 +47,11 @@ class Vgg : public Classifier {
   Tensor trunk(Tensor x) override {
     return flatten(avgpool_(features(std::move(x))));
   }
-  Tensor head(Tensor features) override { return classifier(std::move(features)); }
+  Tensor hidden(Tensor x) override {
+    for (size_t i = 0; i + 1 < classifier.size(); ++i) x = classifier[i](std::move(x));
+    return x;
+  }
+  Tensor head(Tensor features) override { return head_layer()(std::move(features)); }
   std::string head_path() const override { return "classifier.6"; }
   std::string describe() const override { return architecture; }
   GRAFT_FIELDS(features, classifier)
@@ -55,7 +59,7 @@ class Vgg : public Classifier {
   Sequential features, classifier;
 
  private:
-  // The two matrices below the last one belong with their dropout to the head, which sees a batch whole.
+  // Large matrices want many rows at a time.
   bool in_trunk(const std::string& path) const override { return path.starts_with("features"); }
   Module& head_layer() override { return classifier[classifier.size() - 1]; }
   void make_head(int64_t classes) override {

@@ -1,0 +1,19 @@
+// Instead of the training loop: features computed once, and the head solved on them.
+#pragma once
+#include "apps/training.h"
+#include "models/head_solver.h"
+
+namespace graft::app {
+
+struct SolvingSettings {
+  HeadSolverOptions solver;
+  int64_t images = 0;  // of the training set
+};
+
+// Counts as one epoch; the hooks are those of train(), step_done after each batch of features.
+// Throws Fault::internal when the solver does not converge: the model is then as it was found.
+// -> true at the end, false when `stop` said so before.
+bool solve(Classifier& model, Loader& training, Loader& validation,
+           const SolvingSettings& settings, Progress& progress, const TrainingHooks& hooks);
+
+}  // namespace graft::app

@@ -1,0 +1,41 @@
+#include "models/features.h"
+
+#include "core/autograd.h"
+#include "core/ops.h"
+
+namespace graft {
+
+Tensor input_of(const Classifier& model, const Batch& batch) {
+  const Preprocess& p = model.preprocess;
+  return normalize(batch.images, p.scale, p.mean, p.std, p.bgr);
+}
+
+Features compute_features(Classifier& model, Loader& loader, int64_t images,
+                          const std::function<bool()>& stop) {
+  NoGrad no_grad;
+  model.eval();
+  each_param(model, [&](const std::string& path, Param& p) {
+    if (p.requires_grad() && !path.starts_with(model.head_path() + "."))
+      fail(Fault::usage, "features cannot be computed once: {} learns; freeze all but the head", path);
+  });
+  Features all{{}, Tensor({images}, DType::i32)};
+  int64_t n = 0;
+  loader.start(0);
+  for (Batch batch; loader.next(batch);) {
+    Tensor part = model.hidden(model.trunk_in_parts(input_of(model, batch)));
+    if (!all.values.defined()) {
+      Shape shape = part.shape();
+      shape[0] = images;
+      all.values = Tensor(shape);
+    }
+    int64_t end = n + part.dim(0);
+    all.values.rows(n, end).copy_from(part);
+    all.labels.rows(n, end).copy_from(batch.labels);
+    n = end;
+    if (stop && stop()) break;
+  }
+  GRAFT_CHECK(n > 0, "features: no image could be used");
+  return {all.values.rows(0, n), all.labels.rows(0, n)};
+}
+
+}  // namespace graft

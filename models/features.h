@@ -1,0 +1,23 @@
+// What a frozen trunk makes of images, computed once: all that a head learns from.
+#pragma once
+#include <functional>
+
+#include "io/loader.h"
+#include "models/classifier.h"
+
+namespace graft {
+
+struct Features {
+  Tensor values;  // (n,...), as Classifier::head takes them
+  Tensor labels;  // (n) i32
+};
+
+Tensor input_of(const Classifier& model, const Batch& batch);  // normalised pixels
+
+// Over one epoch of the loader, which has at most so many images. `stop` is asked after each batch;
+// what there is by then is returned. Throws Fault::usage when
+// something before the head learns.
+Features compute_features(Classifier& model, Loader& loader, int64_t images,
+                          const std::function<bool()>& stop = {});
+
+}  // namespace graft
