@@ -7,7 +7,7 @@
 #include "io/safetensors.h"
 #include "io/sha256.h"
 #include "io/tensor_map.h"
-#include "models/onnx_export.h"
+#include "models/foreign/onnx_export.h"
 #include "models/saved.h"
 #include "models/zoo.h"
 

@@ -8,7 +8,7 @@
 #include "io/model_file.h"
 #include "layers/state.h"
 #include "models/classifier.h"
-#include "models/import.h"
+#include "models/foreign/import.h"
 
 namespace graft {
 
@@ -25,8 +25,8 @@ struct Accept {
   bool nonfinite = false;  // NaN and infinities among the values
 };
 
-// Any weights as a network; `network` as in models/import.h. With a stage in it, a head that lacks
-// is a new one; otherwise all must be there, fit and be finite, unless `accept` says otherwise.
+// Any weights as a network; `network` as in models/foreign/import.h. With a stage in it, a head that
+// lacks is a new one; otherwise all must be there, fit and be finite, unless `accept` says otherwise.
 struct Adopted {
   std::unique_ptr<Classifier> model;
   LoadReport report;

@@ -4,9 +4,9 @@
 #include "io/safetensors.h"
 #include "io/sha256.h"
 #include "layers/state.h"
-#include "models/import.h"
-#include "models/keras_import.h"
-#include "models/keras_settings.h"
+#include "models/foreign/import.h"
+#include "models/foreign/keras_import.h"
+#include "models/foreign/keras_settings.h"
 #include "models/zoo.h"
 #include "tests/layer_helpers.h"
 

@@ -13,7 +13,7 @@
 #include "layers/init.h"
 #include "layers/linear.h"
 #include "layers/state.h"
-#include "models/onnx_export.h"
+#include "models/foreign/onnx_export.h"
 #include "models/zoo.h"
 #include "tests/io_scratch.h"
 #include "tests/layer_helpers.h"

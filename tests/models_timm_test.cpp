@@ -1,9 +1,9 @@
 #include <sstream>
 
 #include "layers/state.h"
-#include "models/import.h"
-#include "models/timm_import.h"
-#include "models/timm_names.h"
+#include "models/foreign/import.h"
+#include "models/foreign/timm_import.h"
+#include "models/foreign/timm_names.h"
 #include "models/zoo.h"
 #include "tests/layer_helpers.h"
 #include "tests/timm_names.h"

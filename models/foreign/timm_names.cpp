@@ -1,4 +1,4 @@
-#include "models/timm_names.h"
+#include "models/foreign/timm_names.h"
 
 #include <algorithm>
 #include <charconv>

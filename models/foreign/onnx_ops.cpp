@@ -3,7 +3,7 @@
 #include <map>
 #include <string_view>
 
-#include "models/onnx_ops.h"
+#include "models/foreign/onnx_ops.h"
 
 namespace graft {
 namespace onnx_ops {

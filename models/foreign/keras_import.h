@@ -8,7 +8,7 @@
 #include "core/tensor_map.h"
 #include "io/keras_file.h"
 #include "io/model_file.h"
-#include "models/keras_names.h"
+#include "models/foreign/keras_names.h"
 
 namespace graft {
 

@@ -1,7 +1,7 @@
 // Tokens in ONNX.
 #include <cmath>
 
-#include "models/onnx_ops.h"
+#include "models/foreign/onnx_ops.h"
 
 namespace graft::onnx_ops {
 

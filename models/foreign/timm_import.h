@@ -19,7 +19,7 @@ struct TimmTensors {
 
 // Null where the names are not timm's alone. `row` is the network that is wanted, or empty. Throws
 // Fault::data, naming `file`, where the row is of another family, or where timm's network computes
-// something else than the row, or might (models/timm_names.h, TimmTwin).
+// something else than the row, or might (models/foreign/timm_names.h, TimmTwin).
 std::optional<TimmTensors> from_timm(const TensorMap& tensors,
                                      const std::map<std::string, TensorSource>& sources,
                                      const std::string& row, const std::string& file);

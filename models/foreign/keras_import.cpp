@@ -1,4 +1,4 @@
-#include "models/keras_import.h"
+#include "models/foreign/keras_import.h"
 
 #include <algorithm>
 #include <cmath>
@@ -7,7 +7,7 @@
 #include "core/check.h"
 #include "io/source_file.h"
 #include "kernels/layout.h"
-#include "models/keras_settings.h"
+#include "models/foreign/keras_settings.h"
 
 namespace graft {
 namespace {

@@ -1,7 +1,7 @@
 // Whether a model of Keras computes what the row of the zoo computes, as far as its configuration
 // says: epsilon of norms, stride and padding of convolutions.
 #pragma once
-#include "models/keras_names.h"
+#include "models/foreign/keras_names.h"
 
 namespace graft {
 

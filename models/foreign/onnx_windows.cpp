@@ -1,5 +1,5 @@
 // Windows of maps in ONNX: (N,H,W,C) as (N,rows,height,columns,width,C) and turned.
-#include "models/onnx_ops.h"
+#include "models/foreign/onnx_ops.h"
 
 namespace graft::onnx_ops {
 

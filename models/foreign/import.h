@@ -18,8 +18,8 @@ struct Imported {
 
 // `network` is a name in the zoo, or empty: the architecture that the tensors fit, "" where they fit
 // none. "resnet50:layer3", or ":layer3" for whatever it is, takes the trunk until that stage and
-// leaves out what lies behind. Names of timm (models/timm_names.h) are known as well. Throws Fault::data when the file cannot be read, holds NaN, or
-// belongs to another network than `network`.
+// leaves out what lies behind. Names of timm (models/foreign/timm_names.h) are known as well. Throws
+// Fault::data when the file cannot be read, holds NaN, or belongs to another network than `network`.
 Imported import_weights(const std::filesystem::path& path, const std::string& network = "",
                         bool allow_nonfinite = false);
 

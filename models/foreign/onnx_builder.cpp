@@ -1,4 +1,4 @@
-#include "models/onnx_builder.h"
+#include "models/foreign/onnx_builder.h"
 
 #include <algorithm>
 

@@ -1,9 +1,9 @@
-#include "models/timm_import.h"
+#include "models/foreign/timm_import.h"
 
 #include "core/text.h"
 #include "io/source_file.h"
-#include "models/import.h"
-#include "models/timm_names.h"
+#include "models/foreign/import.h"
+#include "models/foreign/timm_names.h"
 
 namespace graft {
 namespace {

@@ -1,4 +1,4 @@
-#include "models/import.h"
+#include "models/foreign/import.h"
 
 #include <algorithm>
 #include <set>
@@ -8,8 +8,8 @@
 #include "io/tensor_map.h"
 #include "layers/state.h"
 #include "models/catalogue.h"
-#include "models/keras_import.h"
-#include "models/timm_import.h"
+#include "models/foreign/keras_import.h"
+#include "models/foreign/timm_import.h"
 #include "models/zoo.h"
 
 namespace graft {

@@ -2,7 +2,7 @@
 #include <algorithm>
 
 #include "kernels/pool.h"
-#include "models/onnx_ops.h"
+#include "models/foreign/onnx_ops.h"
 
 namespace graft::onnx_ops {
 

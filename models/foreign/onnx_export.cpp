@@ -1,4 +1,4 @@
-#include "models/onnx_export.h"
+#include "models/foreign/onnx_export.h"
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
@@ -6,7 +6,7 @@
 #include <string_view>
 
 #include "core/autograd.h"
-#include "models/onnx_builder.h"
+#include "models/foreign/onnx_builder.h"
 
 namespace graft {
 namespace {

@@ -4,7 +4,7 @@
 #include <span>
 
 #include "core/ops.h"
-#include "models/onnx_builder.h"
+#include "models/foreign/onnx_builder.h"
 
 namespace graft::onnx_ops {
 

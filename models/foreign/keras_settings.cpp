@@ -1,4 +1,4 @@
-#include "models/keras_settings.h"
+#include "models/foreign/keras_settings.h"
 
 #include <algorithm>
 #include <cmath>

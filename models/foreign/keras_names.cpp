@@ -1,4 +1,4 @@
-#include "models/keras_names.h"
+#include "models/foreign/keras_names.h"
 
 #include <algorithm>
 #include <map>
