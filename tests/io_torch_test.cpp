@@ -324,6 +324,20 @@ TEST(TorchZip, RefusesArchivesThatLie) {
   with([](Members& m) { m[2].declared = INT64_MAX, m[2].zip64 = true; });
 }
 
+// The last 22 bytes say where the directory is and how long (APPNOTE 6.3.9, 4.3.16).
+TEST(TorchZip, ADirectoryBehindTheEndIsRefused) {
+  Sample s;
+  const std::string good = zip_of(torch_members(py::ordered(s.entries()), s.storages()));
+  const size_t end = good.size() - 22;
+  ASSERT_EQ(good.substr(end, 4), "PK\x05\x06");
+  for (size_t field : {12, 16})  // its length, its place
+    for (uint32_t wrong : {uint32_t(good.size()), uint32_t(good.size() - 4), 0x7fffffffu, ~0u}) {
+      std::string bytes = good;
+      std::memcpy(&bytes[end + field], &wrong, sizeof wrong);
+      EXPECT_FALSE(refused(bytes).empty()) << field << " " << wrong;
+    }
+}
+
 TEST(TorchFile, EveryPrefixIsAnError) {
   Scratch dir;
   for (const auto& [form, whole] : every_form()) {
