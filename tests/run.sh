@@ -89,6 +89,7 @@ EOF
 }
 
 step "layering" $PYTHON tests/layering.py .
+step "CUDA sources" $PYTHON tests/cuda_sources.py .
 step "catalogue of published weights" $PYTHON tests/catalogue.py
 step "build" build "$BUILD" all -DGRAFT_TESTS=ON -DGRAFT_BENCH=ON
 step "reference values: operations" $PYTHON tests/op_reference.py "$GRAFT_REFERENCE_DIR"

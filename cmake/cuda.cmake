@@ -1,0 +1,26 @@
+# Looks for nvcc as GRAFT_CUDA says and sets GRAFT_WITH_CUDA. No GPU is needed to build.
+set(GRAFT_CUDA AUTO CACHE STRING "CUDA kernels: AUTO (where nvcc is found), ON or OFF")
+set_property(CACHE GRAFT_CUDA PROPERTY STRINGS AUTO ON OFF)
+set(GRAFT_WITH_CUDA OFF)
+if(GRAFT_CUDA STREQUAL "OFF" OR GRAFT_SANITIZE OR GRAFT_FUZZ)  # nvcc knows no sanitizers
+  return()
+endif()
+if(NOT CMAKE_CUDA_COMPILER AND NOT DEFINED ENV{CUDACXX})
+  find_program(NVCC nvcc HINTS ENV CUDA_PATH ENV CUDA_HOME PATHS /usr/local/cuda PATH_SUFFIXES bin)
+  if(NVCC)
+    set(CMAKE_CUDA_COMPILER ${NVCC})
+  endif()
+endif()
+if(CMAKE_CUDA_COMPILER OR DEFINED ENV{CUDACXX})
+  if(NOT CMAKE_CUDA_ARCHITECTURES)  # A100, H100 and H200; PTX for what comes later
+    set(CMAKE_CUDA_ARCHITECTURES 80 90a-real)
+  endif()
+  enable_language(CUDA)
+  find_package(CUDAToolkit REQUIRED)
+  set(CMAKE_CUDA_STANDARD 20)
+  set(CMAKE_CUDA_STANDARD_REQUIRED ON)
+  set(GRAFT_WITH_CUDA ON)
+elseif(GRAFT_CUDA STREQUAL "ON")
+  message(FATAL_ERROR "GRAFT_CUDA=ON, but there is no nvcc: install the CUDA toolkit, or name nvcc "
+                      "with CMAKE_CUDA_COMPILER")
+endif()

@@ -1,0 +1,15 @@
+// Every call of the CUDA runtime goes through check(): a failure becomes an exception at once.
+#pragma once
+#include <cuda_runtime_api.h>
+
+#include "kernels/runtime.h"
+
+namespace graft::cuda {
+
+[[noreturn]] void raise(cudaError_t error, const char* what);
+
+inline void check(cudaError_t error, const char* what) {
+  if (error != cudaSuccess) raise(error, what);
+}
+
+}  // namespace graft::cuda

@@ -1,0 +1,224 @@
+// kernels/runtime.h on the CUDA runtime. Not yet run on a GPU.
+#include "kernels/runtime.h"
+
+#include <mutex>
+
+#include "kernels/cuda/check.h"
+
+namespace graft::cuda {
+namespace {
+
+cudaStream_t raw(Stream stream) { return static_cast<cudaStream_t>(stream.handle); }
+cudaEvent_t raw(Event event) { return static_cast<cudaEvent_t>(event.handle); }
+
+int current_device() {
+  int device = 0;
+  check(cudaGetDevice(&device), "cudaGetDevice");
+  return device;
+}
+
+int attribute(cudaDeviceAttr which, int device) {
+  int value = 0;
+  check(cudaDeviceGetAttribute(&value, which, device), "cudaDeviceGetAttribute");
+  return value;
+}
+
+// The device's own pool, told once to keep what is released: giving it back at every
+// synchronisation, as it would, costs more than the kernels that use it.
+cudaMemPool_t pool() {
+  constexpr int kMost = 64;  // devices
+  static std::once_flag made[kMost];
+  static cudaMemPool_t pools[kMost];
+  const int device = current_device();
+  if (device >= kMost) raise(cudaErrorInvalidDevice, "more devices than graft knows");
+  std::call_once(made[device], [device] {
+    check(cudaDeviceGetDefaultMemPool(&pools[device], device), "cudaDeviceGetDefaultMemPool");
+    uint64_t keep = UINT64_MAX;
+    check(cudaMemPoolSetAttribute(pools[device], cudaMemPoolAttrReleaseThreshold, &keep),
+          "cudaMemPoolSetAttribute");
+  });
+  return pools[device];
+}
+
+size_t pool_bytes(cudaMemPoolAttr which) {
+  uint64_t value = 0;
+  check(cudaMemPoolGetAttribute(pool(), which, &value), "cudaMemPoolGetAttribute");
+  return value;
+}
+
+bool is_sticky(cudaError_t error) {  // the context is lost
+  switch (error) {
+    case cudaErrorIllegalAddress:
+    case cudaErrorLaunchFailure:
+    case cudaErrorLaunchTimeout:
+    case cudaErrorMisalignedAddress:
+    case cudaErrorIllegalInstruction:
+    case cudaErrorAssert:
+    case cudaErrorHardwareStackError:
+    case cudaErrorInvalidAddressSpace:
+    case cudaErrorInvalidPc:
+    case cudaErrorECCUncorrectable:
+    case cudaErrorNvlinkUncorrectable:
+      return true;
+    default:
+      return false;
+  }
+}
+
+std::string megabytes(size_t bytes) { return std::to_string(bytes >> 20) + " MiB"; }
+
+[[noreturn]] void raise_out_of_memory(size_t bytes, const char* kind) {
+  size_t free = 0, total = 0;
+  cudaMemGetInfo(&free, &total);
+  cudaGetLastError();  // the failure has been told, the next call starts afresh
+  throw OutOfMemory("out of " + std::string(kind) + " memory: " + megabytes(bytes) +
+                        " asked for, " + megabytes(free) + " of " + megabytes(total) +
+                        " free on the device; a smaller batch needs less",
+                    bytes);
+}
+
+}  // namespace
+
+void raise(cudaError_t error, const char* what) {
+  cudaGetLastError();
+  throw DeviceError(
+      std::string(what) + ": " + cudaGetErrorString(error) + " (" + cudaGetErrorName(error) + ")",
+      int(error), is_sticky(error));
+}
+
+int device_count() noexcept {
+  int count = 0;
+  if (cudaGetDeviceCount(&count) == cudaSuccess) return count;
+  cudaGetLastError();
+  return 0;
+}
+
+void use_device(int index) { check(cudaSetDevice(index), "cudaSetDevice"); }
+
+DeviceInfo device_info() {
+  cudaDeviceProp p{};
+  check(cudaGetDeviceProperties(&p, current_device()), "cudaGetDeviceProperties");
+  return {p.name,
+          p.major,
+          p.minor,
+          p.multiProcessorCount,
+          p.totalGlobalMem,
+          p.sharedMemPerBlockOptin,
+          p.sharedMemPerMultiprocessor};
+}
+
+int multiprocessors() {
+  thread_local int device = -1, count = 0;
+  if (int now = current_device(); now != device) {
+    count = attribute(cudaDevAttrMultiProcessorCount, now);
+    device = now;
+  }
+  return count;
+}
+
+Stream create_stream() {
+  cudaStream_t stream = nullptr;
+  check(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking), "cudaStreamCreate");
+  return {stream};
+}
+
+void destroy(Stream stream) noexcept {
+  if (stream.handle) cudaStreamDestroy(raw(stream));
+}
+
+void synchronize(Stream stream) { check(cudaStreamSynchronize(raw(stream)), "synchronize"); }
+void synchronize_device() { check(cudaDeviceSynchronize(), "synchronize"); }
+
+Event create_event(bool timing) {
+  cudaEvent_t event = nullptr;
+  check(cudaEventCreateWithFlags(&event, timing ? cudaEventDefault : cudaEventDisableTiming),
+        "cudaEventCreate");
+  return {event};
+}
+
+void destroy(Event event) noexcept {
+  if (event.handle) cudaEventDestroy(raw(event));
+}
+
+void record(Event event, Stream stream) {
+  check(cudaEventRecord(raw(event), raw(stream)), "cudaEventRecord");
+}
+
+void wait(Stream stream, Event event) {
+  check(cudaStreamWaitEvent(raw(stream), raw(event)), "cudaStreamWaitEvent");
+}
+
+bool finished(Event event) {
+  cudaError_t state = cudaEventQuery(raw(event));
+  if (state == cudaErrorNotReady) {
+    cudaGetLastError();
+    return false;
+  }
+  check(state, "cudaEventQuery");
+  return true;
+}
+
+void synchronize(Event event) { check(cudaEventSynchronize(raw(event)), "synchronize"); }
+
+float milliseconds(Event from, Event to) {
+  float elapsed = 0;
+  check(cudaEventElapsedTime(&elapsed, raw(from), raw(to)), "cudaEventElapsedTime");
+  return elapsed;
+}
+
+void* allocate(size_t bytes, Stream stream) {
+  if (bytes == 0) return nullptr;
+  void* block = nullptr;
+  cudaError_t error = cudaMallocFromPoolAsync(&block, bytes, pool(), raw(stream));
+  if (error == cudaErrorMemoryAllocation) {  // once more with what other streams have released
+    cudaGetLastError();
+    synchronize_device();
+    release_cached();
+    error = cudaMallocFromPoolAsync(&block, bytes, pool(), raw(stream));
+    if (error == cudaErrorMemoryAllocation) raise_out_of_memory(bytes, "device");
+  }
+  check(error, "cudaMallocFromPoolAsync");
+  return block;
+}
+
+void release(void* block, Stream stream) noexcept {
+  if (block) cudaFreeAsync(block, raw(stream));
+}
+
+void release_cached() { check(cudaMemPoolTrimTo(pool(), 0), "cudaMemPoolTrimTo"); }
+
+DeviceMemory device_memory() {
+  return {pool_bytes(cudaMemPoolAttrUsedMemCurrent), pool_bytes(cudaMemPoolAttrUsedMemHigh),
+          pool_bytes(cudaMemPoolAttrReservedMemCurrent)};
+}
+
+void reset_device_peak() {
+  uint64_t zero = 0;  // CUDA takes no other value, and goes on from what is used now
+  check(cudaMemPoolSetAttribute(pool(), cudaMemPoolAttrUsedMemHigh, &zero),
+        "cudaMemPoolSetAttribute");
+}
+
+void* allocate_pinned(size_t bytes) {
+  if (bytes == 0) return nullptr;
+  void* block = nullptr;
+  cudaError_t error = cudaMallocHost(&block, bytes);
+  if (error == cudaErrorMemoryAllocation) raise_out_of_memory(bytes, "pinned");
+  check(error, "cudaMallocHost");
+  return block;
+}
+
+void release_pinned(void* block) noexcept {
+  if (block) cudaFreeHost(block);
+}
+
+void copy(void* to, const void* from, size_t bytes, Stream stream) {
+  if (bytes == 0) return;
+  check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDefault, raw(stream)), "copy");
+}
+
+void fill_bytes(void* to, uint8_t value, size_t bytes, Stream stream) {
+  if (bytes == 0) return;
+  check(cudaMemsetAsync(to, value, bytes, raw(stream)), "fill_bytes");
+}
+
+}  // namespace graft::cuda

@@ -1,0 +1,48 @@
+#!/usr/bin/env python3
+"""Checks that CUDA's own ways stay behind the files that wrap them, so that cusim can stand in for those.
+
+  python3 tests/cuda_sources.py [ROOT]
+"""
+import pathlib
+import re
+import sys
+
+RULES = [  # pattern, the files of kernels/ that may have it, what to do instead
+    (r"\basm\b", {"cuda/ptx.cuh"}, "inline PTX belongs in kernels/cuda/ptx.cuh, behind a named function"),
+    (r"<<<|\bcudaLaunch\w*\(", {"cuda/launch.cuh"}, "kernels start with launch() of kernels/cuda/launch.cuh"),
+    (r"\b__shared__\b", {"cuda/launch.cuh"}, "shared memory is declared with GRAFT_SHARED"),
+    (r"\bcuda[A-Z]\w*\(", {"cuda/launch.cuh", "cuda/check.h", "cuda/runtime.cpp"},
+     "the CUDA runtime is called through kernels/runtime.h"),
+    (r"__CUDA_ARCH__", set(), "what depends on the architecture is a function of kernels/cuda/ptx.cuh"),
+]
+FUNCTION = re.compile(r"__forceinline__ \w+ (\w+)(?:<\w+>)?\(")
+INTERNAL = {"shared_address"}  # of ptx.cuh
+
+
+def code_of(path):
+    return [line.split("//")[0] for line in path.read_text().splitlines()]
+
+
+def check(root):
+    kernels = root / "kernels"
+    files = [p for p in sorted(kernels.rglob("*")) if p.suffix in (".h", ".cpp", ".cu", ".cuh")]
+    for path in files:
+        name = path.relative_to(kernels).as_posix()
+        for number, line in enumerate(code_of(path), 1):
+            for pattern, owners, instead in RULES:
+                if name not in owners and re.search(pattern, line):
+                    yield f"{path}:{number}: {instead}: {line.strip()}"
+    shadow = (root / "tests/cusim/shadow/kernels/cuda/ptx.cuh").read_text()
+    for name in set(FUNCTION.findall((kernels / "cuda/ptx.cuh").read_text())) - INTERNAL:
+        if not re.search(rf"\bcusim::{name};", shadow):
+            yield f"ptx.cuh: {name}() is missing in tests/cusim/shadow"
+
+
+def main():
+    faults = list(check(pathlib.Path(sys.argv[1] if len(sys.argv) > 1 else ".")))
+    print("\n".join(faults) or "CUDA sources: PTX, launches, shared memory and runtime calls are where they belong")
+    return 1 if faults else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

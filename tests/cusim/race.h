@@ -1,0 +1,28 @@
+// Finds races without a schedule: two accesses to a byte by different threads of a block, one of
+// them a write, must have a barrier between them, or, within a warp, a collective; and what one
+// block writes no other block of the same kernel may touch, but for atomics. It does not matter
+// in which order cusim ran them. Only the race build links race.cpp; elsewhere this costs a test.
+#pragma once
+#include <cstdint>
+
+#include "tests/cusim/cusim.h"
+
+namespace cusim::race {
+
+struct Clock {             // advanced by the scheduler
+  uint32_t kernel = 0;     // launches so far
+  uint32_t block = 0;      // blocks and block barriers so far
+  uint32_t warp[32] = {};  // collectives of each warp so far
+};
+extern Clock clock;
+
+enum class Access : uint8_t { read, write, atomic };
+
+__attribute__((weak)) void check(unsigned thread, const void* p, size_t bytes, Access access);
+
+// What the compiler's instrumentation does not see: cusim's own reads and writes for the kernel.
+inline void note(unsigned thread, const void* p, size_t bytes, Access access) {
+  if (check) check(thread, p, bytes, access);
+}
+
+}  // namespace cusim::race

@@ -1,0 +1,310 @@
+// kernels/runtime.h on the CPU.
+#include "tests/cusim/runtime_sim.h"
+
+#include <chrono>
+#include <cstdint>
+#include <cstring>
+#include <deque>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <set>
+#include <vector>
+
+#include "tests/cusim/cusim.h"
+#include "tests/cusim/guarded.h"
+
+namespace graft::cuda {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+constexpr int kMemoryAllocation = 2, kLaunchFailure = 719;  // of cudaError_t
+
+struct Queue {
+  std::deque<std::function<void()>> work;
+};
+
+struct Mark {  // what an event has recorded
+  Queue* queue;
+  bool passed = false;
+  Clock::time_point when{};
+};
+
+struct Recorder {
+  std::shared_ptr<Mark> last;
+};
+
+using Block = cusim::Guarded<char>;
+using Blocks = std::map<const char*, std::unique_ptr<Block>>;  // by where they begin
+
+struct Device {
+  std::recursive_mutex mutex;
+  Queue standard;  // of Stream{}
+  std::set<Queue*> queues{&standard};
+  Blocks memory, pinned;
+  size_t live = 0, peak = 0;
+  sim::Faults faults;
+  long calls = 0;
+  bool lost = false;
+};
+
+Device& device() {
+  static Device* device = new Device;
+  return *device;
+}
+using Lock = std::lock_guard<std::recursive_mutex>;
+
+Queue& queue(Stream stream) {
+  return stream.handle ? *static_cast<Queue*>(stream.handle) : device().standard;
+}
+
+void step(Queue& q) {
+  auto work = std::move(q.work.front());
+  q.work.pop_front();
+  work();
+}
+void drain(Queue& q) {
+  while (!q.work.empty()) step(q);
+}
+void drain_all() {
+  for (Queue* q : device().queues) drain(*q);
+}
+
+void require(const Mark& mark) {  // the streams run just as far as they must
+  while (!mark.passed) step(*mark.queue);
+}
+
+// Whether p points into one of the blocks; an access beyond its end is the program's error.
+bool within(const Blocks& blocks, const void* p, size_t bytes) {
+  auto at = static_cast<const char*>(p);
+  auto after = blocks.upper_bound(at);
+  if (after == blocks.begin()) return false;
+  auto& [begin, block] = *std::prev(after);
+  if (at >= begin + block->size()) return false;
+  if (at + bytes > begin + block->size())
+    cusim::fail("%zu bytes at byte %td of a block of %zu", bytes, at - begin, block->size());
+  return true;
+}
+
+void* add_block(Blocks& blocks, size_t bytes) {
+  auto block = std::make_unique<Block>(bytes);
+  char* begin = block->data();
+  blocks[begin] = std::move(block);
+  return begin;
+}
+
+// What still points to it meets memory that is not there.
+size_t remove_block(Blocks& blocks, void* begin, const char* what) {
+  auto found = blocks.find(static_cast<const char*>(begin));
+  if (found == blocks.end()) cusim::fail("%s: %p is no block, or was released before", what, begin);
+  const Block& block = *found->second;
+  if (!block.intact()) cusim::fail("written beside a block of %zu bytes", block.size());
+  const size_t bytes = block.size();
+  blocks.erase(found);
+  return bytes;
+}
+
+}  // namespace
+
+namespace sim {
+
+void inject(const Faults& faults) {
+  Lock lock(device().mutex);
+  device().faults = faults;
+  device().calls = 0;
+}
+
+long calls() { return device().calls; }
+
+void reset() {
+  Lock lock(device().mutex);
+  drain_all();
+  if (!device().memory.empty())
+    cusim::fail("%zu blocks of device memory were never released", device().memory.size());
+  device().lost = false;
+  device().peak = 0;
+  inject({});
+}
+
+bool idle() {
+  Lock lock(device().mutex);
+  for (Queue* q : device().queues)
+    if (!q->work.empty()) return false;
+  return true;
+}
+
+void begin_call(const char* what) {
+  Lock lock(device().mutex);
+  Device& d = device();
+  const std::string where = std::string(what) + ": injected failure";
+  if (d.lost) throw DeviceError(where + " (sticky)", kLaunchFailure, true);
+  if (++d.calls != d.faults.fail_at) return;
+  d.lost = d.faults.sticky;
+  throw DeviceError(where, kLaunchFailure, d.faults.sticky);
+}
+
+void enqueue(Stream stream, std::function<void()> work) {
+  Lock lock(device().mutex);
+  queue(stream).work.push_back(std::move(work));
+}
+
+}  // namespace sim
+
+int device_count() noexcept { return 1; }
+
+void use_device(int index) {
+  sim::begin_call("cudaSetDevice");
+  if (index != 0) throw DeviceError("cudaSetDevice: invalid device ordinal", 101, false);
+}
+
+DeviceInfo device_info() {
+  return {"cusim", 9, 0, multiprocessors(), 1u << 30, 227 << 10, 228 << 10};
+}
+int multiprocessors() { return 4; }  // few, so that small problems come in several waves
+
+Stream create_stream() {
+  sim::begin_call("cudaStreamCreate");
+  Lock lock(device().mutex);
+  return {*device().queues.insert(new Queue).first};
+}
+
+void destroy(Stream stream) noexcept {
+  if (!stream.handle) return;
+  Lock lock(device().mutex);
+  drain_all();  // others may wait for its events
+  device().queues.erase(static_cast<Queue*>(stream.handle));
+  delete static_cast<Queue*>(stream.handle);
+}
+
+void synchronize(Stream stream) {
+  sim::begin_call("cudaStreamSynchronize");
+  Lock lock(device().mutex);
+  drain(queue(stream));
+}
+
+void synchronize_device() {
+  sim::begin_call("cudaDeviceSynchronize");
+  Lock lock(device().mutex);
+  drain_all();
+}
+
+Event create_event(bool) {
+  sim::begin_call("cudaEventCreate");
+  return {new Recorder};
+}
+
+void destroy(Event event) noexcept { delete static_cast<Recorder*>(event.handle); }
+
+void record(Event event, Stream stream) {
+  sim::begin_call("cudaEventRecord");
+  auto mark = std::make_shared<Mark>(Mark{&queue(stream)});
+  static_cast<Recorder*>(event.handle)->last = mark;
+  sim::enqueue(stream, [mark] {
+    mark->passed = true;
+    mark->when = Clock::now();
+  });
+}
+
+void wait(Stream stream, Event event) {
+  sim::begin_call("cudaStreamWaitEvent");
+  if (auto mark = static_cast<Recorder*>(event.handle)->last)
+    sim::enqueue(stream, [mark] { require(*mark); });
+}
+
+bool finished(Event event) {  // whoever asks again and again lets the work go on
+  sim::begin_call("cudaEventQuery");
+  Lock lock(device().mutex);
+  auto mark = static_cast<Recorder*>(event.handle)->last;
+  if (!mark || mark->passed) return true;
+  step(*mark->queue);
+  return false;
+}
+
+void synchronize(Event event) {
+  sim::begin_call("cudaEventSynchronize");
+  Lock lock(device().mutex);
+  if (auto mark = static_cast<Recorder*>(event.handle)->last) require(*mark);
+}
+
+float milliseconds(Event from, Event to) {
+  sim::begin_call("cudaEventElapsedTime");
+  auto a = static_cast<Recorder*>(from.handle)->last, b = static_cast<Recorder*>(to.handle)->last;
+  if (!a || !b || !a->passed || !b->passed)
+    throw DeviceError("cudaEventElapsedTime: not ready", 600, false);
+  return std::chrono::duration<float, std::milli>(b->when - a->when).count();
+}
+
+void* allocate(size_t bytes, Stream) {
+  if (bytes == 0) return nullptr;
+  Lock lock(device().mutex);
+  Device& d = device();
+  auto refuse = [&] {
+    throw OutOfMemory("out of device memory: " + std::to_string(bytes) + " bytes asked for", bytes);
+  };
+  try {
+    sim::begin_call("cudaMallocFromPoolAsync");
+  } catch (const DeviceError& e) {
+    if (e.sticky) throw;
+    refuse();
+  }
+  if (d.live + bytes > d.faults.budget) drain_all();  // what is released in some stream comes back
+  if (d.live + bytes > d.faults.budget) refuse();
+  void* block = add_block(d.memory, bytes);
+  d.live += bytes;
+  d.peak = std::max(d.peak, d.live);
+  return block;
+}
+
+void release(void* block, Stream stream) noexcept {
+  if (!block) return;
+  sim::enqueue(stream,
+               [block] { device().live -= remove_block(device().memory, block, "release"); });
+}
+
+void release_cached() {}
+DeviceMemory device_memory() { return {device().live, device().peak, device().live}; }
+void reset_device_peak() { device().peak = device().live; }
+
+void* allocate_pinned(size_t bytes) {
+  if (bytes == 0) return nullptr;
+  sim::begin_call("cudaMallocHost");
+  Lock lock(device().mutex);
+  return add_block(device().pinned, bytes);
+}
+
+void release_pinned(void* block) noexcept {
+  if (!block) return;
+  Lock lock(device().mutex);
+  drain_all();  // as CUDA does
+  remove_block(device().pinned, block, "release_pinned");
+}
+
+void copy(void* to, const void* from, size_t bytes, Stream stream) {
+  if (bytes == 0) return;
+  sim::begin_call("cudaMemcpyAsync");
+  Lock lock(device().mutex);
+  auto late = [](const void* p,
+                 size_t size) {  // what is read or written when the stream comes to it
+    return within(device().memory, p, size) || within(device().pinned, p, size);
+  };
+  if (late(from, bytes)) {
+    sim::enqueue(stream, [=] { std::memcpy(to, from, bytes); });
+  } else {
+    auto first = static_cast<const char*>(from);
+    sim::enqueue(stream, [to, taken = std::vector<char>(first, first + bytes)] {
+      std::memcpy(to, taken.data(), taken.size());
+    });
+  }
+  if (!late(to, bytes)) drain(queue(stream));
+}
+
+void fill_bytes(void* to, uint8_t value, size_t bytes, Stream stream) {
+  if (bytes == 0) return;
+  sim::begin_call("cudaMemsetAsync");
+  Lock lock(device().mutex);
+  if (!within(device().memory, to, bytes))
+    throw DeviceError("cudaMemsetAsync: invalid argument", 1, false);
+  sim::enqueue(stream, [=] { std::memset(to, value, bytes); });
+}
+
+}  // namespace graft::cuda
