@@ -128,7 +128,7 @@ struct Hardsigmoid {  // relu6(x + 3) / 6
 
 // Calls body(Op{}) with the struct of the activation. A new activation: one struct, one line here.
 template <class Body>
-void with_activation(Activation a, const Body& body) {
+GRAFT_HD void with_activation(Activation a, const Body& body) {
   switch (a) {
     case Activation::none:
       return body(Identity{});

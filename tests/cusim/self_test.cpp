@@ -1,5 +1,7 @@
 // cusim itself: what its parts compute, and that each kind of misuse is seen. Bugs that only some
 // builds can see are planted by seeded.sh.
+#include "tests/cusim/self.h"
+
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -12,16 +14,6 @@
 
 namespace graft::cuda {
 namespace {
-
-template <class... P, class... A>
-void run_now(void (*kernel)(P...), dim3 grid, dim3 block, size_t shared, A... arguments) {
-  launch(kernel, {grid, block, shared}, arguments...);
-  synchronize(Stream{});
-}
-
-struct Floats {
-  float values[256];
-};
 
 __global__ void reverse_block(float* x) {
   GRAFT_SHARED(Floats, shared);
@@ -235,92 +227,6 @@ TEST(Cusim, FreshSharedMemoryIsNaN) {
   std::vector<float> x(256);
   run_now(fresh_shared, 1, 256, sizeof(Floats), x.data());
   for (float v : x) ASSERT_TRUE(std::isnan(v));
-}
-
-// ---- misuse
-
-__global__ void divergent_barrier() {
-  if (threadIdx.x < 32)
-    __syncthreads();
-  else
-    __syncthreads();
-}
-__global__ void barrier_after_return() {
-  if (threadIdx.x < 32) return;
-  __syncthreads();
-}
-__global__ void shuffle_of_the_exited() {
-  if (threadIdx.x >= 16) return;
-  __shfl_xor_sync(0xffffffffu, 1, 1);
-}
-__global__ void different_collectives() {
-  if (threadIdx.x % 2)
-    __syncwarp();
-  else
-    __ballot_sync(0xffffffffu, 1);
-}
-__global__ void shuffle_outside_mask() {
-  if (threadIdx.x < 16) __shfl_sync(0xffffu, 1, 20);
-}
-__global__ void deadlock() {
-  if (threadIdx.x < 16)
-    __syncwarp();
-  else
-    __syncthreads();
-}
-__global__ void copy_in_flight(const float* x) {
-  GRAFT_SHARED(Floats, shared);
-  ptx::copy_async<16>(shared.values, x, 16);
-  ptx::copy_async_commit();
-}
-__global__ void misaligned_copy(const float* x) {
-  GRAFT_SHARED(Floats, shared);
-  ptx::copy_async<16>(shared.values, x + 1, 16);
-}
-__global__ void misaligned_matrix() {
-  GRAFT_SHARED(Floats, shared);
-  uint32_t r[4];
-  ptx::ldmatrix(r, shared.values + threadIdx.x);
-}
-
-TEST(CusimDeath, MisuseIsNamed) {
-  alignas(16) static const float x[8] = {};
-  EXPECT_DEATH(run_now(divergent_barrier, 1, 64, 0), "divergent barriers.*self_test.*self_test");
-  EXPECT_DEATH(run_now(barrier_after_return, 1, 64, 0), "after 32 of 64 threads have returned");
-  EXPECT_DEATH(run_now(shuffle_of_the_exited, 1, 32, 0), "which has exited");
-  EXPECT_DEATH(run_now(different_collectives, 1, 32, 0), "are in different collectives");
-  EXPECT_DEATH(run_now(shuffle_outside_mask, 1, 32, 0), "reads lane 20, which is not in mask");
-  EXPECT_DEATH(run_now(deadlock, 1, 32, 0), "deadlock");
-  EXPECT_DEATH(run_now(copy_in_flight, 1, 1, sizeof(Floats), x), "cp.async in flight");
-  EXPECT_DEATH(run_now(misaligned_copy, 1, 1, sizeof(Floats), x), "misaligned");
-  EXPECT_DEATH(run_now(misaligned_matrix, 1, 32, sizeof(Floats)), "not 16-byte aligned");
-  EXPECT_DEATH(run_now(fresh_shared, 1, 32, 8, static_cast<float*>(nullptr)),
-               "its launch asked for 8");
-  EXPECT_DEATH(run_now(deadlock, 1, 1025, 0), "no such launch");
-}
-
-// ---- races: seen by the race build alone
-
-__global__ void no_barrier(float* x) {
-  GRAFT_SHARED(Floats, shared);
-  shared.values[threadIdx.x] = x[threadIdx.x];
-  x[threadIdx.x] = shared.values[blockDim.x - 1 - threadIdx.x];
-}
-__global__ void overlapping_blocks(float* x) { x[blockIdx.x * 32 + threadIdx.x] = 1; }
-__global__ void in_place_shift(float* x) {
-  const unsigned i = blockIdx.x * blockDim.x + threadIdx.x;
-  x[i] = x[i + 1];
-}
-
-TEST(CusimDeath, RacesAreSeen) {
-  if (!cusim::race::check) GTEST_SKIP() << "only in the race build";
-  static std::vector<float> x(257);
-  cusim::in_every_order([] {
-    EXPECT_DEATH(run_now(no_barrier, 1, 64, sizeof(Floats), x.data()),
-                 "race on .* with no barrier");
-    EXPECT_DEATH(run_now(overlapping_blocks, 2, 64, 0, x.data()), "race on .* by another block");
-    EXPECT_DEATH(run_now(in_place_shift, 4, 64, 0, x.data()), "race on");
-  });
 }
 
 }  // namespace

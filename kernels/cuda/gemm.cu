@@ -1,0 +1,119 @@
+// Matrix products: checks, the plan, and the kernel that adds the parts of a split k.
+#include <stdexcept>
+#include <string>
+
+#include "kernels/cuda/gemm_block.cuh"
+
+namespace graft::cuda {
+namespace {
+
+// partial (splits, m, n) -> c, the splits added in their order: the same bits every time.
+__global__ void __launch_bounds__(256)
+    gemm_add_splits(const GemmProblem p, const GemmWork work, int splits) {
+  const int64_t fours = (p.n + 3) / 4;
+  const int64_t i = int64_t(blockIdx.x) * blockDim.x + threadIdx.x;
+  if (i >= p.m * fours) return;
+  const int64_t row = i / fours, column = i % fours * 4;
+  const int count = int(min(p.n - column, int64_t(4)));
+  float v[4] = {};
+  for (int split = 0; split < splits; ++split) {
+    float next[4];
+    load_some(next, work.partial, DType::f32, (split * p.m + row) * p.n + column, work.vectors_c,
+              count);
+#pragma unroll
+    for (int j = 0; j < 4; ++j) v[j] += next[j];
+  }
+  finish_four(p, work.vectors_c, row, column, count, v);
+}
+
+DType factor_type(GemmMath math) {
+  return math == GemmMath::bf16 ? DType::bf16 : math == GemmMath::f16 ? DType::f16 : DType::f32;
+}
+
+void check(const GemmProblem& p) {
+  auto refuse = [](const std::string& what) { throw std::invalid_argument("gemm: " + what); };
+  for (int64_t size : {p.m, p.n, p.k})
+    if (size < 0 || size > INT32_MAX)
+      refuse("a dimension of " + std::to_string(size) + "; at most 2^31 - 1");
+  if (p.c_type != DType::f32 && p.c_type != factor_type(p.math))
+    refuse(std::string("c is ") + name_of(p.c_type) + ", the factors are " +
+           name_of(factor_type(p.math)));
+  if (p.a_stride < (p.transpose_a ? p.m : p.k) || p.b_stride < (p.transpose_b ? p.k : p.n) ||
+      p.c_stride < p.n || (p.residual && p.residual_stride < p.n))
+    refuse("rows that overlap: a stride is less than its row");
+}
+
+bool aligned(const void* data, int64_t bytes) {
+  return reinterpret_cast<uintptr_t>(data) % uintptr_t(bytes) == 0;
+}
+
+bool whole_fours(const GemmProblem& p) {
+  const int64_t four = 4 * int64_t(size_of(p.c_type));
+  return p.n % 4 == 0 && p.c_stride % 4 == 0 && aligned(p.c, four) &&
+         (!p.residual || (p.residual_stride % 4 == 0 && aligned(p.residual, four))) &&
+         aligned(p.bias, 16);
+}
+
+}  // namespace
+
+void gemm(const GemmProblem& p, const GemmPlan& plan, Stream stream) {
+  check(p);
+  if (p.m == 0 || p.n == 0) return;
+  const GemmTile& tile = on_tensor_cores(p.math) ? kTensorTiles[plan.tile] : kSimtTiles[plan.tile];
+  const GemmSplit split = split_k(p.k, tile.step_bytes / element_size(p.math), plan.splits);
+  const bool splits = split.count > 1;
+  Scratch partial(splits ? size_t(split.count * p.m * p.n) * sizeof(float) : 0, stream);
+  const int size = element_size(p.math);
+  const GemmWork work{.partial = partial.data<float>(),
+                      .part = split.length,
+                      .vectors_a = aligned(p.a, 16) && p.a_stride * size % 16 == 0,
+                      .vectors_b = aligned(p.b, 16) && p.b_stride * size % 16 == 0,
+                      .vectors_c = whole_fours(p)};
+  switch (p.math) {
+    case GemmMath::f32:
+      launch_simt_gemm(p, plan, work, split.count, stream);
+      break;
+    case GemmMath::tf32:
+      launch_tensor_gemm<float>(p, plan, work, split.count, stream);
+      break;
+    case GemmMath::bf16:
+      launch_tensor_gemm<__nv_bfloat16>(p, plan, work, split.count, stream);
+      break;
+    case GemmMath::f16:
+      launch_tensor_gemm<__half>(p, plan, work, split.count, stream);
+      break;
+  }
+  if (!splits) return;
+  const int64_t threads = p.m * ((p.n + 3) / 4);
+  launch(gemm_add_splits, {dim3(unsigned((threads + 255) / 256)), dim3(256), 0, stream}, p, work,
+         split.count);
+}
+
+void gemm(const GemmProblem& problem, Stream stream) {
+  gemm(problem, plan_gemm(problem, multiprocessors()), stream);
+}
+
+void gemm(GemmMath math, bool transpose_a, bool transpose_b, int64_t m, int64_t n, int64_t k,
+          float alpha, const float* a, const float* b, float beta, float* c, Stream stream) {
+  if (math != GemmMath::f32 && math != GemmMath::tf32)
+    throw std::invalid_argument("gemm: these matrices are f32");
+  gemm({.math = math,
+        .transpose_a = transpose_a,
+        .transpose_b = transpose_b,
+        .m = m,
+        .n = n,
+        .k = k,
+        .a = a,
+        .b = b,
+        .a_stride = transpose_a ? m : k,
+        .b_stride = transpose_b ? k : n,
+        .c = c,
+        .c_stride = n,
+        .alpha = alpha,
+        .residual = beta != 0 ? c : nullptr,
+        .residual_stride = n,
+        .beta = beta},
+       stream);
+}
+
+}  // namespace graft::cuda

@@ -1,0 +1,126 @@
+// What the blocks of all matrix products share: which tile is theirs, and how its sums become c.
+//
+// The sums are spread over the threads in a pattern that the tensor core dictates. They take a
+// detour through shared memory, so that bias, residual and activation are applied, and rows
+// written, 16 bytes at a time by neighbouring threads; the code for it exists once, in a loop, not
+// once for each register.
+#pragma once
+#include "kernels/cuda/gemm_launch.h"
+#include "kernels/elementwise.h"
+
+namespace graft::cuda {
+
+template <int M, int N>
+struct StagedTile {
+  static constexpr int kStride = N + 8;  // eight rows of a fragment then lie in different banks
+  alignas(16) float sums[M * kStride];
+};
+
+struct TileOrigin {
+  int m, n;
+};
+
+// Blocks that run at the same time share rows of A and columns of B in the L2 cache: tiles are
+// numbered down columns of eight.
+template <int M, int N>
+__device__ TileOrigin tile_origin(const GemmProblem& p) {
+  constexpr int kHigh = 8;
+  const int tiles_m = int((p.m + M - 1) / M), tiles_n = int((p.n + N - 1) / N);
+  const int group = int(blockIdx.x) / (kHigh * tiles_n),
+            within = int(blockIdx.x) % (kHigh * tiles_n);
+  const int high = min(kHigh, tiles_m - group * kHigh);
+  return {(group * kHigh + within % high) * M, within / high * N};
+}
+
+__device__ inline float load_as_float(const void* p, DType type, int64_t i) {
+  if (type == DType::bf16) return __bfloat162float(static_cast<const __nv_bfloat16*>(p)[i]);
+  if (type == DType::f16) return __half2float(static_cast<const __half*>(p)[i]);
+  return static_cast<const float*>(p)[i];
+}
+
+__device__ inline void store_as(void* p, DType type, int64_t i, float value) {
+  if (type == DType::bf16)
+    static_cast<__nv_bfloat16*>(p)[i] = __float2bfloat16(value);
+  else if (type == DType::f16)
+    static_cast<__half*>(p)[i] = __float2half(value);
+  else
+    static_cast<float*>(p)[i] = value;
+}
+
+// Four neighbouring elements at a time, from an address that allows it.
+__device__ inline void load_four(float (&v)[4], const void* p, DType type, int64_t i) {
+  if (type == DType::f32) {
+    const float4 four = *reinterpret_cast<const float4*>(static_cast<const float*>(p) + i);
+    v[0] = four.x, v[1] = four.y, v[2] = four.z, v[3] = four.w;
+    return;
+  }
+  const uint2 words = *reinterpret_cast<const uint2*>(static_cast<const uint16_t*>(p) + i);
+  const uint16_t halves[4] = {uint16_t(words.x), uint16_t(words.x >> 16), uint16_t(words.y),
+                              uint16_t(words.y >> 16)};
+  for (int j = 0; j < 4; ++j) v[j] = load_as_float(halves, type, j);
+}
+
+__device__ inline void store_four(void* p, DType type, int64_t i, const float (&v)[4]) {
+  if (type == DType::f32) {
+    *reinterpret_cast<float4*>(static_cast<float*>(p) + i) = make_float4(v[0], v[1], v[2], v[3]);
+    return;
+  }
+  uint16_t halves[4];
+  for (int j = 0; j < 4; ++j) store_as(halves, type, j, v[j]);
+  *reinterpret_cast<uint2*>(static_cast<uint16_t*>(p) + i) =
+      make_uint2(halves[0] | uint32_t(halves[1]) << 16, halves[2] | uint32_t(halves[3]) << 16);
+}
+
+// Up to four neighbouring elements: all at once where the address allows it.
+__device__ inline void load_some(float (&v)[4], const void* p, DType type, int64_t i, bool vectors,
+                                 int count) {
+  if (vectors) return load_four(v, p, type, i);
+#pragma unroll
+  for (int j = 0; j < 4; ++j) v[j] = j < count ? load_as_float(p, type, i + j) : 0.0f;
+}
+
+__device__ inline void store_some(void* p, DType type, int64_t i, bool vectors, int count,
+                                  const float (&v)[4]) {
+  if (vectors) return store_four(p, type, i, v);
+#pragma unroll
+  for (int j = 0; j < 4; ++j)
+    if (j < count) store_as(p, type, i + j, v[j]);
+}
+
+// Sums of row `row`, columns `column` to `column + count` (at most 4) -> c.
+__device__ inline void finish_four(const GemmProblem& p, bool vectors, int64_t row, int64_t column,
+                                   int count, float (&v)[4]) {
+  float r[4] = {}, bias[4] = {};
+  if (p.residual)
+    load_some(r, p.residual, p.c_type, row * p.residual_stride + column, vectors, count);
+  if (p.bias) load_some(bias, p.bias, DType::f32, column, vectors, count);
+  with_activation(p.activation, [&](auto op) {
+#pragma unroll
+    for (int j = 0; j < 4; ++j) v[j] = op.f(p.alpha * v[j] + p.beta * r[j] + bias[j]);
+  });
+  store_some(p.c, p.c_type, row * p.c_stride + column, vectors, count, v);
+}
+
+// The staged sums of the tile at `at` -> c, or this split's partial sums.
+template <int M, int N, int kThreads>
+__device__ void finish_tile(const GemmProblem& p, const GemmWork& work,
+                            const StagedTile<M, N>& tile, TileOrigin at) {
+  constexpr int kFours = N / 4;
+#pragma unroll 1
+  for (int i = int(threadIdx.x); i < M * kFours; i += kThreads) {
+    const int row = i / kFours, column = i % kFours * 4;
+    const int64_t m = at.m + row, n = at.n + column;
+    if (m >= p.m || n >= p.n) continue;
+    const int count = int(min(p.n - n, int64_t(4)));
+    const float4 sums =
+        *reinterpret_cast<const float4*>(tile.sums + row * StagedTile<M, N>::kStride + column);
+    float v[4] = {sums.x, sums.y, sums.z, sums.w};
+    if (work.partial)
+      store_some(work.partial, DType::f32, (blockIdx.z * p.m + m) * p.n + n, work.vectors_c, count,
+                 v);
+    else
+      finish_four(p, work.vectors_c, m, n, count, v);
+  }
+}
+
+}  // namespace graft::cuda

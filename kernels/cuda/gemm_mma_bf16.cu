@@ -1,0 +1,9 @@
+// The tensor-core products of bf16; the kernel is in gemm_mma.cuh.
+#include "kernels/cuda/gemm_mma.cuh"
+
+namespace graft::cuda {
+
+template void launch_tensor_gemm<__nv_bfloat16>(const GemmProblem&, const GemmPlan&,
+                                                const GemmWork&, int, Stream);
+
+}  // namespace graft::cuda

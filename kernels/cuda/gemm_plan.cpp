@@ -1,0 +1,92 @@
+#include "kernels/cuda/gemm_plan.h"
+
+#include <algorithm>
+#include <limits>
+
+namespace graft::cuda {
+namespace {
+
+constexpr int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
+
+// Multiply-adds per clock of one multiprocessor (A100, of its white paper; H100 has twice as many
+// f32 and as many again on tensor cores: the ratios are what matters here).
+double peak(GemmMath math) {
+  switch (math) {
+    case GemmMath::f32:
+      return 64;
+    case GemmMath::tf32:
+      return 512;
+    case GemmMath::bf16:
+    case GemmMath::f16:
+      return 1024;
+  }
+  return 1;
+}
+
+constexpr double kFill = 1500;           // clocks from a block's start until its first product
+constexpr double kLaunch = 4000;         // clocks that one more kernel costs
+constexpr double kBytesPerClock = 1000;  // of the whole device's memory
+constexpr int kMostSplits = 16;
+
+double tiles_of(const GemmProblem& p, const GemmTile& tile) {
+  return double(divide_up(p.m, tile.m)) * double(divide_up(p.n, tile.n));
+}
+
+// Clocks for the whole product.
+double cost(const GemmProblem& p, const GemmTile& tile, int splits, int multiprocessors) {
+  const int step = tile.step_bytes / element_size(p.math);
+  const GemmSplit split = split_k(p.k, step, splits);
+  const double blocks = tiles_of(p, tile) * split.count;
+  const double slots = double(multiprocessors) * tile.blocks;
+  const double waves = blocks < slots ? 1 : blocks / slots + 0.5;  // the last is half empty
+  const double sharing = std::clamp(blocks / multiprocessors, 1.0, double(tile.blocks));
+  const double products = double(tile.m) * tile.n * double(divide_up(split.length, step) * step);
+  double clocks = waves * (kFill + products * sharing / (peak(p.math) * tile.rate));
+  if (split.count > 1)  // partial sums are written, read again, and added by a kernel of their own
+    clocks += kLaunch + 2.0 * split.count * double(p.m) * double(p.n) * 4 / kBytesPerClock;
+  return clocks;
+}
+
+// k is only split where the tiles alone do not keep all multiprocessors busy.
+int most_splits(const GemmProblem& p, const GemmTile& tile, int multiprocessors) {
+  return tiles_of(p, tile) < double(multiprocessors) * tile.blocks ? kMostSplits : 1;
+}
+
+}  // namespace
+
+bool on_tensor_cores(GemmMath math) { return math != GemmMath::f32; }
+int element_size(GemmMath math) { return math == GemmMath::f32 || math == GemmMath::tf32 ? 4 : 2; }
+
+bool sixteen_byte_copies(const GemmProblem& p) {
+  auto fits = [&](const void* data, int64_t stride) {
+    return reinterpret_cast<uintptr_t>(data) % 16 == 0 && stride * element_size(p.math) % 16 == 0;
+  };
+  return fits(p.a, p.a_stride) && fits(p.b, p.b_stride);
+}
+
+GemmSplit split_k(int64_t k, int step, int wanted) {
+  const int64_t steps = std::max<int64_t>(divide_up(k, step), 1);
+  const int64_t each = divide_up(steps, std::clamp<int64_t>(wanted, 1, steps));
+  return {each * step, int(divide_up(steps, each))};
+}
+
+GemmPlan plan_gemm(const GemmProblem& p, int multiprocessors) {
+  const bool tensor = on_tensor_cores(p.math);
+  const bool narrow = tensor && !sixteen_byte_copies(p);
+  const GemmTile* tiles = tensor ? kTensorTiles : kSimtTiles;
+  const int first = narrow ? kNarrowTile : 0;
+  const int end = narrow ? kNarrowTile + 1 : tensor ? kAlignedTiles : kSimtTileCount;
+  GemmPlan best;
+  double least = std::numeric_limits<double>::max();
+  for (int tile = first; tile < end; ++tile)
+    for (int splits = 1; splits <= most_splits(p, tiles[tile], multiprocessors); ++splits) {
+      const double clocks = cost(p, tiles[tile], splits, multiprocessors);
+      if (clocks < least) {
+        least = clocks;
+        best = {tile, splits};
+      }
+    }
+  return best;
+}
+
+}  // namespace graft::cuda

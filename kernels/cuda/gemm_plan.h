@@ -1,0 +1,60 @@
+// Which kernel, tile and number of splits a matrix product runs with: chosen by a model of its
+// time, never by trying, so that a shape always gives the same bits.
+#pragma once
+#include "kernels/gemm.h"
+
+namespace graft::cuda {
+
+// A block of warps_m x warps_n warps computes a tile of m x n outputs, `stages` steps of k in
+// flight.
+struct GemmTile {
+  int m, n;
+  int step_bytes;  // of k, in one stage
+  int stages;
+  int warps_m, warps_n;
+  int blocks;  // at a time on one multiprocessor: bounds the registers of a thread
+  float rate;  // of the multiprocessor's peak, when that many blocks run
+
+  constexpr int threads() const { return 32 * warps_m * warps_n; }
+};
+
+// On tensor cores. The larger the tile, the fewer bytes of shared memory an operation reads; the
+// smaller, the more blocks there are for all multiprocessors. The last one takes operands that
+// 16-byte copies cannot read. Rates are estimates until a GPU has been asked.
+constexpr GemmTile kTensorTiles[] = {
+    //  m    n  step  stages  warps  blocks  rate
+    {128, 128, 64, 4, 2, 2, 2, 0.80f},
+    {128, 64, 64, 4, 2, 2, 2, 0.65f},
+    {64, 64, 64, 4, 2, 2, 3, 0.50f},
+    {64, 64, 64, 2, 2, 2, 2, 0.10f},
+};
+constexpr int kAlignedTiles = 3, kNarrowTile = 3;
+
+// On the f32 units, for operands of any alignment.
+constexpr GemmTile kSimtTiles[] = {
+    {128, 128, 64, 3, 2, 4, 2, 0.80f},
+    {64, 64, 64, 3, 2, 2, 4, 0.60f},
+};
+constexpr int kSimtTileCount = 2;
+
+struct GemmPlan {
+  int tile = 0;    // index in the table of the problem's kind
+  int splits = 1;  // parts of k, each summed by blocks of its own
+  bool operator==(const GemmPlan&) const = default;
+};
+
+// The parts of k are whole steps, so that the last may be shorter but none is empty.
+struct GemmSplit {
+  int64_t length;  // of k in each part
+  int count;
+};
+GemmSplit split_k(int64_t k, int step, int wanted);
+
+bool on_tensor_cores(GemmMath math);
+int element_size(GemmMath math);                       // of a and b, bytes
+bool sixteen_byte_copies(const GemmProblem& problem);  // a and b can be read by them
+
+GemmPlan plan_gemm(const GemmProblem& problem, int multiprocessors);
+void gemm(const GemmProblem& problem, const GemmPlan& plan, Stream stream);
+
+}  // namespace graft::cuda

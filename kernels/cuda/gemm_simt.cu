@@ -1,0 +1,60 @@
+// The f32 kernel itself: a ring of steps in shared memory, as in gemm_mma.cuh; its parts are in
+// gemm_simt.cuh.
+#include "kernels/cuda/gemm_simt.cuh"
+
+namespace graft::cuda {
+
+template <int kTile>
+__global__ void __launch_bounds__(kSimtTiles[kTile].threads(), kSimtTiles[kTile].blocks)
+    gemm_simt(const GemmProblem p, const GemmWork work) {
+  using Block = SimtBlock<kTile>;
+  constexpr int kStages = Block::kStages, kStep = Block::kStep;
+  GRAFT_SHARED(typename Block::Shared, shared);
+  const Block block;
+  const TileOrigin at = tile_origin<Block::M, Block::N>(p);
+
+  const int begin = int(blockIdx.z * work.part), end = int(min(p.k, begin + work.part));
+  const FloatOperand a{
+      static_cast<const float*>(p.a), p.a_stride, int(p.m), end, !p.transpose_a, work.vectors_a};
+  const FloatOperand b{
+      static_cast<const float*>(p.b), p.b_stride, int(p.n), end, p.transpose_b, work.vectors_b};
+  const int steps = (end - begin + kStep - 1) / kStep;
+  auto bring = [&](int step) {  // a group for every step, also where there is nothing to bring
+    if (step < steps) {
+      auto& stage = shared.stages[step % kStages];
+      stage.a.template load<Block::kThreads>(a, at.m, begin + step * kStep);
+      stage.b.template load<Block::kThreads>(b, at.n, begin + step * kStep);
+    }
+    ptx::copy_async_commit();
+  };
+
+  for (int step = 0; step < kStages - 1; ++step) bring(step);
+  typename Block::Sums sums = {};
+  for (int step = 0; step < steps; ++step) {
+    ptx::copy_async_wait<kStages - 2>();
+    __syncthreads();
+    bring(step + kStages - 1);
+    block.multiply_step(sums, shared.stages[step % kStages]);
+  }
+  __syncthreads();  // the ring is no longer read, and the last wait has seen every copy
+  block.stage_sums(shared.staged, sums);
+  __syncthreads();
+  finish_tile<Block::M, Block::N, Block::kThreads>(p, work, shared.staged, at);
+}
+
+template <int kTile>
+static void launch_tile(const GemmProblem& p, const GemmWork& work, int splits, Stream stream) {
+  using Block = SimtBlock<kTile>;
+  launch(gemm_simt<kTile>,
+         gemm_launch(p, Block::kShape, splits, sizeof(typename Block::Shared), stream), p, work);
+}
+
+void launch_simt_gemm(const GemmProblem& p, const GemmPlan& plan, const GemmWork& work, int splits,
+                      Stream stream) {
+  if (plan.tile == 0)
+    launch_tile<0>(p, work, splits, stream);
+  else
+    launch_tile<1>(p, work, splits, stream);
+}
+
+}  // namespace graft::cuda

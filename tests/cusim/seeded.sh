@@ -1,0 +1,115 @@
+#!/usr/bin/env bash
+# Proves that cusim finds bugs in kernels: plants one at a time in a copy of the sources, builds
+# seeded.cpp in three ways and runs it in three orders. The table says which build must see the bug, so
+# that a check that has gone blind is seen, too.   tests/cusim/seeded.sh [BUG...]
+# Environment: CXX, CUDA_HEADERS (default /usr/local/cuda/include), JOBS.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+CXX=${CXX:-g++} CUDA_HEADERS=${CUDA_HEADERS:-/usr/local/cuda/include}
+[ -f "$CUDA_HEADERS/cuda_bf16.h" ] || { echo "seeded.sh: no CUDA headers in $CUDA_HEADERS, skipped"; exit 0; }
+work=$(mktemp -d) && trap 'rm -rf "$work"' EXIT
+
+# name | file of kernels/cuda | sed command that plants it | the build that must see it
+BUGS='
+none                          | gemm_mma.cuh     |                                                            | -
+no barrier after the wait     | gemm_mma.cuh     | /copy_async_wait<kStages/{n;d}                             | race
+no barrier after the ring     | gemm_mma.cuh     | /the ring is no longer read/d                              | race
+no barrier before the sums    | gemm_mma.cuh     | /Block::stage_sums(shared/{n;d}                            | race
+divergent barrier             | gemm_mma.cuh     | s/__syncthreads();  \/\/ the ring/if (warp != 3) &/        | plain
+wait for too few copies       | gemm_mma.cuh     | s/copy_async_wait<kStages - 2>/copy_async_wait<kStages - 1>/ | plain
+copies not in a group         | gemm_mma.cuh     | s/^    ptx::copy_async_commit();/    if (step == 0) &/     | plain
+ring one place too far        | gemm_mma.cuh     | s/bring(step + kStages - 1)/bring(step + kStages)/         | plain
+too little shared memory      | gemm_mma.cuh     | s/sizeof(typename Block::Shared), stream/sizeof(typename Block::Shared) - 16, stream/ | plain
+step of another part of k     | gemm_mma.cuh     | s/begin + step \* kStep)/begin + (step + 1) * kStep)/      | plain
+fragment of the wrong half    | operand_tile.cuh | s/2 \* block + lane \/ 16/2 * block + 1 - lane \/ 16/      | plain
+rows past the end             | operand_tile.cuh | s/row0 + row < rows ? inside : 0/inside/                   | asan
+columns past the end          | operand_tile.cuh | s/max(0, min(columns - column, kPerChunk))/kPerChunk/      | asan
+tile written past its end     | operand_tile.cuh | s/return (row \* kChunks + chunk)/return (row * kChunks + chunk + 1)/ | asan
+no swizzle                    | operand_tile.cuh | s/chunk ^= row \/ 2 % 4;/;/                                | plain
+sums staged across each other | gemm_mma.cuh     | s/lane \/ 4 + half \* 8/lane \/ 4 + half * 7/              | race
+misaligned vectors            | gemm_block.cuh   | s/kStride = N + 8;/kStride = N + 6;/                       | asan
+c past the end of its rows    | gemm_block.cuh   | s/ .. n >= p.n) continue/) continue/                       | plain
+tile computed by two blocks   | gemm_block.cuh   | s/within \/ high \* N/within \/ high * (N - 4)/            | race
+f32: no barrier after the wait | gemm_simt.cu    | /copy_async_wait<kStages/{n;d}                             | race
+f32: rows past the end        | gemm_simt.cuh    | s/depth + d < from.depth ? max/true ? max/                 | asan
+f32: wrong group              | gemm_simt.cuh    | s/column + 16 \* j), b/column + 8 * j), b/                  | plain
+'
+FLAGS=(-std=c++20 -g1 -fno-strict-aliasing -w -isystem "$CUDA_HEADERS")
+SAN=(-fsanitize=address,undefined -fno-sanitize-recover=all)
+simulator=(async_copy fiber runtime_sim scheduler shared_arena tensor_core warp)
+
+compile() { # folder with the sources, file, object, options...
+  local from=$1 file=$2 object=$3
+  shift 3
+  (cd "$from" && "$CXX" "${FLAGS[@]}" -Itests/cusim/shadow -I. "$@" -c "$file" -o "$object")
+}
+
+simulator_objects() {
+  for name in "${simulator[@]}"; do
+    compile . "tests/cusim/$name.cpp" "$work/plain_$name.o" -O2
+    compile . "tests/cusim/$name.cpp" "$work/asan_$name.o" -O1 "${SAN[@]}"
+  done
+  compile . tests/cusim/race.cpp "$work/race.o" -O2
+  compile . tests/cusim/tsan_hooks.cpp "$work/hooks.o" -O2
+  compile . kernels/cuda/gemm_plan.cpp "$work/plan.o" -O2
+}
+
+build_and_run() { # folder -> one line for each build and order: what was said
+  local at=$1
+  compile "$at" tests/cusim/seeded.cpp "$at/plain.o" -O1
+  compile "$at" tests/cusim/seeded.cpp "$at/asan.o" -O1 "${SAN[@]}"
+  compile "$at" tests/cusim/seeded.cpp "$at/race.o" -O1 -fsanitize=thread
+  "$CXX" "$at/plain.o" "$work"/plain_*.o "$work/plan.o" -o "$at/plain"
+  "$CXX" "${SAN[@]}" "$at/asan.o" "$work"/asan_*.o "$work/plan.o" -o "$at/asan"
+  "$CXX" "$at/race.o" "$work"/plain_*.o "$work/race.o" "$work/hooks.o" "$work/plan.o" -o "$at/race"
+  local build order said
+  for build in plain asan race; do
+    for order in forward reverse random; do
+      said=$({ "$at/$build" "$order" 2>&1 || true; } | grep -m1 -oE \
+        'PASS|FAIL.*|cusim: .*|ERROR: AddressSanitizer: [a-zA-Z-]*|runtime error: .*') || said="crash"
+      echo "$build|$order|${said:0:100}"
+    done
+  done
+}
+
+plant() { # folder, file, sed command
+  mkdir -p "$1/tests" && cp -r kernels "$1/kernels" && cp -r tests/cusim "$1/tests/cusim"
+  [ -z "$3" ] && return
+  sed -i -e "$3" "$1/kernels/cuda/$2"
+  ! cmp -s "kernels/cuda/$2" "$1/kernels/cuda/$2"
+}
+
+judge() { # name, expected build, results -> says and returns whether it is as it should be
+  local passes caught=0 build
+  passes=$(grep -c '|PASS$' "$3" || true)
+  if [ "$1" = none ]; then [ "$passes" = 9 ]; return; fi
+  for build in plain asan race; do
+    if grep "^$build|" "$3" | grep -qv '|PASS$'; then caught=1; fi
+  done
+  [ $caught = 1 ] && { [ "$2" = - ] || [ "$(grep "^$2|" "$3" | grep -cv '|PASS$')" = 3 ]; }
+}
+
+one_bug() { # name, file, sed command, expected build
+  local at="$work/${1//[^a-z0-9]/_}"
+  plant "$at" "$2" "$3" || { echo "$1: the sed command changes nothing in $2"; return 1; }
+  build_and_run "$at" >"$at/said"
+  local verdict=0
+  judge "$1" "$4" "$at/said" || verdict=1
+  echo "== $1"
+  sed 's/^/   /; s/|/ /g' "$at/said"
+  [ $verdict = 0 ] || echo "   NOT AS IT SHOULD BE: $4 was to see it in every order"
+  rm -rf "$at"
+  return $verdict
+}
+
+simulator_objects
+failed=0 count=0 trim='s/^ *//; s/ *$//'
+while IFS='|' read -r name file command expected <&3; do
+  name=$(sed "$trim" <<<"$name") file=$(sed "$trim" <<<"$file") command=$(sed "$trim" <<<"$command")
+  [ -n "$name" ] || continue
+  if [ $# -gt 0 ]; then [[ " $* " == *" $name "* ]] || continue; fi
+  count=$((count + 1))
+  one_bug "$name" "$file" "$command" "$(sed "$trim" <<<"$expected")" || failed=$((failed + 1))
+done 3<<<"$BUGS"
+echo "seeded.sh: $count programs, $failed not as they should be"
+[ $failed = 0 ] && [ $count -gt 0 ]

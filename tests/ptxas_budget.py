@@ -1,0 +1,104 @@
+#!/usr/bin/env python3
+"""Compiles every CUDA kernel and holds it to its registers: none may spill, none may use more than the table says.
+
+  python3 tests/ptxas_budget.py [--out FILE]     needs nvcc, no GPU; passes with a line where there is no nvcc
+"""
+import argparse
+import concurrent.futures
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+
+ARCHITECTURES = ["sm_80", "sm_90a"]
+BUDGET = [  # kernel, its template arguments; registers of a thread at most; 65536 / (threads * blocks) is the limit
+    (r"gemm_mma<float, 0,", 255),   # sums 64 x 64 a warp: 128 registers for them alone
+    (r"gemm_mma<\w+, 0,", 232),
+    (r"gemm_mma<float, 1,", 200),   # 64 x 32 a warp
+    (r"gemm_mma<\w+, 1,", 168),
+    (r"gemm_mma<float, 2,", 152),   # 32 x 32 a warp
+    (r"gemm_mma<\w+, 2,", 136),
+    (r"gemm_mma<\w+, 3,", 128),
+    (r"gemm_simt<", 128),
+    (r"gemm_add_splits", 48),
+]
+ENTRY = re.compile(r"Compiling entry function '(\w+)' for '(\w+)'")
+SPILLS = re.compile(r"(\d+) bytes stack frame, (\d+) bytes spill stores, (\d+) bytes spill loads")
+REGISTERS = re.compile(r"Used (\d+) registers")
+
+
+def find_nvcc():
+    return shutil.which("nvcc") or shutil.which("nvcc", path="/usr/local/cuda/bin")
+
+
+def compile_one(nvcc, source, architecture):
+    command = [nvcc, "-std=c++20", f"-arch={architecture}", "--expt-relaxed-constexpr", "-I.", "-Xptxas", "-v", "-cubin",
+               "-o", os.devnull, str(source)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode:
+        sys.exit(f"{source}: does not compile\n{done.stderr}")
+    return done.stderr
+
+
+def demangled(names):
+    return subprocess.run(["c++filt", *names], capture_output=True, text=True, check=True).stdout.splitlines()
+
+
+def kernels_of(log):
+    kernel = {}
+    for line in log.splitlines():
+        if match := ENTRY.search(line):
+            kernel = {"symbol": match[1], "architecture": match[2]}
+        elif match := SPILLS.search(line):
+            kernel.update(stack=int(match[1]), spills=int(match[2]) + int(match[3]))
+        elif (match := REGISTERS.search(line)) and kernel:
+            yield kernel | {"registers": int(match[1])}
+            kernel = {}
+
+
+def check(kernels):
+    used = set()
+    for k in kernels:
+        row = next((row for row in BUDGET if re.search(row[0], k["name"])), None)
+        used.add(row)
+        where = f"{k['name']}, {k['architecture']}"
+        if row is None:
+            yield f"{where}: has no row in the table of {pathlib.Path(__file__).name}; it uses {k['registers']} registers"
+        elif k["registers"] > row[1]:
+            yield f"{where}: {k['registers']} registers, {row[1]} allowed"
+        if k["spills"] or k["stack"]:
+            yield f"{where}: {k['spills']} bytes spilled, {k['stack']} bytes of stack"
+    for row in BUDGET:
+        if row not in used:
+            yield f"no kernel is called {row[0]}"
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--out", help="also write the table of what was found here")
+    options = parser.parse_args()
+    os.chdir(pathlib.Path(__file__).resolve().parent.parent)
+    nvcc = find_nvcc()
+    if not nvcc:
+        print("registers: no nvcc, skipped")
+        return 0
+    jobs = [(s, a) for s in sorted(pathlib.Path("kernels/cuda").glob("*.cu")) for a in ARCHITECTURES]
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+        logs = list(pool.map(lambda job: compile_one(nvcc, *job), jobs))
+    kernels = [k for log in logs for k in kernels_of(log)]
+    for k, name in zip(kernels, demangled([k["symbol"] for k in kernels])):
+        k["name"] = re.sub(r"^void |graft::cuda::|\(anonymous namespace\)::|\(.*\)$", "", name.replace("(int)", "").replace("(bool)", ""))
+    table = "".join(f"{k['registers']:4} registers {k['stack']:4} stack {k['spills']:4} spilled  {k['architecture']:7} {k['name']}\n"
+                    for k in kernels)
+    if options.out:
+        pathlib.Path(options.out).write_text(table)
+    faults = list(check(kernels))
+    print("\n".join(faults) or f"registers: {len(kernels)} kernels, no spills, the largest "
+          f"{max(k['registers'] for k in kernels)} registers")
+    return 1 if faults else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
