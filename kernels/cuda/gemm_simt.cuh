@@ -36,23 +36,42 @@ struct DepthMajorTile {
     return *reinterpret_cast<const float4*>(elements + depth * kStride + outer);
   }
 
+  // Starts the copies of the tile at (outer, depth), shared among the block's threads.
   template <int kThreads>
   __device__ void load(const FloatOperand& from, int outer, int depth) {
-    if (!from.depth_contiguous && from.vectors) return load_rows<kThreads>(from, outer, depth);
-    for (int i = int(threadIdx.x); i < kOuter * kStep; i += kThreads) {
-      // Neighbouring threads read neighbouring floats; the copy itself transposes.
-      const int o = from.depth_contiguous ? i / kStep : i % kOuter;
-      const int d = from.depth_contiguous ? i % kStep : i / kOuter;
-      const bool valid = outer + o < from.outer && depth + d < from.depth;
-      const int64_t row = from.depth_contiguous ? outer + o : depth + d;
-      const int64_t column = from.depth_contiguous ? depth + d : outer + o;
-      const float* source = valid ? from.data + row * from.stride + column : from.data;
-      ptx::copy_async<4>(elements + d * kStride + o, source, valid ? 4 : 0);
+    if (from.depth_contiguous)
+      load_floats<kThreads, true>(from, outer, from.outer, depth, from.depth);
+    else if (from.vectors)
+      load_rows<kThreads>(from, outer, depth);
+    else
+      load_floats<kThreads, false>(from, depth, from.depth, outer, from.outer);
+  }
+
+  // Float by float: neighbouring threads read neighbours in a row of the matrix, which lie below
+  // each other here when the matrix is contiguous along depth; the copy itself transposes.
+  template <int kThreads, bool kDepthContiguous>
+  __device__ void load_floats(const FloatOperand& from, int row0, int rows, int column0,
+                              int columns) {
+    constexpr int kColumns = kDepthContiguous ? kStep : kOuter;
+    constexpr int kRows = kDepthContiguous ? kOuter : kStep;
+    constexpr int kRowsAtOnce = kThreads / kColumns;
+    const int column = int(threadIdx.x) % kColumns, first = int(threadIdx.x) / kColumns;
+    const bool inside = column0 + column < columns;
+    const float* source = from.data + (row0 + first) * from.stride + column0 + column;
+    float* target =
+        elements + (kDepthContiguous ? column * kStride + first : first * kStride + column);
+#pragma unroll 1  // the registers are for the sums
+    for (int row = first; row < kRows; row += kRowsAtOnce) {
+      const bool valid = inside && row0 + row < rows;
+      ptx::copy_async<4>(target, valid ? source : from.data, valid ? 4 : 0);
+      source += kRowsAtOnce * from.stride;
+      target += kRowsAtOnce * (kDepthContiguous ? 1 : kStride);
     }
   }
 
   template <int kThreads>
   __device__ void load_rows(const FloatOperand& from, int outer, int depth) {
+#pragma unroll 1
     for (int i = int(threadIdx.x); i < kStep * kOuter / 4; i += kThreads) {
       const int d = i / (kOuter / 4), o = i % (kOuter / 4) * 4;
       const int floats = depth + d < from.depth ? max(0, min(from.outer - outer - o, 4)) : 0;
@@ -91,7 +110,7 @@ struct SimtBlock {
   }
 
   __device__ void multiply_step(Sums& sums, const Stage& stage) const {
-#pragma unroll
+#pragma unroll 2
     for (int depth = 0; depth < kStep; ++depth) {
       float a[4 * kGroupsM], b[4 * kGroupsN];
 #pragma unroll
