@@ -107,7 +107,9 @@ fi
 export GRAFT_PEER_PYTHON=${GRAFT_PEER_PYTHON:-$CLI_PYTHON}
 step "command line" env GRAFT="$BUILD/graft" "$CLI_PYTHON" -m pytest -q -x --maxfail=20 tests/cli \
   --junitxml="$RESULTS/cli.xml"
+step "CUDA kernels: registers" $PYTHON tests/ptxas_budget.py --out "$RESULTS/registers.txt"
 if [ "${GRAFT_QUICK:-0}" = 0 ]; then
+  step "CUDA kernels: planted bugs" tests/cusim/seeded.sh
   step "build with address and undefined-behaviour sanitizers" build "$BUILD-asan" \
     all "${LIGHT[@]}" -DGRAFT_SANITIZE=address,undefined
   export UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 TSAN_OPTIONS=halt_on_error=1

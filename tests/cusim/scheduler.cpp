@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "tests/cusim/async_copy.h"
+#include "tests/cusim/crash.h"
 #include "tests/cusim/cusim.h"
 #include "tests/cusim/fiber.h"
 #include "tests/cusim/race.h"
@@ -245,6 +246,7 @@ void check_launch(dim3 grid, dim3 block, size_t shared_bytes) {
 }
 
 void run(dim3 grid, dim3 block, size_t shared_bytes, const std::function<void()>& kernel_body) {
+  name_faults();
   count = block.x * block.y * block.z;
   body = &kernel_body;
   place.block_size = block;

@@ -29,14 +29,14 @@ no swizzle                    | operand_tile.cuh | s/chunk ^= row \/ 2 % 4;/;/  
 sums staged across each other | gemm_mma.cuh     | s/lane \/ 4 + half \* 8/lane \/ 4 + half * 7/              | race
 misaligned vectors            | gemm_block.cuh   | s/kStride = N + 8;/kStride = N + 6;/                       | asan
 c past the end of its rows    | gemm_block.cuh   | s/ .. n >= p.n) continue/) continue/                       | plain
-tile computed by two blocks   | gemm_block.cuh   | s/within \/ high \* N/within \/ high * (N - 4)/            | race
+tile computed by two blocks   | gemm_block.cuh   | s/within \/ high \* N/within \/ high * (N - 8)/            | race
 f32: no barrier after the wait | gemm_simt.cu    | /copy_async_wait<kStages/{n;d}                             | race
 f32: rows past the end        | gemm_simt.cuh    | s/depth + d < from.depth ? max/true ? max/                 | asan
 f32: wrong group              | gemm_simt.cuh    | s/column + 16 \* j), b/column + 8 * j), b/                  | plain
 '
 FLAGS=(-std=c++20 -g1 -fno-strict-aliasing -w -isystem "$CUDA_HEADERS")
 SAN=(-fsanitize=address,undefined -fno-sanitize-recover=all)
-simulator=(async_copy fiber runtime_sim scheduler shared_arena tensor_core warp)
+simulator=(async_copy crash fiber runtime_sim scheduler shared_arena tensor_core warp)
 
 compile() { # folder with the sources, file, object, options...
   local from=$1 file=$2 object=$3
@@ -65,7 +65,7 @@ build_and_run() { # folder -> one line for each build and order: what was said
   local build order said
   for build in plain asan race; do
     for order in forward reverse random; do
-      said=$({ "$at/$build" "$order" 2>&1 || true; } | grep -m1 -oE \
+      said=$(set +o pipefail; (exec "$at/$build" "$order" 2>&1) | grep -m1 -oE \
         'PASS|FAIL.*|cusim: .*|ERROR: AddressSanitizer: [a-zA-Z-]*|runtime error: .*') || said="crash"
       echo "$build|$order|${said:0:100}"
     done

@@ -5,6 +5,7 @@
 
 #include "kernels/cuda/launch.cuh"
 #include "kernels/cuda/ptx.cuh"
+#include "tests/cusim/guarded.h"
 #include "tests/cusim/orders.h"
 #include "tests/cusim/race.h"
 #include "tests/cusim/self.h"
@@ -54,6 +55,18 @@ __global__ void misaligned_matrix() {
   GRAFT_SHARED(Floats, shared);
   uint32_t r[4];
   ptx::ldmatrix(r, shared.values + threadIdx.x);
+}
+
+__global__ void past_the_end(float* x) { x[threadIdx.x] = 0; }
+
+TEST(CusimDeath, AccessesBesideAnArrayAreNamed) {
+  static cusim::Guarded<float> x(32);
+  run_now(past_the_end, 1, 32, 0, x.data());
+#ifdef __SANITIZE_ADDRESS__
+  EXPECT_DEATH(run_now(past_the_end, 1, 33, 0, x.data()), "AddressSanitizer: SEGV");
+#else
+  EXPECT_DEATH(run_now(past_the_end, 1, 33, 0, x.data()), "thread .32,0,0.: access to");
+#endif
 }
 
 TEST(CusimDeath, MisuseIsNamed) {
