@@ -1,8 +1,7 @@
 // cusim runs CUDA kernels on the CPU, one fiber for each CUDA thread, so that tests, the sanitizers
 // and a race check can look inside them on a machine without a GPU. What always holds:
 // - One block runs at a time, on one thread of the machine, one warp after the other, each as far
-// as
-//   it can: a missing barrier shows, which lockstep would hide.
+//   as it can: a missing barrier shows, which lockstep would hide.
 // - Fresh shared memory and copies that have not been waited for read as NaN.
 // - Every misuse ends the program with a line that names the block, the thread, and the place.
 #pragma once

@@ -1,6 +1,6 @@
-// An array of the host that ends where a page begins that nobody may touch, and begins 16 bytes or
-// less after another: an access beside it is a crash in every build. Filled with NaN at first. What
-// kernels get in place of device memory when their bounds are tested.
+// An array of the host that ends where a page begins that nobody may touch: an access beyond it is a
+// crash in every build, and what is written in front of it is seen by intact(). NaN at first. What
+// kernels get in place of device memory.
 #pragma once
 #include <sys/mman.h>
 #include <unistd.h>
