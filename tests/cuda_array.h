@@ -1,5 +1,5 @@
 // An array in device memory for the tests of CUDA kernels, which are the same under cusim and on a
-// GPU. Under cusim it begins and ends at guard pages, give or take 15 bytes, and is NaN at first.
+// GPU. Under cusim it ends at a guard page, give or take 15 bytes, and is NaN at first.
 #pragma once
 #include <gtest/gtest.h>
 

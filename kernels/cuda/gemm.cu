@@ -90,6 +90,7 @@ void gemm(const GemmProblem& p, const GemmPlan& plan, Stream stream) {
 }
 
 void gemm(const GemmProblem& problem, Stream stream) {
+  check(problem);  // before the device is asked
   gemm(problem, plan_gemm(problem, multiprocessors()), stream);
 }
 

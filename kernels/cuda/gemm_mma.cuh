@@ -11,9 +11,9 @@
 // One barrier a step: it says that everybody has the step's data, and that nobody still reads the
 // place in the ring that the next copy overwrites, which is the one of the step before.
 //
-// Per step of 16 k a warp with 64 x 64 outputs loads 8 fragments for 32 products. Its four sums of
-// a 16 x 8 product lie as c[0..1]: row lane / 4, columns 2 (lane % 4) and the next; c[2..3]: row
-// + 8.
+// Per step of 16 k a warp with 64 x 64 outputs loads 8 fragments for 32 products. A lane's sums of
+// a 16 x 8 product are c[0..1]: row lane / 4, columns 2 (lane % 4) and the next; c[2..3]: 8 rows
+// below.
 #pragma once
 #include "kernels/cuda/gemm_block.cuh"
 #include "kernels/cuda/operand_tile.cuh"

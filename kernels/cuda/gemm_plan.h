@@ -22,7 +22,7 @@ struct GemmTile {
 // smaller, the more blocks there are for all multiprocessors. The last one takes operands that
 // 16-byte copies cannot read. Rates are estimates until a GPU has been asked.
 constexpr GemmTile kTensorTiles[] = {
-    //  m    n  step  stages  warps  blocks  rate
+    // m, n, step_bytes, stages, warps_m, warps_n, blocks, rate
     {128, 128, 64, 4, 2, 2, 2, 0.80f},
     {128, 64, 64, 4, 2, 2, 2, 0.65f},
     {64, 64, 64, 4, 2, 2, 3, 0.50f},
