@@ -25,14 +25,19 @@ struct Case {
   Activation activation = Activation::none;
 };
 
+const char* name_of(GemmMath math) {
+  constexpr const char* names[] = {"f32", "tf32", "bf16", "f16"};
+  return names[int(math)];
+}
+
 std::string text(const Case& c) {
   auto flag = [](const char* name, bool on) { return on ? std::string(" ") + name : ""; };
-  return "math " + std::to_string(int(c.math)) + ", " + std::to_string(c.m) + " x " +
-         std::to_string(c.n) + " x " + std::to_string(c.k) + ", tile " +
-         std::to_string(c.plan.tile) + ", splits " + std::to_string(c.plan.splits) + ", c " +
-         name_of(c.c_type) + flag("a^T", c.transpose_a) + flag("b^T", c.transpose_b) +
-         flag("bias", c.bias) + flag("beta", c.beta != 0) + flag("in place", c.in_place) +
-         flag("narrow", !c.aligned) + ", " + name_of(c.activation);
+  return name_of(c.math) + std::string(" ") + std::to_string(c.m) + " x " + std::to_string(c.n) +
+         " x " + std::to_string(c.k) + ", tile " + std::to_string(c.plan.tile) + ", splits " +
+         std::to_string(c.plan.splits) + ", c " + graft::name_of(c.c_type) +
+         flag("a^T", c.transpose_a) + flag("b^T", c.transpose_b) + flag("bias", c.bias) +
+         flag("beta", c.beta != 0) + flag("in place", c.in_place) + flag("narrow", !c.aligned) +
+         ", " + graft::name_of(c.activation);
 }
 
 DType factor_type(GemmMath math) {
@@ -160,10 +165,7 @@ TEST_P(TensorCores, OperandsOfAnyAlignment) {
   });
 }
 
-std::string math_of(const testing::TestParamInfo<GemmMath>& info) {
-  constexpr const char* names[] = {"f32", "tf32", "bf16", "f16"};
-  return names[int(info.param)];
-}
+std::string math_of(const testing::TestParamInfo<GemmMath>& info) { return name_of(info.param); }
 INSTANTIATE_TEST_SUITE_P(Cuda, TensorCores,
                          testing::Values(GemmMath::tf32, GemmMath::bf16, GemmMath::f16), math_of);
 
