@@ -3,73 +3,15 @@
 
 #include <chrono>
 #include <cstring>
-#include <deque>
 #include <memory>
-#include <mutex>
-#include <set>
 #include <vector>
 
 #include "tests/cusim/cusim.h"
-#include "tests/cusim/sim_blocks.h"
+#include "tests/cusim/sim_device.h"
 
 namespace graft::cuda {
-namespace {
 
-using Clock = std::chrono::steady_clock;
-constexpr int kMemoryAllocation = 2, kLaunchFailure = 719;  // of cudaError_t
-
-struct Queue {
-  std::deque<std::function<void()>> work;
-};
-
-struct Mark {  // what an event has recorded
-  Queue* queue;
-  bool passed = false;
-  Clock::time_point when{};
-};
-
-struct Recorder {
-  std::shared_ptr<Mark> last;
-};
-
-struct Device {
-  std::recursive_mutex mutex;
-  Queue standard;  // of Stream{}
-  std::set<Queue*> queues{&standard};
-  Blocks memory, pinned;
-  size_t live = 0, peak = 0;
-  sim::Faults faults;
-  long calls = 0;
-  bool lost = false;
-};
-
-Device& device() {
-  static Device* device = new Device;
-  return *device;
-}
-using Lock = std::lock_guard<std::recursive_mutex>;
-
-Queue& queue(Stream stream) {
-  return stream.handle ? *static_cast<Queue*>(stream.handle) : device().standard;
-}
-
-void step(Queue& q) {
-  auto work = std::move(q.work.front());
-  q.work.pop_front();
-  work();
-}
-void drain(Queue& q) {
-  while (!q.work.empty()) step(q);
-}
-void drain_all() {
-  for (Queue* q : device().queues) drain(*q);
-}
-
-void require(const Mark& mark) {  // the streams run just as far as they must
-  while (!mark.passed) step(*mark.queue);
-}
-
-}  // namespace
+constexpr int kLaunchFailure = 719;  // of cudaError_t
 
 namespace sim {
 

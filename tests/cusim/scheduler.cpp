@@ -1,8 +1,5 @@
 // Runs the threads of a block: warps depth first, block barriers, warp collectives.
 #include <algorithm>
-#include <cstdarg>
-#include <cstdio>
-#include <cstdlib>
 #include <memory>
 #include <numeric>
 #include <random>
@@ -203,17 +200,6 @@ std::vector<unsigned> in_order(unsigned size) {
 
 }  // namespace
 
-void fail(const char* format, ...) {
-  std::fprintf(stderr, "cusim: block (%u,%u,%u) thread (%u,%u,%u): ", place.block.x, place.block.y,
-               place.block.z, place.thread.x, place.thread.y, place.thread.z);
-  va_list arguments;
-  va_start(arguments, format);
-  std::vfprintf(stderr, format, arguments);
-  va_end(arguments);
-  std::fputc('\n', stderr);
-  std::abort();
-}
-
 unsigned running() { return current; }
 bool in_kernel() { return kernel_runs; }
 void block_barrier(const std::source_location& at) { block_sum(0, at); }
@@ -233,16 +219,6 @@ void collective(unsigned mask, const char* name, Collective compute, void* argum
   self.compute = compute;
   self.argument = argument;
   wait(State::in_collective, at);
-}
-
-void check_launch(dim3 grid, dim3 block, size_t shared_bytes) {
-  const uint64_t size = uint64_t(block.x) * block.y * block.z;
-  const bool block_fits = size >= 1 && size <= 1024 && block.z <= 64;
-  const bool grid_fits = grid.x >= 1 && grid.x <= 0x7fffffffu && grid.y >= 1 && grid.y <= 65535 &&
-                         grid.z >= 1 && grid.z <= 65535;
-  if (!block_fits || !grid_fits || shared_bytes > kMostShared)
-    fail("no such launch: grid (%u,%u,%u), block (%u,%u,%u), %zu bytes of shared memory", grid.x,
-         grid.y, grid.z, block.x, block.y, block.z, shared_bytes);
 }
 
 void run(dim3 grid, dim3 block, size_t shared_bytes, const std::function<void()>& kernel_body) {

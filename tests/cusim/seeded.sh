@@ -36,7 +36,7 @@ f32: wrong group              | gemm_simt.cuh    | s/column + 16 \* j), b/column
 '
 FLAGS=(-std=c++20 -g1 -fno-strict-aliasing -w -isystem "$CUDA_HEADERS")
 SAN=(-fsanitize=address,undefined -fno-sanitize-recover=all)
-simulator=(async_copy crash fiber runtime_sim scheduler shared_arena tensor_core warp)
+simulator=(async_copy checks crash fiber runtime_sim scheduler shared_arena tensor_core warp)
 
 compile() { # folder with the sources, file, object, options...
   local from=$1 file=$2 object=$3
