@@ -55,7 +55,8 @@ struct OperandTile {
     const int inside = max(0, min(columns - column, kPerChunk)) * int(sizeof(T));  // bytes
     const T* source = static_cast<const T*>(from.data) + (row0 + first) * from.stride + column;
 #pragma unroll
-    for (int row = first; row < kRows; row += kRowsAtOnce) {
+    for (int i = 0; i < kRows / kRowsAtOnce; ++i) {
+      const int row = first + i * kRowsAtOnce;
       const int valid = row0 + row < rows ? inside : 0;
       ptx::copy_async<16>(elements + place(row, chunk), valid ? source : from.data, valid);
       source += kRowsAtOnce * from.stride;

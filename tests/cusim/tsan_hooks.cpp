@@ -1,5 +1,7 @@
 // The hooks that g++ -fsanitize=thread puts before every load and store of a kernel, for race.h.
 // Linked in place of the thread sanitizer's own library, which knows nothing of CUDA's threads.
+#include <cstring>
+
 #include "tests/cusim/cusim.h"
 #include "tests/cusim/fiber.h"
 #include "tests/cusim/race.h"
@@ -27,6 +29,20 @@ CUSIM_HOOKS(8)
 CUSIM_HOOKS(16)
 void __tsan_read_range(void* p, unsigned long n) { hook(p, n, kRead); }
 void __tsan_write_range(void* p, unsigned long n) { hook(p, n, kWrite); }
+void* __tsan_memcpy(void* to, const void* from, unsigned long n) {  // these three are clang's
+  hook(from, n, kRead);
+  hook(to, n, kWrite);
+  return std::memcpy(to, from, n);
+}
+void* __tsan_memmove(void* to, const void* from, unsigned long n) {
+  hook(from, n, kRead);
+  hook(to, n, kWrite);
+  return std::memmove(to, from, n);
+}
+void* __tsan_memset(void* to, int value, unsigned long n) {
+  hook(to, n, kWrite);
+  return std::memset(to, value, n);
+}
 void __tsan_init() {}
 void __tsan_func_entry(void*) {}
 void __tsan_func_exit() {}
