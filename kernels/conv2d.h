@@ -8,6 +8,8 @@
 #include <vector>
 
 #include "kernels/activation.h"
+#include "kernels/gemm.h"
+#include "kernels/host_device.h"
 
 namespace graft {
 
@@ -19,8 +21,12 @@ struct Conv2dProblem {
   int dilation_h = 1, dilation_w = 1;
   int groups = 1;
 
-  int64_t out_h() const { return (h + pad_top + pad_bottom - dilation_h * (r - 1) - 1) / stride_h + 1; }
-  int64_t out_w() const { return (w + pad_left + pad_right - dilation_w * (s - 1) - 1) / stride_w + 1; }
+  GRAFT_HD int64_t out_h() const {
+    return (h + pad_top + pad_bottom - dilation_h * (r - 1) - 1) / stride_h + 1;
+  }
+  GRAFT_HD int64_t out_w() const {
+    return (w + pad_left + pad_right - dilation_w * (s - 1) - 1) / stride_w + 1;
+  }
   double flops() const { return 2.0 * double(n * out_h() * out_w() * k) * double(r * s * c / groups); }
   auto operator<=>(const Conv2dProblem&) const = default;
 };
@@ -66,4 +72,25 @@ void probe_conv2d();
 std::vector<std::string> reference_implementations();
 
 }  // namespace cpu
+
+namespace cuda {
+
+struct ConvLastStep {             // y = activation(scale conv + bias + residual)
+  const float* scale = nullptr;   // (k)
+  const float* bias = nullptr;    // (k)
+  const void* residual = nullptr; // like y, and of its type; may be y itself
+  Activation activation = Activation::none;
+};
+
+// As graft::cpu's, on device memory. x, w and dy are f32, or bf16 or f16 where `math` is; y and dx
+// f32 or the same; dw f32. Tensors have less than 2^31 elements. Throws std::invalid_argument for
+// others.
+void conv2d_fprop(GemmMath math, const Conv2dProblem& p, const void* x, const void* w,
+                  const ConvLastStep& last, void* y, DType y_type, Stream stream);
+void conv2d_dgrad(GemmMath math, const Conv2dProblem& p, const void* dy, const void* w, void* dx,
+                  DType dx_type, Stream stream);
+void conv2d_wgrad(GemmMath math, const Conv2dProblem& p, const void* x, const void* dy, float* dw,
+                  Stream stream);
+
+}  // namespace cuda
 }  // namespace graft

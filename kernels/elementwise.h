@@ -6,12 +6,7 @@
 #include <cstdint>
 
 #include "kernels/activation.h"
-
-#ifdef __CUDACC__
-#define GRAFT_HD __host__ __device__
-#else
-#define GRAFT_HD
-#endif
+#include "kernels/host_device.h"
 
 namespace graft {
 

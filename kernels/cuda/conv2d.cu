@@ -1,0 +1,171 @@
+// Convolutions: checks, the plan, and the kernel that adds the parts of a split depth.
+#include <algorithm>
+#include <stdexcept>
+#include <string>
+
+#include "kernels/cuda/conv2d_block.cuh"
+
+namespace graft::cuda {
+namespace {
+
+// partial (splits, parts, most_m, n) -> the result, the splits added in their order.
+template <ConvPass kPass>
+__global__ void __launch_bounds__(256) conv2d_add_splits(const ConvWork c, int splits) {
+  const ConvPart<kPass> part(c, int(blockIdx.y));
+  const int fours = (c.n + 3) / 4;
+  const int64_t i = int64_t(blockIdx.x) * blockDim.x + threadIdx.x;
+  const int row = int(i / fours), column = int(i % fours) * 4;
+  if (row >= part.m) return;
+  const int count = min(part.n - column, 4);
+  float v[4] = {};
+  for (int split = 0; split < splits; ++split) {
+    float next[4];
+    load_some(next, c.partial, DType::f32, partial_offset(c, split, int(blockIdx.y), row) + column,
+              c.n % 4 == 0, count);
+#pragma unroll
+    for (int j = 0; j < 4; ++j) v[j] += next[j];
+  }
+  finish_result(c, part, row, column, count, v);
+}
+
+void add_splits(ConvPass pass, const ConvWork& c, int splits, Stream stream) {
+  const int64_t threads = int64_t(c.most_m) * ((c.n + 3) / 4);
+  const Launch how{dim3(unsigned((threads + 255) / 256), unsigned(c.parts)), dim3(256), 0, stream};
+  switch (pass) {
+    case ConvPass::fprop:
+      return launch(conv2d_add_splits<ConvPass::fprop>, how, c, splits);
+    case ConvPass::dgrad:
+      return launch(conv2d_add_splits<ConvPass::dgrad>, how, c, splits);
+    case ConvPass::wgrad:
+      return launch(conv2d_add_splits<ConvPass::wgrad>, how, c, splits);
+  }
+}
+
+DType factor_type(GemmMath math) {
+  return math == GemmMath::bf16 ? DType::bf16 : math == GemmMath::f16 ? DType::f16 : DType::f32;
+}
+
+void check(GemmMath math, const Conv2dProblem& p, DType out) {
+  auto refuse = [](const std::string& what) { throw std::invalid_argument("conv2d: " + what); };
+  const bool fits = p.groups > 0 && p.c % p.groups == 0 && p.k % p.groups == 0;
+  if (!fits)
+    refuse(std::to_string(p.c) + " -> " + std::to_string(p.k) + " channels in " +
+           std::to_string(p.groups) + " groups");
+  for (double size : {double(p.n) * double(p.h) * double(p.w) * double(p.c),
+                      double(p.n) * double(p.out_h()) * double(p.out_w()) * double(p.k),
+                      double(p.k) * double(p.r) * double(p.s) * double(p.c)})
+    if (size > INT32_MAX) refuse("a tensor of 2^31 elements or more");
+  if (out != DType::f32 && out != factor_type(math))
+    refuse(std::string("the result is ") + name_of(out) + ", the factors are " +
+           name_of(factor_type(math)));
+}
+
+bool aligned(const void* data, size_t bytes) { return reinterpret_cast<uintptr_t>(data) % bytes == 0; }
+
+// The product that the planner is asked about: the largest part.
+struct Sizes {
+  int64_t m, n, depth;
+};
+
+Sizes sizes_of(ConvPass pass, const Conv2dProblem& p) {
+  const int64_t taps = p.r * p.s, channels = p.c / p.groups, filters = p.k / p.groups;
+  const int64_t out = p.n * p.out_h() * p.out_w();
+  if (pass == ConvPass::fprop) return {out, filters, taps * channels};
+  if (pass == ConvPass::wgrad) return {filters, taps * channels, out};
+  auto most_taps = [](int stride, int pad, int dilation, int64_t taps) {
+    int most = 0;
+    for (int phase = 0; phase < stride; ++phase)
+      most = std::max(most, backward_side(1, stride, pad, dilation, int(taps), phase).taps);
+    return int64_t(most);
+  };
+  return {p.n * phase_size(int(p.h), p.stride_h, 0) * phase_size(int(p.w), p.stride_w, 0), channels,
+          most_taps(p.stride_h, p.pad_top, p.dilation_h, p.r) *
+              most_taps(p.stride_w, p.pad_left, p.dilation_w, p.s) * filters};
+}
+
+// Whether both matrices are made of 16-byte chunks: of C and K of a group.
+bool in_chunks(ConvPass pass, GemmMath math, const Conv2dProblem& p, const void* a, const void* b) {
+  const int64_t per_chunk = 16 / element_size(math);
+  const bool c = p.c / p.groups % per_chunk == 0, k = p.k / p.groups % per_chunk == 0;
+  return aligned(a, 16) && aligned(b, 16) && c && (pass == ConvPass::fprop || k);
+}
+
+GemmPlan plan_conv(GemmMath math, const Sizes& size, int64_t parts, bool chunks) {
+  GemmProblem p{.math = math, .m = size.m * parts, .n = size.n, .k = size.depth};
+  const int64_t step = chunks || !on_tensor_cores(math) ? 16 : 1;
+  p.a_stride = p.b_stride = step;  // all that the planner asks of them: can chunks be copied
+  return plan_gemm(p, multiprocessors());
+}
+
+}  // namespace
+
+void conv2d(ConvPass pass, GemmMath math, ConvWork c, const GemmPlan& plan, Stream stream) {
+  const Conv2dProblem& p = c.problem;
+  check(math, p, c.out_type);
+  const Sizes size = sizes_of(pass, p);
+  const bool dgrad = pass == ConvPass::dgrad;
+  const int phases = dgrad ? p.stride_h * p.stride_w : 1;
+  if (size.m == 0 || size.n == 0) return;
+  c.size = element_size(math);
+  c.grid = dgrad ? PixelGrid(p.n, p.h, p.w) : PixelGrid(p.n, p.out_h(), p.out_w());
+  c.by_channels = Divider(dgrad ? p.k / p.groups : p.c / p.groups);
+  c.parts = p.groups * phases;
+  c.most_m = int(size.m);
+  c.n = int(size.n);
+  const size_t four = 4 * size_of(c.out_type);
+  c.vectors_out = c.n % 4 == 0 && aligned(c.out, four) && aligned(c.residual, four) &&
+                  aligned(c.scale, 16) && aligned(c.bias, 16);
+  const bool tensor = on_tensor_cores(math), chunks = in_chunks(pass, math, p, c.a, c.b);
+  const GemmTile& tile = !tensor ? kSimtTiles[plan.tile] : kTensorTiles[chunks ? plan.tile : kNarrowTile];
+  const GemmSplit split = split_k(size.depth, tile.step_bytes / c.size, plan.splits);
+  const bool splits = split.count > 1;
+  Scratch partial(splits ? size_t(split.count) * size_t(c.parts) * size_t(size.m * size.n) * 4 : 0,
+                  stream);
+  c.partial = partial.data<float>();
+  c.part = split.length;
+  switch (math) {
+    case GemmMath::f32:
+      launch_simt_conv(pass, c, plan, split.count, stream);
+      break;
+    case GemmMath::tf32:
+      launch_tensor_conv<float>(pass, c, plan, chunks, split.count, stream);
+      break;
+    case GemmMath::bf16:
+      launch_tensor_conv<__nv_bfloat16>(pass, c, plan, chunks, split.count, stream);
+      break;
+    case GemmMath::f16:
+      launch_tensor_conv<__half>(pass, c, plan, chunks, split.count, stream);
+      break;
+  }
+  if (splits) add_splits(pass, c, split.count, stream);
+}
+
+static void conv2d(ConvPass pass, GemmMath math, const ConvWork& c, Stream stream) {
+  const Conv2dProblem& p = c.problem;
+  check(math, p, c.out_type);
+  const int phases = pass == ConvPass::dgrad ? p.stride_h * p.stride_w : 1;
+  const bool chunks = in_chunks(pass, math, p, c.a, c.b);
+  conv2d(pass, math, c, plan_conv(math, sizes_of(pass, p), p.groups * phases, chunks), stream);
+}
+
+void conv2d_fprop(GemmMath math, const Conv2dProblem& p, const void* x, const void* w,
+                  const ConvLastStep& last, void* y, DType y_type, Stream stream) {
+  conv2d(ConvPass::fprop, math,
+         {.problem = p, .a = x, .b = w, .out = y, .out_type = y_type, .scale = last.scale,
+          .bias = last.bias, .residual = last.residual, .activation = last.activation},
+         stream);
+}
+
+void conv2d_dgrad(GemmMath math, const Conv2dProblem& p, const void* dy, const void* w, void* dx,
+                  DType dx_type, Stream stream) {
+  conv2d(ConvPass::dgrad, math,
+         {.problem = p, .a = dy, .b = w, .out = dx, .out_type = dx_type}, stream);
+}
+
+void conv2d_wgrad(GemmMath math, const Conv2dProblem& p, const void* x, const void* dy, float* dw,
+                  Stream stream) {
+  conv2d(ConvPass::wgrad, math,
+         {.problem = p, .a = dy, .b = x, .out = dw, .out_type = DType::f32}, stream);
+}
+
+}  // namespace graft::cuda

@@ -1,0 +1,45 @@
+// How conv2d.cu hands a convolution to its kernels, which are compiled apart from each other.
+#pragma once
+#include "kernels/cuda/conv2d_geometry.h"
+#include "kernels/cuda/gemm_plan.h"
+#include "kernels/cuda/launch.cuh"
+
+namespace graft::cuda {
+
+enum class ConvPass { fprop, dgrad, wgrad };
+
+struct ConvWork {  // a kernel's parameter
+  Conv2dProblem problem;
+  const void *a, *b;  // fprop: x, w; dgrad: dy, w; wgrad: dy, x
+  int size;           // bytes of their elements
+  PixelGrid grid;     // fprop, wgrad: output pixels; dgrad with stride 1: input pixels
+  Divider by_channels;  // of the gathered image, one group
+  int parts;          // groups x phases
+  int most_m, n;      // of a part
+  void* out;
+  DType out_type;
+  const float *scale, *bias;
+  const void* residual;
+  Activation activation;
+  bool vectors_out;  // of the result, residual, scale, bias four elements at a time
+  float* partial;    // (splits, parts, most_m, n) where depth is split, else null
+  int64_t part;      // length of depth in a split
+};
+
+template <class T>  // __nv_bfloat16, __half, or float for tf32
+void launch_tensor_conv(ConvPass pass, const ConvWork& work, const GemmPlan& plan, bool chunks,
+                        int splits, Stream stream);
+void launch_simt_conv(ConvPass pass, const ConvWork& work, const GemmPlan& plan, int splits,
+                      Stream stream);
+
+// Fills in what follows from the problem, and runs one pass by this plan.
+void conv2d(ConvPass pass, GemmMath math, ConvWork work, const GemmPlan& plan, Stream stream);
+
+inline Launch conv_launch(const ConvWork& c, const GemmTile& tile, int splits, size_t shared,
+                          Stream stream) {
+  const auto tiles = int64_t((c.most_m + tile.m - 1) / tile.m) * ((c.n + tile.n - 1) / tile.n);
+  return {dim3(unsigned(tiles), unsigned(c.parts), unsigned(splits)), dim3(unsigned(tile.threads())),
+          shared, stream};
+}
+
+}  // namespace graft::cuda

@@ -1,0 +1,8 @@
+// The tensor-core convolutions of tf32; the kernel is in conv2d_mma.cuh.
+#include "kernels/cuda/conv2d_mma.cuh"
+
+namespace graft::cuda {
+
+template void launch_tensor_conv<float>(ConvPass, const ConvWork&, const GemmPlan&, bool, int, Stream);
+
+}  // namespace graft::cuda
