@@ -168,6 +168,21 @@ TEST_P(Conv, Groups) {
   });
 }
 
+TEST_P(Conv, Depthwise) {
+  on_device([] {
+    for (int64_t channels : {31, 65})
+      for (auto [filter, stride, pad, dilation] :
+           {std::tuple(3, 1, 1, 1), {5, 2, 2, 1}, {3, 2, 0, 2}, {7, 3, 3, 1}, {1, 1, 0, 1}}) {
+        Case c{square(2, 9, channels, channels, filter, stride, pad, dilation, int(channels)), GetParam()};
+        ASSERT_TRUE(is_depthwise(c.p));
+        run_passes(c);
+        c.out = factor_type(GetParam()), c.last_step = true;
+        run_pass(ConvPass::fprop, c);
+        if (HasFatalFailure()) return;
+      }
+  });
+}
+
 TEST_P(Conv, SplitsAddUp) {
   on_device([] {
     for (int splits : {2, 5}) {

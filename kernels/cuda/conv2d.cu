@@ -108,6 +108,7 @@ void conv2d(ConvPass pass, GemmMath math, ConvWork c, const GemmPlan& plan, Stre
   if (size.m == 0 || size.n == 0) return;
   c.size = element_size(math);
   c.grid = dgrad ? PixelGrid(p.n, p.h, p.w) : PixelGrid(p.n, p.out_h(), p.out_w());
+  if (is_depthwise(p)) return launch_depthwise(pass, math, c, stream);
   c.by_channels = Divider(dgrad ? p.k / p.groups : p.c / p.groups);
   c.parts = p.groups * phases;
   c.most_m = int(size.m);

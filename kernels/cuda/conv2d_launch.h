@@ -32,6 +32,10 @@ void launch_tensor_conv(ConvPass pass, const ConvWork& work, const GemmPlan& pla
 void launch_simt_conv(ConvPass pass, const ConvWork& work, const GemmPlan& plan, int splits,
                       Stream stream);
 
+// One filter for each channel: its kernels are their own.
+bool is_depthwise(const Conv2dProblem& p);
+void launch_depthwise(ConvPass pass, GemmMath math, const ConvWork& work, Stream stream);
+
 // Fills in what follows from the problem, and runs one pass by this plan.
 void conv2d(ConvPass pass, GemmMath math, ConvWork work, const GemmPlan& plan, Stream stream);
 
