@@ -1,5 +1,6 @@
 // From decoded pixels to what a network eats.
 #pragma once
+#include <cmath>
 #include <cstdint>
 
 namespace graft {
@@ -9,6 +10,24 @@ struct Normalization {  // (pixel scale - mean) / std per channel, after a swap 
   float mean[3], std[3];
   bool bgr = false;
 };
+
+// There are only 768 different results: the same bits on every device.
+struct PixelTable {
+  float of[3][256];  // channel, pixel
+};
+
+inline PixelTable pixel_table(const Normalization& n) {
+  PixelTable table;
+  const float inverse = std::round(1.0f / n.scale);
+  const bool divide = n.scale == 1.0f / inverse;
+  for (int c = 0; c < 3; ++c) {
+    for (int value = 0; value < 256; ++value) {
+      volatile float x = divide ? float(value) / inverse : float(value) * n.scale;  // rounded here
+      table.of[c][value] = (x - n.mean[c]) / n.std[c];
+    }
+  }
+  return table;
+}
 
 namespace cpu {
 

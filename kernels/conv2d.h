@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "kernels/activation.h"
+#include "kernels/augment.h"
 #include "kernels/gemm.h"
 #include "kernels/host_device.h"
 
@@ -91,6 +92,12 @@ void conv2d_dgrad(GemmMath math, const Conv2dProblem& p, const void* dy, const v
                   DType dx_type, Stream stream);
 void conv2d_wgrad(GemmMath math, const Conv2dProblem& p, const void* x, const void* dy, float* dw,
                   Stream stream);
+
+// fprop of pixels x (n,h,w,3) u8 that are normalised first; the padding is zero after that. c = 3,
+// without groups and dilation, in bf16 or f16.
+void conv2d_first(GemmMath math, const Conv2dProblem& p, const uint8_t* x,
+                  const Normalization& normalization, const void* w, const ConvLastStep& last,
+                  void* y, DType y_type, Stream stream);
 
 }  // namespace cuda
 }  // namespace graft

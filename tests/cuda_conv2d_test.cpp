@@ -226,6 +226,42 @@ TEST(CudaConv2d, PlansByItself) {
   });
 }
 
+// Filters of ResNet, VGG, AlexNet and ViT, small; 70 channels are more than one block's.
+TEST(CudaConv2d, FirstLayerOfBytes) {
+  on_device([] {
+    for (GemmMath math : {GemmMath::bf16, GemmMath::f16})
+      for (auto [filter, stride, pad, side, k] :
+           {std::tuple(7, 2, 3, 37, 70), {3, 1, 1, 17, 64}, {11, 4, 2, 43, 8}, {4, 4, 0, 8, 5},
+            {3, 2, 0, 35, 32}, {5, 3, 1, 20, 16}}) {
+        const Conv2dProblem p = square(2, side, 3, k, filter, stride, pad);
+        SCOPED_TRACE(text({p, math}));
+        const DType type = factor_type(math);
+        std::vector<uint8_t> pixels(size_t(2 * side * side * 3));
+        for (size_t i = 0; i < pixels.size(); ++i) pixels[i] = uint8_t(i * 7 % 23 * 2);
+        const Array<uint8_t> x(pixels);
+        const int64_t y_size = p.n * p.out_h() * p.out_w() * k;
+        const Matrix w = values(type, int64_t(k) * filter * filter * 3, 2),
+                     bias = values(DType::f32, k, 6);
+        Array<float> y(static_cast<size_t>(y_size));
+        const Normalization normal{
+            .scale = 1, .mean = {4, 6, 8}, .std = {2, 1, 2}, .bgr = stride == 2};
+        const ConvLastStep last{.bias = static_cast<const float*>(bias.data()),
+                                .activation = Activation::relu};
+        conv2d_first(math, p, x.data(), normal, w.data(), last, y.data(), DType::f32, {});
+
+        std::vector<float> want(size_t(y_size), 0.0f);
+        each_product(p, [&](int64_t iy, int64_t ix, int64_t iw) {
+          const int64_t channel = ix % 3, from = normal.bgr ? ix - channel + 2 - channel : ix;
+          const float value = (float(pixels[size_t(from)]) - normal.mean[channel]) / normal.std[channel];
+          want[size_t(iy)] += value * w.values[size_t(iw)];
+        });
+        for (size_t i = 0; i < want.size(); ++i)
+          want[i] = std::max(0.0f, want[i] + bias.values[i % size_t(k)]);
+        ASSERT_EQ(y.host(), want);
+      }
+  });
+}
+
 TEST(CudaConv2d, RefusesWhatItCannotDo) {
   float nothing = 0;
   auto fprop = [&](const Conv2dProblem& p, GemmMath math, DType y) {

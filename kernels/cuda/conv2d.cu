@@ -83,6 +83,10 @@ Sizes sizes_of(ConvPass pass, const Conv2dProblem& p) {
               most_taps(p.stride_w, p.pad_left, p.dilation_w, p.s) * filters};
 }
 
+int parts_of(ConvPass pass, const Conv2dProblem& p) {
+  return p.groups * (pass == ConvPass::dgrad ? p.stride_h * p.stride_w : 1);
+}
+
 // Whether both matrices are made of 16-byte chunks: of C and K of a group.
 bool in_chunks(ConvPass pass, GemmMath math, const Conv2dProblem& p, const void* a, const void* b) {
   const int64_t per_chunk = 16 / element_size(math);
@@ -99,23 +103,29 @@ GemmPlan plan_conv(GemmMath math, const Sizes& size, int64_t parts, bool chunks)
 
 }  // namespace
 
-void conv2d(ConvPass pass, GemmMath math, ConvWork c, const GemmPlan& plan, Stream stream) {
+ConvWork conv_work(ConvPass pass, GemmMath math, ConvWork c) {
   const Conv2dProblem& p = c.problem;
   check(math, p, c.out_type);
   const Sizes size = sizes_of(pass, p);
   const bool dgrad = pass == ConvPass::dgrad;
-  const int phases = dgrad ? p.stride_h * p.stride_w : 1;
-  if (size.m == 0 || size.n == 0) return;
   c.size = element_size(math);
   c.grid = dgrad ? PixelGrid(p.n, p.h, p.w) : PixelGrid(p.n, p.out_h(), p.out_w());
-  if (is_depthwise(p)) return launch_depthwise(pass, math, c, stream);
   c.by_channels = Divider(dgrad ? p.k / p.groups : p.c / p.groups);
-  c.parts = p.groups * phases;
+  c.parts = parts_of(pass, p);
   c.most_m = int(size.m);
   c.n = int(size.n);
   const size_t four = 4 * size_of(c.out_type);
   c.vectors_out = c.n % 4 == 0 && aligned(c.out, four) && aligned(c.residual, four) &&
                   aligned(c.scale, 16) && aligned(c.bias, 16);
+  return c;
+}
+
+void conv2d(ConvPass pass, GemmMath math, ConvWork c, const GemmPlan& plan, Stream stream) {
+  c = conv_work(pass, math, c);
+  const Conv2dProblem& p = c.problem;
+  const Sizes size = sizes_of(pass, p);
+  if (size.m == 0 || size.n == 0) return;
+  if (is_depthwise(p)) return launch_depthwise(pass, math, c, stream);
   const bool tensor = on_tensor_cores(math), chunks = in_chunks(pass, math, p, c.a, c.b);
   const GemmTile& tile = !tensor ? kSimtTiles[plan.tile] : kTensorTiles[chunks ? plan.tile : kNarrowTile];
   const GemmSplit split = split_k(size.depth, tile.step_bytes / c.size, plan.splits);
@@ -144,9 +154,8 @@ void conv2d(ConvPass pass, GemmMath math, ConvWork c, const GemmPlan& plan, Stre
 static void conv2d(ConvPass pass, GemmMath math, const ConvWork& c, Stream stream) {
   const Conv2dProblem& p = c.problem;
   check(math, p, c.out_type);
-  const int phases = pass == ConvPass::dgrad ? p.stride_h * p.stride_w : 1;
   const bool chunks = in_chunks(pass, math, p, c.a, c.b);
-  conv2d(pass, math, c, plan_conv(math, sizes_of(pass, p), p.groups * phases, chunks), stream);
+  conv2d(pass, math, c, plan_conv(math, sizes_of(pass, p), parts_of(pass, p), chunks), stream);
 }
 
 void conv2d_fprop(GemmMath math, const Conv2dProblem& p, const void* x, const void* w,

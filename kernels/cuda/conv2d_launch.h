@@ -36,7 +36,10 @@ void launch_simt_conv(ConvPass pass, const ConvWork& work, const GemmPlan& plan,
 bool is_depthwise(const Conv2dProblem& p);
 void launch_depthwise(ConvPass pass, GemmMath math, const ConvWork& work, Stream stream);
 
-// Fills in what follows from the problem, and runs one pass by this plan.
+// Checks the problem and fills in what follows from it.
+ConvWork conv_work(ConvPass pass, GemmMath math, ConvWork work);
+
+// Runs one pass by this plan.
 void conv2d(ConvPass pass, GemmMath math, ConvWork work, const GemmPlan& plan, Stream stream);
 
 inline Launch conv_launch(const ConvWork& c, const GemmTile& tile, int splits, size_t shared,
