@@ -23,6 +23,17 @@ BUDGET = [  # kernel, its template arguments; registers of a thread at most; 655
     (r"gemm_mma<\w+, 3,", 104),
     (r"gemm_simt<", 128),
     (r"gemm_add_splits", 48),
+    (r"conv2d_mma<.*float, 0,", 255),  # as gemm_mma, and where each copied row is
+    (r"conv2d_mma<.*, 0,", 244),
+    (r"conv2d_mma<.*float, 1,", 192),
+    (r"conv2d_mma<.*, 1,", 180),
+    (r"conv2d_mma<.*, 2,", 144),
+    (r"conv2d_mma<.*, 3,", 128),
+    (r"conv2d_simt<", 128),
+    (r"conv2d_first_layer<", 128),
+    (r"conv2d_add_splits", 48),
+    (r"depthwise", 56),
+    (r"add_shares", 40),
 ]
 ENTRY = re.compile(r"Compiling entry function '(\w+)' for '(\w+)'")
 SPILLS = re.compile(r"(\d+) bytes stack frame, (\d+) bytes spill stores, (\d+) bytes spill loads")
