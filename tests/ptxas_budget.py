@@ -100,7 +100,8 @@ def main():
         logs = list(pool.map(lambda job: compile_one(nvcc, *job), jobs))
     kernels = [k for log in logs for k in kernels_of(log)]
     for k, name in zip(kernels, demangled([k["symbol"] for k in kernels])):
-        k["name"] = re.sub(r"^void |graft::cuda::|\(anonymous namespace\)::|\(.*\)$", "", name.replace("(int)", "").replace("(bool)", ""))
+        name = re.sub(r"^void |graft::cuda::|\(anonymous namespace\)::|\(int\)|\(bool\)", "", name)
+        k["name"] = re.sub(r"(?<=[>\w])\(.*\)$", "", name)  # without its parameters
     table = "".join(f"{k['registers']:4} registers {k['stack']:4} stack {k['spills']:4} spilled  {k['architecture']:7} {k['name']}\n"
                     for k in kernels)
     if options.out:
