@@ -26,7 +26,9 @@ CLASSES = 7
 
 
 def side_of(name):
-    """Of the small image that graft keeps for it (ZooRow::small)."""
+    """Of the small image that graft keeps for it (ZooRow::small); VGG's matrices fit one side only."""
+    if name.startswith("VGG"):
+        return 224
     if name == "InceptionV3":
         return 96
     return 75 if re.match("MobileNetV2|EfficientNet", name) else 64
@@ -88,6 +90,20 @@ def preprocessing_differs(keras, numpy, name, p):
     return float(numpy.abs(ours - module_of(keras, name).preprocess_input(pixels.copy())).max())
 
 
+def logits_of(keras, model, x):
+    """Away from 224 pixels VGG's maps are averaged to 7x7, as graft and torchvision do."""
+    if not model.name.startswith("vgg"):
+        return keras.ops.convert_to_numpy(model(x, training=False))
+    from torch.nn.functional import adaptive_avg_pool2d
+
+    x = keras.ops.convert_to_tensor(x)
+    for layer in model.layers[1:]:
+        if layer.name == "flatten":
+            x = adaptive_avg_pool2d(x.permute(0, 3, 1, 2), 7).permute(0, 2, 3, 1)
+        x = layer(x)
+    return keras.ops.convert_to_numpy(x)
+
+
 def print_digests():
     import keras
 
@@ -139,7 +155,7 @@ def main():
             x = (x * numpy.array(inspected["std"]) + numpy.array(inspected["mean"])) / inspected["scale"]
         else:
             result["preprocessing"] = preprocessing_differs(keras, numpy, options.name, inspected)
-        expected = keras.ops.convert_to_numpy(model(x.astype("float32"), training=False))
+        expected = logits_of(keras, model, x.astype("float32"))
         result["logits"] = [float(expected.min()), float(expected.max())]
         result["difference"][form] = float(numpy.abs(found - expected).max() / numpy.abs(expected).max())
     print(json.dumps(result))
