@@ -95,8 +95,17 @@ SEEDS = {"mobilenet_v2": 5, "mnasnet0_5": 2, "densenet121": 3, "regnet_y_400mf":
 # Of an image in pixels, where not 64. At its smallest, 75, inception_v3 norms over four values.
 # An odd side tells Keras' padding from the others' at every stride.
 SIDES = {"inception_v3.*": 128, "vit.*": 224, "(mobilenet|efficientnet).*_keras": 75}
-# Compared with --slow: the largest and others of each family.
-TRAINED_SLOWLY = {}
+# Compared with --slow: others of each family, the largest with all that learns.
+TRAINED_SLOWLY = {**dict.fromkeys("""
+    resnet10_small resnet32 resnet44 resnet56 resnet110 densenet121_keras mobilenet_v2_keras
+    mobilenet_v3_large mnasnet0_75 mnasnet1_0 mnasnet1_3 efficientnet_b1 efficientnet_b2
+    efficientnet_b3 efficientnet_b0_keras efficientnet_b1_keras efficientnet_b2_keras
+    efficientnet_b3_keras shufflenet_v2_x1_0 shufflenet_v2_x1_5 shufflenet_v2_x2_0 regnet_x_400mf
+    regnet_x_800mf regnet_x_1_6gf regnet_y_800mf regnet_y_1_6gf
+""".split(), ["head", "last", "all"]), **dict.fromkeys("""
+    resnet34 resnet152 wide_resnet50_2 resnet50_v1 vgg19 densenet201 efficientnet_v2_s
+    regnet_x_32gf regnet_y_32gf convnext_small swin_b swin_v2_b
+""".split(), ["all"])}
 SAMPLE = 20_000  # elements of a gradient
 STEPS = 3
 RATES = {"vgg1[69]": 1e-4}  # at 1e-3 their loss jumps about; the others take 1e-3
@@ -292,7 +301,8 @@ def settle_in_turn(net, x):
         perturb(norm)
 
     hooks = [m.register_forward_pre_hook(settle) for m in net.modules() if isinstance(m, nn.BatchNorm2d)]
-    net.eval()(x)
+    if hooks:
+        net.eval()(x)
     for hook in hooks:
         hook.remove()
 
