@@ -32,6 +32,7 @@ Regimes: head trains the last layer only, last the last stage too, all everythin
 """
 import argparse
 import copy
+import functools
 import hashlib
 import json
 import math
@@ -90,22 +91,24 @@ SHOWN = ["resnet34", "resnet152", "vgg19", "vgg19_bn", "wide_resnet50_2", "resne
 REGIMES = {"vgg11_bn": ["head"], "inception_v3": ["head", "all"], "convnext_tiny": ["all"],
            "alexnet": ["last"], "resnext50_32x4d": ["last"], "vit_b_32": ["all"], "swin_t": ["all"],
            "swin_v2_t": ["all"]}
+# With which no unit flips in three steps; else 1.
 SEEDS = {"mobilenet_v2": 5, "mnasnet0_5": 2, "densenet121": 3, "regnet_y_400mf": 2, "googlenet": 2,
-         "resnet32": 2, "regnet_y_800mf": 2, "regnet_y_1_6gf": 2, "shufflenet_v2_x2_0": 2}  # where no unit flips in three steps; else 1
+         "resnet32": 2, "regnet_y_800mf": 2, "regnet_y_1_6gf": 2, "shufflenet_v2_x2_0": 2}
 # Of an image in pixels, where not 64. At its smallest, 75, inception_v3 norms over four values.
 # An odd side tells Keras' padding from the others' at every stride.
 SIDES = {"inception_v3.*": 128, "vit.*": 224, "(mobilenet|efficientnet).*_keras": 75}
 # Compared with --slow: others of each family, the largest with all that learns.
-TRAINED_SLOWLY = {**dict.fromkeys("""
+TRAINED_SLOWLY = dict.fromkeys("""
     resnet10_small resnet32 resnet44 resnet56 resnet110 densenet121_keras mobilenet_v2_keras
     mobilenet_v3_large mnasnet0_75 mnasnet1_0 mnasnet1_3 efficientnet_b1 efficientnet_b2
     efficientnet_b3 efficientnet_b0_keras efficientnet_b1_keras efficientnet_b2_keras
     efficientnet_b3_keras shufflenet_v2_x1_0 shufflenet_v2_x1_5 shufflenet_v2_x2_0 regnet_x_400mf
     regnet_x_800mf regnet_x_1_6gf regnet_y_800mf regnet_y_1_6gf
-""".split(), ["head", "last", "all"]), **dict.fromkeys("""
+""".split(), ["head", "last", "all"])
+TRAINED_SLOWLY |= dict.fromkeys("""
     resnet34 resnet152 wide_resnet50_2 resnet50_v1 vgg19 densenet201 efficientnet_v2_s
     regnet_x_32gf regnet_y_32gf convnext_small swin_b swin_v2_b
-""".split(), ["all"])}
+""".split(), ["all"])
 SAMPLE = 20_000  # elements of a gradient
 STEPS = 3
 RATES = {"vgg1[69]": 1e-4}  # at 1e-3 their loss jumps about; the others take 1e-3
@@ -184,15 +187,15 @@ def resnet10_small(classes):
 
 
 # What is published for Keras: epsilon, and the share of a batch in running statistics.
-KERAS = {"resnet.*_v1": (1.001e-5, 0.01), "densenet.*_keras": (1.001e-5, 0.01), "inception.*_keras": (1e-3, 0.01),
-         "efficientnet.*_keras": (1e-3, 0.01), "mobilenet_v2_keras": (1e-3, 0.001)}
+KERAS = {"resnet.*_v1": (1.001e-5, 0.01), "densenet.*_keras": (1.001e-5, 0.01),
+         "inception.*_keras": (1e-3, 0.01), "efficientnet.*_keras": (1e-3, 0.01),
+         "mobilenet_v2_keras": (1e-3, 0.001)}
 
 
 def pad_as_keras(conv, inputs):
     """Evenly for an odd side; for an even one, one less in front."""
-    kernel, front = conv.kernel_size[0], [conv.kernel_size[0] // 2 - 1 + side % 2 for side in inputs[0].shape[2:]]
-    back = kernel // 2
-    return nn.functional.pad(inputs[0], (front[1], back, front[0], back))
+    half, (height, width) = conv.kernel_size[0] // 2, inputs[0].shape[2:]
+    return nn.functional.pad(inputs[0], (half - 1 + width % 2, half, half - 1 + height % 2, half))
 
 
 def as_keras(net, arch):
@@ -201,7 +204,7 @@ def as_keras(net, arch):
         if isinstance(norm, nn.BatchNorm2d):
             norm.eps, norm.momentum = of_pattern(KERAS, arch)
     for conv in net.modules():
-        if isinstance(conv, nn.Conv2d) and re.match("mobilenet|efficientnet", arch) and conv.stride == (2, 2):
+        if isinstance(conv, nn.Conv2d) and conv.stride == (2, 2) and re.match("mobilenet|eff", arch):
             conv.padding = (0, 0)
             conv.register_forward_pre_hook(pad_as_keras)
         elif isinstance(conv, nn.Conv2d) and arch.startswith("resnet"):
@@ -211,7 +214,7 @@ def as_keras(net, arch):
             block.conv1.stride, block.conv2.stride = block.conv2.stride, block.conv1.stride
     if arch.startswith("inception"):
         average = nn.functional.avg_pool2d
-        nn.functional.avg_pool2d = lambda *args, **options: average(*args, **options, count_include_pad=False)
+        nn.functional.avg_pool2d = functools.partial(average, count_include_pad=False)
     return net
 
 
@@ -454,7 +457,8 @@ def left_out(binary):
 def make_apart(arch, args, out):
     """In a process of its own, so that its memory is free before the next one starts."""
     child = multiprocessing.get_context("fork").Process(
-        target=make, args=(arch, os.path.join(out, arch), regimes_of(arch, args), args.size, args.batch, args.seed))
+        target=make, args=(arch, os.path.join(out, arch), regimes_of(arch, args), args.size,
+                           args.batch, args.seed))
     child.start()
     child.join()
     return child.exitcode == 0

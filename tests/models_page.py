@@ -75,7 +75,8 @@ def update(cells, figures, mark):
     """Puts newer figures into the {what: text} of one line."""
     new = {what: format(figures[what], form) + mark for what, form in FORMS.items() if what in figures}
     new["regimes"] = ", ".join(r for r in REGIMES if r in figures["regimes"])
-    if not set(cells["regimes"].strip("–").split(", ")) - {""} <= set(figures["regimes"]) or not new["regimes"]:
+    known = set(cells["regimes"].strip("–").split(", ")) - {""}
+    if not figures["regimes"] or not known <= set(figures["regimes"]):
         for what in ("gradients", "steps", "regimes"):
             new.pop(what, None)
     cells.update(new)

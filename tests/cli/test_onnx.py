@@ -71,7 +71,12 @@ CIFAR = ("resnet20", "resnet32", "resnet44", "resnet56", "resnet110")
 FADING = ("efficientnet", "mobilenet_v3")
 # Of the norms. Smaller variances make activations grow from block to block, until the
 # last bit of a pixel decides about the logits; larger ones make them fade.
-VARIANCES = {"efficientnet_v2": (1.0, 2.5), "mobilenet_v3": (0.7, 1.8), "regnet_y_32gf": (0.8, 1.8), "": (0.5, 1.5)}
+VARIANCES = {
+    "efficientnet_v2": (1.0, 2.5),
+    "mobilenet_v3": (0.7, 1.8),
+    "regnet_y_32gf": (0.8, 1.8),
+    "": (0.5, 1.5),
+}
 TOO_LARGE = ["regnet_y_128gf"]  # for the format
 
 
