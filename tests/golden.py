@@ -2,9 +2,11 @@
 """Expected values of whole networks, made with PyTorch and torchvision, for models_golden_test.cpp.
 
   tests/golden.py --run build/graft_models_tests              the usual networks, one at a time
+  tests/golden.py --run build/graft_models_tests --slow       what that leaves out; takes hours
   tests/golden.py --out DIR --archs resnet18 squeezenet1_1    only the files
 
-Training is compared for one network of each kind (TRAINED), for all with --train all, or for none.
+Training is compared for one network of each kind (TRAINED), with --slow for others (TRAINED_SLOWLY),
+for all with --train all, or for none.
 There a difference can be rounding: where two values of a max pool, or a value and the zero of a
 ReLU, are closer than float32 tells apart, one unit flips and its gradient differs by a percent. Then
 the first layer that differs, seen from the loss, does so in a single row; other seeds agree.
@@ -30,6 +32,7 @@ Regimes: head trains the last layer only, last the last stage too, all everythin
 """
 import argparse
 import copy
+import functools
 import hashlib
 import json
 import math
@@ -59,17 +62,17 @@ FAMILIES = {
     "vgg19": ("classifier.6", "features.28"), "vgg19_bn": ("classifier.6", "features.40"),
     "alexnet": ("classifier.6", "features.8"),
     "densenet.*": ("classifier", "features.denseblock4"),
-    "mobilenet_v2": ("classifier.1", "features.16"),
+    "mobilenet_v2.*": ("classifier.1", "features.16"),
     "mobilenet_v3_large": ("classifier.3", "features.14"),
     "mobilenet_v3_small": ("classifier.3", "features.10"),
     "mnasnet.*": ("classifier.1", "layers.12"),
-    "efficientnet_b.": ("classifier.1", "features.7"),
+    "efficientnet_b.*": ("classifier.1", "features.7"),
     "efficientnet_v2_s": ("classifier.1", "features.6"),
     "efficientnet_v2_[ml]": ("classifier.1", "features.7"),
     "shufflenet.*": ("fc", "stage4"),
     "regnet.*": ("fc", "trunk_output.block4"),
     "googlenet": ("fc", "inception5a"),
-    "inception_v3": ("fc", "Mixed_7a"),
+    "inception_v3.*": ("fc", "Mixed_7a"),
     "vit_b.*": ("heads.head", "encoder.layers.encoder_layer_11"),
     "vit_l.*": ("heads.head", "encoder.layers.encoder_layer_23"),
     "convnext.*": ("classifier.2", "features.7"),
@@ -81,20 +84,34 @@ TRAINED = ["resnet18", "resnet50", "squeezenet1_0", "squeezenet1_1", "vgg16", "v
            "mnasnet0_5", "efficientnet_b0", "shufflenet_v2_x0_5", "regnet_y_400mf", "googlenet",
            "inception_v3", "convnext_tiny", "vit_b_32", "swin_t", "swin_v2_t"]
 SHOWN = ["resnet34", "resnet152", "vgg19", "vgg19_bn", "wide_resnet50_2", "resnet56", "densenet169",
-         "mobilenet_v3_large", "mnasnet1_3", "efficientnet_b3", "efficientnet_v2_s", "shufflenet_v2_x1_0", "regnet_x_8gf",
-         "convnext_small", "swin_s", "swin_v2_s"]
+         "mobilenet_v3_large", "mnasnet1_3", "efficientnet_b3", "efficientnet_v2_s", "shufflenet_v2_x1_0",
+         "regnet_x_8gf", "convnext_small", "swin_s", "swin_v2_s", "resnet50_v1", "mobilenet_v2_keras"]
 # Regimes to be compared by default, where not all three: in vgg11_bn a unit that flips outweighs every
 # rounding; the others would take long, and their layers are covered elsewhere.
 REGIMES = {"vgg11_bn": ["head"], "inception_v3": ["head", "all"], "convnext_tiny": ["all"],
            "alexnet": ["last"], "resnext50_32x4d": ["last"], "vit_b_32": ["all"], "swin_t": ["all"],
            "swin_v2_t": ["all"]}
-SEEDS = {"mobilenet_v2": 5, "mnasnet0_5": 2, "densenet121": 3,
-         "regnet_y_400mf": 2, "googlenet": 2}  # where no unit flips in three steps; else 1
+# With which no unit flips in three steps; else 1.
+SEEDS = {"mobilenet_v2": 5, "mnasnet0_5": 2, "densenet121": 3, "regnet_y_400mf": 2, "googlenet": 2,
+         "resnet32": 2, "regnet_y_800mf": 2, "regnet_y_1_6gf": 2, "shufflenet_v2_x2_0": 2}
 # Of an image in pixels, where not 64. At its smallest, 75, inception_v3 norms over four values.
-SIDES = {"inception_v3": 128, "vit_b_16": 224, "vit_b_32": 224, "vit_l_16": 224, "vit_l_32": 224}
+# An odd side tells Keras' padding from the others' at every stride.
+SIDES = {"inception_v3.*": 128, "vit.*": 224, "(mobilenet|efficientnet).*_keras": 75}
+# Compared with --slow: others of each family, the largest with all that learns.
+TRAINED_SLOWLY = dict.fromkeys("""
+    resnet10_small resnet32 resnet44 resnet56 resnet110 densenet121_keras mobilenet_v2_keras
+    mobilenet_v3_large mnasnet0_75 mnasnet1_0 mnasnet1_3 efficientnet_b1 efficientnet_b2
+    efficientnet_b3 efficientnet_b0_keras efficientnet_b1_keras efficientnet_b2_keras
+    efficientnet_b3_keras shufflenet_v2_x1_0 shufflenet_v2_x1_5 shufflenet_v2_x2_0 regnet_x_400mf
+    regnet_x_800mf regnet_x_1_6gf regnet_y_800mf regnet_y_1_6gf
+""".split(), ["head", "last", "all"])
+TRAINED_SLOWLY |= dict.fromkeys("""
+    resnet34 resnet152 wide_resnet50_2 resnet50_v1 vgg19 densenet201 efficientnet_v2_s
+    regnet_x_32gf regnet_y_32gf convnext_small swin_b swin_v2_b
+""".split(), ["all"])
 SAMPLE = 20_000  # elements of a gradient
 STEPS = 3
-RATES = {"vgg16": 1e-4}  # at 1e-3 its loss jumps about; the others take 1e-3
+RATES = {"vgg1[69]": 1e-4}  # at 1e-3 their loss jumps about; the others take 1e-3
 TYPES = {torch.float32: "F32", torch.int32: "I32", torch.int64: "I64"}
 
 
@@ -113,8 +130,12 @@ def write_safetensors(path, tensors, metadata):
             file.write(t.detach().contiguous().numpy().tobytes())
 
 
+def of_pattern(table, arch, *otherwise):
+    return next((v for pattern, v in table.items() if re.fullmatch(pattern, arch)), *otherwise)
+
+
 def family_of(arch):
-    return next(value for pattern, value in FAMILIES.items() if re.fullmatch(pattern, arch))
+    return of_pattern(FAMILIES, arch)
 
 
 def plans(arch):
@@ -153,9 +174,57 @@ class CifarResNet(nn.Module):
         return self.linear(self.layer3(self.layer2(self.layer1(x))).mean((2, 3)))
 
 
+def resnet10_small(classes):
+    """A quarter of a ResNet-18's width, half its depth, and no pooling in front."""
+    block = torchvision.models.resnet.BasicBlock
+    net = torchvision.models.ResNet(block, [1, 1, 1, 1])
+    net.inplanes, net.maxpool = 16, nn.Identity()
+    net.conv1, net.bn1 = nn.Conv2d(3, 16, 3, 1, 1, bias=False), nn.BatchNorm2d(16)
+    for i in range(4):
+        setattr(net, f"layer{i + 1}", net._make_layer(block, 16 << i, 1, stride=min(i + 1, 2)))
+    net.fc = nn.Linear(128, classes)
+    return net
+
+
+# What is published for Keras: epsilon, and the share of a batch in running statistics.
+KERAS = {"resnet.*_v1": (1.001e-5, 0.01), "densenet.*_keras": (1.001e-5, 0.01),
+         "inception.*_keras": (1e-3, 0.01), "efficientnet.*_keras": (1e-3, 0.01),
+         "mobilenet_v2_keras": (1e-3, 0.001)}
+
+
+def pad_as_keras(conv, inputs):
+    """Evenly for an odd side; for an even one, one less in front."""
+    half, (height, width) = conv.kernel_size[0] // 2, inputs[0].shape[2:]
+    return nn.functional.pad(inputs[0], (half - 1 + width % 2, half, half - 1 + height % 2, half))
+
+
+def as_keras(net, arch):
+    """torchvision's network as keras.applications has it, under torchvision's names."""
+    for norm in net.modules():
+        if isinstance(norm, nn.BatchNorm2d):
+            norm.eps, norm.momentum = of_pattern(KERAS, arch)
+    for conv in net.modules():
+        if isinstance(conv, nn.Conv2d) and conv.stride == (2, 2) and re.match("mobilenet|eff", arch):
+            conv.padding = (0, 0)
+            conv.register_forward_pre_hook(pad_as_keras)
+        elif isinstance(conv, nn.Conv2d) and arch.startswith("resnet"):
+            conv.bias = nn.Parameter(torch.zeros(conv.out_channels))
+    for block in net.modules():
+        if isinstance(block, torchvision.models.resnet.Bottleneck):
+            block.conv1.stride, block.conv2.stride = block.conv2.stride, block.conv1.stride
+    if arch.startswith("inception"):
+        average = nn.functional.avg_pool2d
+        nn.functional.avg_pool2d = functools.partial(average, count_include_pad=False)
+    return net
+
+
 def build(arch, classes):
     if arch in CIFAR:
         return CifarResNet(CIFAR[arch], classes)
+    if arch == "resnet10_small":
+        return resnet10_small(classes)
+    if of_pattern(KERAS, arch, None):
+        return as_keras(build(re.sub("_v1$|_keras$", "", arch), classes), arch)
     options = {"aux_logits": False, "init_weights": False} if arch in ("googlenet", "inception_v3") else {}
     return getattr(torchvision.models, arch)(weights=None, num_classes=classes, **options)
 
@@ -195,7 +264,10 @@ def randomise(net, head, x):
             last_norm.weight.data *= 0.1
         if isinstance(block, torchvision.ops.SqueezeExcitation):
             block.fc2.weight.data *= 0.1  # or its sigmoid says all or nothing
-    settle_statistics(net, x)
+    if isinstance(net, torchvision.models.EfficientNet):
+        settle_in_turn(net, x)
+    else:
+        settle_statistics(net, x)
     if head == "classifier.6":  # 4096 features: small ones, or three steps explode
         hidden = next(i for i in (4, 3) if isinstance(net.classifier[i], nn.Linear))
         scale_output(net, f"classifier.{hidden}", x, 0.1)
@@ -219,9 +291,29 @@ def settle_statistics(net, x):
         net.train()(x)
     for norm, momentum in norms.items():
         norm.momentum = momentum
-        norm.running_mean += 0.2 * norm.running_var.sqrt() * torch.randn_like(norm.running_mean)
-        norm.running_var *= torch.empty_like(norm.running_var).uniform_(0.6, 1.5)
-        norm.num_batches_tracked.fill_(3)
+        perturb(norm)
+
+
+def settle_in_turn(net, x):
+    """Every norm gets the statistics of what reaches it in eval mode, through the norms before it. Those
+    of train mode do not know how far their predecessors are off: in a deep EfficientNet activations then
+    grow from block to block (to 100 in B4), and as its gates grow with them, each block multiplies
+    the share that is rounding, until the last bit of a pixel decides about the logits."""
+    def settle(norm, inputs):
+        norm.running_var, norm.running_mean = torch.var_mean(inputs[0], (0, 2, 3))
+        perturb(norm)
+
+    hooks = [m.register_forward_pre_hook(settle) for m in net.modules() if isinstance(m, nn.BatchNorm2d)]
+    if hooks:
+        net.eval()(x)
+    for hook in hooks:
+        hook.remove()
+
+
+def perturb(norm):
+    norm.running_mean += 0.2 * norm.running_var.sqrt() * torch.randn_like(norm.running_mean)
+    norm.running_var *= torch.empty_like(norm.running_var).uniform_(0.6, 1.5)
+    norm.num_batches_tracked.fill_(3)
 
 
 def freeze(net, plan, head):
@@ -313,7 +405,7 @@ def make(arch, folder, regimes, size, batch, seed):
     torch.manual_seed(seed or SEEDS.get(arch, 1))
     os.makedirs(folder, exist_ok=True)
     net, head = build(arch, 10), family_of(arch)[0]
-    size = max(size, SIDES.get(arch, 0))
+    size = max(size, of_pattern(SIDES, arch, 0))
     with torch.no_grad():
         randomise(net, head, torch.randn(4 * batch, 3, size, size))
     x, y = torch.randn(batch, 3, size, size), torch.randint(10, (batch,))
@@ -324,7 +416,7 @@ def make(arch, folder, regimes, size, batch, seed):
     torch.save(start, weights + "legacy.pth", _use_new_zipfile_serialization=False)
 
     out = {"input": x.permute(0, 2, 3, 1), "labels": y.int()}
-    rate = RATES.get(arch, 1e-3)
+    rate = of_pattern(RATES, arch, 1e-3)
     metadata = {"arch": arch, "rate": str(rate), "torch": torch.__version__}
     inputs = [x, nudged(x)]
     with torch.no_grad():
@@ -343,14 +435,30 @@ def make(arch, folder, regimes, size, batch, seed):
     write_safetensors(os.path.join(folder, "golden.safetensors"), out, metadata)
 
 
+def regimes_of(arch, args):
+    every = ["head", "last", "all"]
+    if args.train == "all":
+        return every
+    if args.train == "none":
+        return []
+    if args.slow:
+        return TRAINED_SLOWLY.get(arch, [])
+    return REGIMES.get(arch, every) if arch in TRAINED else []
+
+
+def left_out(binary):
+    """The networks of which the usual run does not compare what the slow one does."""
+    tests = subprocess.run([binary, "--gtest_list_tests", "--gtest_filter=*Golden*"], check=True,
+                           capture_output=True, text=True).stdout
+    known = re.findall(r"AsPyTorch/(\w+)__eval", tests)
+    return [arch for arch in known if arch not in TRAINED + SHOWN or arch in TRAINED_SLOWLY]
+
+
 def make_apart(arch, args, out):
     """In a process of its own, so that its memory is free before the next one starts."""
-    trained = args.train == "all" or (args.train == "some" and arch in TRAINED)
-    regimes = ["head", "last", "all"] if trained else []
-    if args.train == "some" and regimes:
-        regimes = REGIMES.get(arch, regimes)
     child = multiprocessing.get_context("fork").Process(
-        target=make, args=(arch, os.path.join(out, arch), regimes, args.size, args.batch, args.seed))
+        target=make, args=(arch, os.path.join(out, arch), regimes_of(arch, args), args.size,
+                           args.batch, args.seed))
     child.start()
     child.join()
     return child.exitcode == 0
@@ -390,12 +498,16 @@ def main():
     parser.add_argument("--run", metavar="BINARY", help="make, test and remove one after the other")
     parser.add_argument("--names", action="store_true",
                         help="print digests of all tensors' names and shapes, for published_names.h")
-    parser.add_argument("--archs", nargs="+", default=TRAINED + SHOWN)
+    parser.add_argument("--archs", nargs="+", help="the usual ones if not given")
+    parser.add_argument("--slow", action="store_true", help="the other networks, other trainings; with --run")
     parser.add_argument("--train", choices=["none", "some", "all"], default="some")
     parser.add_argument("--size", type=int, default=64, help="image side in pixels")
     parser.add_argument("--batch", type=int, default=4)
     parser.add_argument("--seed", type=int, help="of weights and images")
     args = parser.parse_args()
+    if args.slow and not args.run:
+        parser.error("--slow needs --run")
+    args.archs = args.archs or (left_out(args.run) if args.slow else TRAINED + SHOWN)
     if args.names:
         return print_names(args.archs)
     if args.run:

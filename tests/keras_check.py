@@ -7,7 +7,8 @@
 Keras 3 makes the network with random weights in which nothing is an identity that would hide a
 mistake, and saves it in each form; `graft convert` reads each, and Keras computes the logits of the
 input that the model file keeps. Prints one JSON object: what graft took it for, the largest
-difference relative to the largest logit, and the difference of the pixels' preprocessing.
+difference relative to the largest logit, the same between two images ("spread", which must be
+far larger, or equal logits prove nothing), and the difference of the pixels' preprocessing.
 """
 
 import argparse
@@ -26,7 +27,9 @@ CLASSES = 7
 
 
 def side_of(name):
-    """Of the small image that graft keeps for it (ZooRow::small)."""
+    """Of the small image that graft keeps for it (ZooRow::small); VGG's matrices fit one side only."""
+    if name.startswith("VGG"):
+        return 224
     if name == "InceptionV3":
         return 96
     return 75 if re.match("MobileNetV2|EfficientNet", name) else 64
@@ -44,17 +47,47 @@ def build(keras, numpy, name):
             part, shape = weight.path.split("/")[-1], tuple(weight.shape)
             if "seed" in weight.path or part == "count":
                 continue
-            if len(shape) > 1:
+            if type(layer).__name__ == "Normalization":  # of pixels from 0 to 1
+                values = random.uniform(*((0.4, 0.5) if part == "mean" else (0.04, 0.06)), shape)
+            elif len(shape) > 1:
                 inputs = numpy.prod(shape[:2]) if "depthwise" in weight.path else numpy.prod(shape[:-1])
                 values = random.normal(0, (2 / inputs) ** 0.5, shape)
             elif part in ("gamma", "moving_variance", "variance", "variable"):
                 values = random.uniform(0.5, 1.5, shape)
             else:
                 values = random.normal(0, 0.1, shape)
+            # Small branches, and gates near a half, keep rounding small in a deep network.
+            if re.search("(_3_bn|project_bn)/gamma|se_expand/kernel", weight.path.lower()):
+                values = 0.1 * values
             weight.assign(values.astype("float32"))
         if type(layer).__name__ == "Normalization" and layer.input_mean is None:
             layer.finalize_state()
+    settle_statistics(keras, numpy, model, images(numpy, name, 8, random), random)
     return model
+
+
+def images(numpy, name, count, random):
+    """Random ones as the network takes them, (count,H,W,3)."""
+    values = random.normal(size=(count, side_of(name), side_of(name), 3))
+    return (values * 60 + 120 if re.match(INSIDE, name) else values).astype("float32")
+
+
+def settle_statistics(keras, numpy, model, x, random):
+    """Moving statistics near those of what reaches each norm. Just any would do for a shallow network;
+    in an EfficientNet, where every gate halves, they would let the image fade from the logits."""
+    call = keras.layers.BatchNormalization.call
+
+    def settling(norm, inputs, **options):
+        values = keras.ops.convert_to_numpy(inputs)
+        mean, variance = values.mean((0, 1, 2)), values.var((0, 1, 2))
+        norm.moving_mean.assign(mean + 0.2 * variance**0.5 * random.normal(size=mean.shape))
+        norm.moving_variance.assign(variance * random.uniform(0.6, 1.5, mean.shape))
+        return call(norm, inputs, **options)
+
+    if any(isinstance(layer, keras.layers.BatchNormalization) for layer in model.layers):
+        keras.layers.BatchNormalization.call = settling
+        model(x, training=False)
+        keras.layers.BatchNormalization.call = call
 
 
 def save(model, path):
@@ -86,6 +119,20 @@ def preprocessing_differs(keras, numpy, name, p):
     ours = pixels[..., ::-1] if p["channels"] == "BGR" else pixels
     ours = (ours * p["scale"] - numpy.array(p["mean"])) / numpy.array(p["std"])
     return float(numpy.abs(ours - module_of(keras, name).preprocess_input(pixels.copy())).max())
+
+
+def logits_of(keras, model, x):
+    """Away from 224 pixels VGG's maps are averaged to 7x7, as graft and torchvision do."""
+    if not model.name.startswith("vgg"):
+        return keras.ops.convert_to_numpy(model(x, training=False))
+    from torch.nn.functional import adaptive_avg_pool2d
+
+    x = keras.ops.convert_to_tensor(x)
+    for layer in model.layers[1:]:
+        if layer.name == "flatten":
+            x = adaptive_avg_pool2d(x.permute(0, 3, 1, 2), 7).permute(0, 2, 3, 1)
+        x = layer(x)
+    return keras.ops.convert_to_numpy(x)
 
 
 def print_digests():
@@ -139,9 +186,11 @@ def main():
             x = (x * numpy.array(inspected["std"]) + numpy.array(inspected["mean"])) / inspected["scale"]
         else:
             result["preprocessing"] = preprocessing_differs(keras, numpy, options.name, inspected)
-        expected = keras.ops.convert_to_numpy(model(x.astype("float32"), training=False))
+        expected = logits_of(keras, model, x.astype("float32"))
         result["logits"] = [float(expected.min()), float(expected.max())]
         result["difference"][form] = float(numpy.abs(found - expected).max() / numpy.abs(expected).max())
+    others = logits_of(keras, model, images(numpy, options.name, 2, numpy.random.default_rng(3)))
+    result["spread"] = float(numpy.abs(others[0] - others[1]).max() / numpy.abs(others).max())
     print(json.dumps(result))
 
 

@@ -96,8 +96,6 @@ step "reference values: operations" $PYTHON tests/op_reference.py "$GRAFT_REFERE
 step "reference values: images" $PYTHON tests/decode_reference.py "$GRAFT_REFERENCE_DIR"
 step "unit tests" suite unit "$BUILD"
 step "whole networks against PyTorch" env GTEST_OUTPUT="xml:$RESULTS/" $PYTHON tests/golden.py --run "$BUILD/graft_models_tests"
-step "page of networks" $PYTHON tests/models_page.py "$BUILD/graft" models/README.md \
-  "$RESULTS"/graft_models_tests*.xml --out "$RESULTS/networks.md"
 step "photographs" photos
 step "embedding" embed
 if peer_python; then CLI_PYTHON=$BUILD/python/bin/python; else
@@ -108,6 +106,8 @@ export GRAFT_PEER_PYTHON=${GRAFT_PEER_PYTHON:-$CLI_PYTHON}
 step "command line" env GRAFT="$BUILD/graft" "$CLI_PYTHON" -m pytest -q -x --maxfail=20 tests/cli \
   --junitxml="$RESULTS/cli.xml"
 step "CUDA kernels: registers" $PYTHON tests/ptxas_budget.py --out "$RESULTS/registers.txt"
+step "page of networks" $PYTHON tests/models_page.py "$BUILD/graft" models/README.md \
+  "$RESULTS"/graft_models_tests*.xml "$RESULTS/cli.xml" --out "$RESULTS/networks.md"
 if [ "${GRAFT_QUICK:-0}" = 0 ]; then
   step "CUDA kernels: planted bugs" tests/cusim/seeded.sh
   step "build with address and undefined-behaviour sanitizers" build "$BUILD-asan" \
