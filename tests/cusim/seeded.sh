@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Proves that cusim finds bugs in kernels: plants one at a time in a copy of the sources, builds
-# seeded.cpp in three ways and runs it in three orders. The table says which build must see the bug, so
+# seeded.cpp (convolutions: seeded_conv.cpp) in three ways and runs it in three orders. The table says which build must see the bug, so
 # that a check that has gone blind is seen, too.   tests/cusim/seeded.sh [BUG...]
 # Environment: CXX, CUDA_HEADERS (default /usr/local/cuda/include), JOBS.
 set -euo pipefail
@@ -32,6 +32,14 @@ c past the end of its rows    | gemm_block.cuh   | s/ .. n >= p.n) continue/) co
 tile computed by two blocks   | gemm_block.cuh   | s/within \/ high \* N/within \/ high * (N - 8)/            | race
 f32: no barrier after the wait | gemm_simt.cu    | /copy_async_wait<kStages/{n;d}                             | race
 f32: rows past the end        | gemm_simt.cuh    | s/depth + d < from.depth ? max/true ? max/                 | asan
+none of a convolution         | conv2d_mma.cuh   |                                                            | -
+conv: no barrier after the wait | conv2d_mma.cuh | /copy_async_wait<kStages/{n;d}                             | race
+conv: past the right border   | conv2d_operands.cuh | s/unsigned(column\[i\] + right) < unsigned(x.w.size)/true/  | plain
+conv: taps never end a row    | conv2d_operands.cuh | s/s = 0, ++r;/++r;/                                       | plain
+conv: channels past the filter | conv2d_operands.cuh | s/c < f.c \&\& i/i/                                       | plain
+conv: pixels past the last    | conv2d_operands.cuh | s/i < grid.size() \&\& at.r/at.r/                          | plain
+conv: phase of another origin | conv2d_geometry.h | s/any ? (phase + pad - dilation \* first) \/ stride/& + 1/ | plain
+conv: phases mixed up         | conv2d_block.cuh | s/w = phase_w + at.column/w = phase_h + at.column/         | plain
 f32: wrong group              | gemm_simt.cuh    | s/column + 16 \* j), b/column + 8 * j), b/                  | plain
 '
 FLAGS=(-std=c++20 -g1 -fno-strict-aliasing -w -isystem "$CUDA_HEADERS")
@@ -54,11 +62,11 @@ simulator_objects() {
   compile . kernels/cuda/gemm_plan.cpp "$work/plan.o" -O2
 }
 
-build_and_run() { # folder -> one line for each build and order: what was said
-  local at=$1
-  compile "$at" tests/cusim/seeded.cpp "$at/plain.o" -O1
-  compile "$at" tests/cusim/seeded.cpp "$at/asan.o" -O1 "${SAN[@]}"
-  compile "$at" tests/cusim/seeded.cpp "$at/race.o" -O1 -fsanitize=thread
+build_and_run() { # folder, program -> one line for each build and order: what was said
+  local at=$1 program=tests/cusim/$2.cpp
+  compile "$at" "$program" "$at/plain.o" -O1
+  compile "$at" "$program" "$at/asan.o" -O1 "${SAN[@]}"
+  compile "$at" "$program" "$at/race.o" -O1 -fsanitize=thread
   "$CXX" "$at/plain.o" "$work"/plain_*.o "$work/plan.o" -o "$at/plain"
   "$CXX" "${SAN[@]}" "$at/asan.o" "$work"/asan_*.o "$work/plan.o" -o "$at/asan"
   "$CXX" "$at/race.o" "$work"/plain_*.o "$work/race.o" "$work/hooks.o" "$work/plan.o" -o "$at/race"
@@ -82,7 +90,7 @@ plant() { # folder, file, sed command
 judge() { # name, expected build, results -> says and returns whether it is as it should be
   local passes caught=0 build
   passes=$(grep -c '|PASS$' "$3" || true)
-  if [ "$1" = none ]; then [ "$passes" = 9 ]; return; fi
+  if [[ $1 == none* ]]; then [ "$passes" = 9 ]; return; fi
   for build in plain asan race; do
     if grep "^$build|" "$3" | grep -qv '|PASS$'; then caught=1; fi
   done
@@ -92,7 +100,9 @@ judge() { # name, expected build, results -> says and returns whether it is as i
 one_bug() { # name, file, sed command, expected build
   local at="$work/${1//[^a-z0-9]/_}"
   plant "$at" "$2" "$3" || { echo "$1: the sed command changes nothing in $2"; return 1; }
-  build_and_run "$at" >"$at/said"
+  local program=seeded
+  [[ $2 != conv2d* ]] || program=seeded_conv
+  build_and_run "$at" $program >"$at/said"
   local verdict=0
   judge "$1" "$4" "$at/said" || verdict=1
   echo "== $1"
