@@ -43,7 +43,7 @@ __device__ void gradient(const GradientInputs<T>& f, const NormChannels<kWidth>&
 }
 
 // Pass 1. dx is written only where the statistics are constants.
-template <class T, bool kSumsWanted>
+template <class T>
 struct GradientPass {
   static constexpr int kSums = 2;
   GradientInputs<T> in;
@@ -59,20 +59,18 @@ struct GradientPass {
         : f(f), channels(f.in.p, channel) {}
 
     __device__ void run(int64_t row, int64_t i) {
-      float none[2][kWidth];
-      add(row, i, none);
+      float unused[2][kWidth] = {};
+      add(row, i, unused);
     }
 
     __device__ void add(int64_t, int64_t i, float (&sum)[2][kWidth]) {
-      float g[kWidth], x[kWidth];
+      float g[kWidth], x[kWidth] = {};
       gradient(f.in, channels, i, f.slope, g, x);
-      if constexpr (kSumsWanted) {
 #pragma unroll
-        for (int j = 0; j < kWidth; ++j) sum[0][j] += g[j];
-        if (f.slope) {
+      for (int j = 0; j < kWidth; ++j) sum[0][j] += g[j];
+      if (f.slope) {
 #pragma unroll
-          for (int j = 0; j < kWidth; ++j) sum[1][j] += g[j] * (x[j] - channels.mean[j]);
-        }
+        for (int j = 0; j < kWidth; ++j) sum[1][j] += g[j] * (x[j] - channels.mean[j]);
       }
       if (f.dresidual) store(f.dresidual + i, g);
       if (!f.dx) return;
@@ -118,7 +116,7 @@ struct InputGradient {
     }
 
     __device__ void run(int64_t, int64_t i) {
-      float g[kWidth], x[kWidth];
+      float g[kWidth], x[kWidth] = {};
       gradient(f.in, channels, i, true, g, x);
 #pragma unroll
       for (int j = 0; j < kWidth; ++j)
@@ -151,7 +149,7 @@ void batch_norm_backward_train(const NormProblem& p, const T* x, const T* y, con
   float* offset = tables.data<float>();
   float* factor = offset ? offset + padded : nullptr;
   sum_over_rows<kPack<T>>(p.rows, p.channels, vectors,
-                          GradientPass<T, true>{in, out.dresidual, nullptr, true},
+                          GradientPass<T>{in, out.dresidual, nullptr, true},
                           FinishGradients{p.rstd, double(p.rows), out.dgamma, out.dbeta, offset,
                                           factor},
                           stream);
@@ -172,11 +170,11 @@ void batch_norm_backward_frozen(const NormProblem& p, const T* x, const T* y, co
   if (out.dgamma || out.dbeta)
     sum_over_rows<kPack<T>>(
         p.rows, p.channels, vectors,
-        GradientPass<T, true>{in, out.dresidual, out.dx, out.dgamma != nullptr},
+        GradientPass<T>{in, out.dresidual, out.dx, out.dgamma != nullptr},
         FinishGradients{p.rstd, double(p.rows), out.dgamma, out.dbeta, nullptr, nullptr}, stream);
   else if (out.dx || out.dresidual)
     for_each_column<kPack<T>>(p.rows, p.channels, vectors,
-                              GradientPass<T, false>{in, out.dresidual, out.dx, false}, stream);
+                              GradientPass<T>{in, out.dresidual, out.dx, false}, stream);
 }
 
 #define GRAFT_NORM_BACKWARD(T)                                                                     \
