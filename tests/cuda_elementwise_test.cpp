@@ -13,15 +13,16 @@ template <class T>
 struct CudaElementwise : testing::Test {};
 TYPED_TEST_SUITE(CudaElementwise, Floats);
 
-// body(n, offset of the arrays in elements)
+// body(n, elements before the first of the inputs, and of the output)
 template <class T, class Body>
 void at_every_size(const Body& body) {
   const int64_t pack = 16 / int64_t(sizeof(T)), block = kBlockThreads * pack;
   for (int64_t n : {int64_t(0), int64_t(1), pack - 1, pack, pack + 1, block - 1, block, block + 1,
                     3 * block + pack + 1})
-    for (size_t offset : {0, 1}) {
-      SCOPED_TRACE(std::to_string(n) + " elements from " + std::to_string(offset));
-      body(n, offset);
+    for (auto [offset, out_offset] : {std::pair<size_t, size_t>{0, 0}, {1, 1}, {3, 3}, {0, 1}}) {
+      SCOPED_TRACE(std::to_string(n) + " elements from " + std::to_string(offset) + " to " +
+                   std::to_string(out_offset));
+      body(n, offset, out_offset);
       if (testing::Test::HasFatalFailure()) return;
     }
 }
@@ -36,9 +37,9 @@ std::vector<double> map(const std::vector<T>& a, const std::vector<T>& b, const 
 TYPED_TEST(CudaElementwise, Arithmetic) {
   using T = TypeParam;
   on_device([] {
-    at_every_size<T>([](int64_t n, size_t offset) {
+    at_every_size<T>([](int64_t n, size_t offset, size_t out_offset) {
       const auto a = integers<T>(size_t(n), 1), b = integers<T>(size_t(n), 2);
-      Array<T> x(a, offset), z(b, offset), y(size_t(n), offset);
+      Array<T> x(a, offset), z(b, offset), y(size_t(n), out_offset);
       add(n, x.data(), z.data(), y.data(), {});
       expect_values(y, map(a, b, [](float p, float q) { return p + q; }));
       mul(n, x.data(), z.data(), y.data(), {});
@@ -115,11 +116,11 @@ TYPED_TEST(CudaElementwise, NaNStaysNaN) {
 TYPED_TEST(CudaElementwise, Conversions) {
   using T = TypeParam;
   on_device([] {
-    at_every_size<float>([](int64_t n, size_t offset) {
+    at_every_size<float>([](int64_t n, size_t offset, size_t out_offset) {
       const auto x = reals<T>(size_t(n), 7, -1000, 1000);
       Array<T> in(x, offset);
       auto check = [&]<class To>(To) {
-        Array<To> y(size_t(n), offset);
+        Array<To> y(size_t(n), out_offset);
         convert(n, in.data(), y.data(), {});
         expect_values(y, doubles(x));
       };

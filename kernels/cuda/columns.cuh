@@ -78,7 +78,7 @@ struct ColumnSums {
 
 // -> partial (chunks, kSums, channels)
 template <int kWidth, class F>
-__global__ void __launch_bounds__(kBlock, kWidth > 4 ? 2 : 4)  // registers for the sums
+__global__ void __launch_bounds__(kBlock, 4)
     sum_columns(const ColumnGrid g, const F f, float* partial) {
   using Sums = ColumnSums<F::kSums, kWidth>;
   GRAFT_SHARED(Sums, shared);

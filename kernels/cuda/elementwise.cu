@@ -110,13 +110,15 @@ struct BinaryColumns {
 
 template <class T, class Op>
 void binary(int64_t n, const T* a, const T* b, T* y, Op op, Stream stream) {
-  for_each_element<kPack<T>>(n, aligned({a, b, y}), Binary<T, Op>{a, b, y, op}, stream);
+  for_each_element<kPack<T>>(n, elements_past_boundary(a, b, y), Binary<T, Op>{a, b, y, op},
+                             stream);
 }
 
 template <class From, class To, class Op>
 void unary(int64_t n, const From* x, To* y, Op op, Stream stream) {
   constexpr int kWidth = std::max(kPack<From>, kPack<To>);
-  for_each_element<kWidth>(n, aligned({x, y}), Unary<From, To, Op>{x, y, op}, stream);
+  for_each_element<kWidth>(n, elements_past_boundary(x, y), Unary<From, To, Op>{x, y, op},
+                           stream);
 }
 
 template <class T, class Op>
@@ -129,7 +131,7 @@ void columns(int64_t rows, int64_t c, const T* a, const T* b, T* y, Op op, Strea
 
 template <class T>
 void fill(int64_t n, float value, T* y, Stream stream) {
-  for_each_element<kPack<T>>(n, aligned({y}), Fill<T>{value, y}, stream);
+  for_each_element<kPack<T>>(n, elements_past_boundary(y), Fill<T>{value, y}, stream);
 }
 
 template <class T>

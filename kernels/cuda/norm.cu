@@ -115,7 +115,7 @@ void batch_norm_statistics(int64_t rows, int64_t channels, const T* x, const Bat
 }
 
 void batch_norm_rstd(int64_t channels, const float* var, float eps, float* rstd, Stream stream) {
-  for_each_element<1>(channels, false, Rstd{var, eps, rstd}, stream);
+  for_each_element<1>(channels, -1, Rstd{var, eps, rstd}, stream);
 }
 
 template <class T>

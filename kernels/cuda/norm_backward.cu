@@ -126,6 +126,10 @@ struct InputGradient {
   };
 };
 
+// Channels of a thread in pass 1: with more the sums, tables and values of all three inputs would
+// not fit in the registers of four blocks.
+constexpr int kSumWidth = 4;
+
 template <class T>
 bool all_aligned(const GradientInputs<T>& in, const NormGradients<T>& out) {
   return aligned({in.x, in.y, in.dy, out.dx, out.dresidual}) && aligned_channels(in.p);
@@ -148,11 +152,9 @@ void batch_norm_backward_train(const NormProblem& p, const T* x, const T* y, con
   Scratch tables(out.dx ? size_t(2 * padded) * sizeof(float) : 0, stream);
   float* offset = tables.data<float>();
   float* factor = offset ? offset + padded : nullptr;
-  sum_over_rows<kPack<T>>(p.rows, p.channels, vectors,
-                          GradientPass<T>{in, out.dresidual, nullptr, true},
-                          FinishGradients{p.rstd, double(p.rows), out.dgamma, out.dbeta, offset,
-                                          factor},
-                          stream);
+  sum_over_rows<kSumWidth>(
+      p.rows, p.channels, vectors, GradientPass<T>{in, out.dresidual, nullptr, true},
+      FinishGradients{p.rstd, double(p.rows), out.dgamma, out.dbeta, offset, factor}, stream);
   if (!out.dx) return;
   if (out.dresidual) {
     in.dy = out.dresidual;
@@ -168,7 +170,7 @@ void batch_norm_backward_frozen(const NormProblem& p, const T* x, const T* y, co
   const GradientInputs<T> in{p, x, usable(p, y), dy};
   const bool vectors = all_aligned(in, out);
   if (out.dgamma || out.dbeta)
-    sum_over_rows<kPack<T>>(
+    sum_over_rows<kSumWidth>(
         p.rows, p.channels, vectors,
         GradientPass<T>{in, out.dresidual, out.dx, out.dgamma != nullptr},
         FinishGradients{p.rstd, double(p.rows), out.dgamma, out.dbeta, nullptr, nullptr}, stream);

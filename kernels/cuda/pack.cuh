@@ -106,23 +106,39 @@ void with_width(bool vectors, const Body& body) {
 
 inline unsigned blocks_for(int64_t threads) { return unsigned((threads + kBlock - 1) / kBlock); }
 
-// f.run<W>(i) does the elements [i, i + W).
-template <int kWidth, class F>
-__global__ void __launch_bounds__(kBlock) each_element(int64_t n, const F f) {
-  int64_t i = (int64_t(blockIdx.x) * kBlock + threadIdx.x) * kWidth;
-  if (i + kWidth <= n) {
-    f.template run<kWidth>(i);
-  } else if constexpr (kWidth > 1) {
-    for (; i < n; ++i) f.template run<1>(i);  // the ragged end
-  }
+// How many elements before the arrays' first the last multiple of 16 bytes is, or -1 where that is
+// not the same for all. Null takes no part.
+template <class... T>
+int64_t elements_past_boundary(const T*... arrays) {
+  int64_t result = -2;
+  auto look = [&](const void* p, size_t size) {
+    if (!p) return;
+    const auto past = int64_t(reinterpret_cast<uintptr_t>(p) % 16 / size);
+    result = result == -2 || result == past ? past : -1;
+  };
+  (look(arrays, sizeof(T)), ...);
+  return result == -2 ? 0 : result;
 }
 
+// f.run<W>(i) does the elements [i, i + W); element -past is where 16-byte accesses may begin.
+template <int kWidth, class F>
+__global__ void __launch_bounds__(kBlock) each_element(int64_t n, int past, const F f) {
+  const int64_t i = (int64_t(blockIdx.x) * kBlock + threadIdx.x) * kWidth - past;
+  if (i >= 0 && i + kWidth <= n)
+    f.template run<kWidth>(i);
+  else if constexpr (kWidth > 1)  // the ragged ends
+    for (int64_t j = max(i, int64_t(0)); j < min(i + kWidth, n); ++j) f.template run<1>(j);
+}
+
+// `past` of elements_past_boundary().
 template <int kWide, class F>
-void for_each_element(int64_t n, bool vectors, const F& f, Stream stream) {
+void for_each_element(int64_t n, int64_t past, const F& f, Stream stream) {
   if (n <= 0) return;
-  with_width<kWide>(vectors, [&](auto width) {
-    launch(each_element<width, F>,
-           {dim3(blocks_for((n + width - 1) / width)), dim3(kBlock), 0, stream}, n, f);
+  with_width<kWide>(past >= 0, [&](auto width) {
+    const int64_t skipped = width > 1 ? past : 0;
+    const int64_t threads = (n + skipped + width - 1) / width;
+    launch(each_element<width, F>, {dim3(blocks_for(threads)), dim3(kBlock), 0, stream}, n,
+           int(skipped), f);
   });
 }
 
