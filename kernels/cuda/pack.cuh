@@ -35,44 +35,77 @@ __device__ inline T from_float(float x) {
   }
 }
 
-template <int kBytes>
-using Word = std::conditional_t<
-    kBytes >= 16, uint4,
-    std::conditional_t<kBytes == 8, uint2,
-                       std::conditional_t<kBytes == 4, uint32_t,
-                                          std::conditional_t<kBytes == 2, uint16_t, uint8_t>>>>;
+// The bits of an element, in the low part.
+__device__ inline uint32_t bits_of(float x) { return __float_as_uint(x); }
+__device__ inline uint32_t bits_of(bf16 x) { return x.bits; }
+__device__ inline uint32_t bits_of(f16 x) { return x.bits; }
+__device__ inline uint32_t bits_of(uint8_t x) { return x; }
 
-// kWidth raw elements; p is a multiple of their size, or of 16 bytes where that is less.
-template <int kWidth, class T>
-struct Raw {
-  static constexpr int kBytes = kWidth * int(sizeof(T)), kWords = (kBytes + 15) / 16;
-  Word<kBytes> word[kWords];
-};
+template <class T>
+__device__ inline T from_bits(uint32_t bits) {
+  if constexpr (std::is_same_v<T, float>) {
+    return __uint_as_float(bits);
+  } else if constexpr (std::is_same_v<T, uint8_t>) {
+    return uint8_t(bits);
+  } else {
+    T result;
+    result.bits = uint16_t(bits);
+    return result;
+  }
+}
 
+// kWidth raw elements, in accesses of as many bytes as they have, at most 16; p is a multiple of
+// that. Elements are put into words by shifts, which compilers keep in registers; and words are
+// stored by __stwb, for of a plain store of a struct nvcc often makes one for each member.
 template <int kWidth, class T>
 __device__ inline void load_raw(T (&v)[kWidth], const T* p) {
-  union {
-    Raw<kWidth, T> raw;
-    T element[kWidth];
-  } both = {};
+  constexpr int kBytes = kWidth * int(sizeof(T)), kPerWord = 4 / int(sizeof(T));
+  if constexpr (kWidth == 1) {
+    v[0] = *p;
+  } else {
+    static_assert(kBytes == 4 || kBytes == 8 || kBytes % 16 == 0);
+    uint32_t word[kBytes / 4];
+    if constexpr (kBytes == 4) {
+      word[0] = *reinterpret_cast<const uint32_t*>(p);
+    } else if constexpr (kBytes == 8) {
+      const uint2 two = *reinterpret_cast<const uint2*>(p);
+      word[0] = two.x, word[1] = two.y;
+    } else {
 #pragma unroll
-  for (int i = 0; i < Raw<kWidth, T>::kWords; ++i)
-    both.raw.word[i] = reinterpret_cast<const Word<kWidth * int(sizeof(T))>*>(p)[i];
+      for (int i = 0; i < kBytes / 16; ++i) {
+        const uint4 four = reinterpret_cast<const uint4*>(p)[i];
+        word[4 * i] = four.x, word[4 * i + 1] = four.y;
+        word[4 * i + 2] = four.z, word[4 * i + 3] = four.w;
+      }
+    }
 #pragma unroll
-  for (int j = 0; j < kWidth; ++j) v[j] = both.element[j];
+    for (int j = 0; j < kWidth; ++j)
+      v[j] = from_bits<T>(word[j / kPerWord] >> (j % kPerWord * 8 * int(sizeof(T))));
+  }
 }
 
 template <int kWidth, class T>
 __device__ inline void store_raw(T* p, const T (&v)[kWidth]) {
-  union {
-    Raw<kWidth, T> raw;
-    T element[kWidth];
-  } both = {};
+  constexpr int kBytes = kWidth * int(sizeof(T)), kPerWord = 4 / int(sizeof(T));
+  if constexpr (kWidth == 1) {
+    *p = v[0];
+  } else {
+    static_assert(kBytes == 4 || kBytes == 8 || kBytes % 16 == 0);
+    uint32_t word[kBytes / 4] = {};
 #pragma unroll
-  for (int j = 0; j < kWidth; ++j) both.element[j] = v[j];
+    for (int j = 0; j < kWidth; ++j)
+      word[j / kPerWord] |= bits_of(v[j]) << (j % kPerWord * 8 * int(sizeof(T)));
+    if constexpr (kBytes == 4) {
+      *reinterpret_cast<uint32_t*>(p) = word[0];
+    } else if constexpr (kBytes == 8) {
+      __stwb(reinterpret_cast<uint2*>(p), make_uint2(word[0], word[1]));
+    } else {
 #pragma unroll
-  for (int i = 0; i < Raw<kWidth, T>::kWords; ++i)
-    reinterpret_cast<Word<kWidth * int(sizeof(T))>*>(p)[i] = both.raw.word[i];
+      for (int i = 0; i < kBytes / 16; ++i)
+        __stwb(reinterpret_cast<uint4*>(p) + i,
+               make_uint4(word[4 * i], word[4 * i + 1], word[4 * i + 2], word[4 * i + 3]));
+    }
+  }
 }
 
 template <int kWidth, class T>
@@ -127,6 +160,7 @@ __global__ void __launch_bounds__(kBlock) each_element(int64_t n, int past, cons
   if (i >= 0 && i + kWidth <= n)
     f.template run<kWidth>(i);
   else if constexpr (kWidth > 1)  // the ragged ends
+#pragma unroll 1
     for (int64_t j = max(i, int64_t(0)); j < min(i + kWidth, n); ++j) f.template run<1>(j);
 }
 

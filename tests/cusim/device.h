@@ -40,6 +40,10 @@ T __ldg_(const T* p) {
   return *p;
 }
 #define __ldg(p) __ldg_(p)
+template <class T>
+void __stwb(T* p, T v) {  // an ordinary store, never taken apart
+  *p = v;
+}
 
 // glibc has __expf and the like as functions of its own, so these are macros. They are exact here
 // where CUDA's are not: tests of what uses them need a tolerance.
