@@ -52,7 +52,7 @@ struct ColumnThread {
 // `F::Columns<kWidth>(f, channel)` is what a thread keeps; its run(row, i) does the elements
 // [i, i + kWidth) of that row, i counted from the matrix' first.
 template <int kWidth, class F>
-__global__ void __launch_bounds__(kBlock) each_column(const ColumnGrid g, const F f) {
+__global__ void __launch_bounds__(kBlock, 4) each_column(const ColumnGrid g, const F f) {
   const ColumnThread<kWidth> at(g);
   if (at.channel >= g.channels) return;
   typename F::template Columns<kWidth> columns(f, at.channel);

@@ -126,9 +126,9 @@ struct InputGradient {
   };
 };
 
-// Channels of a thread in pass 1: with more the sums, tables and values of all three inputs would
-// not fit in the registers of four blocks.
-constexpr int kSumWidth = 4;
+// Channels of a thread: with more the sums, tables and values of all three inputs would not fit in
+// the registers of four blocks.
+constexpr int kChannels = 4;
 
 template <class T>
 bool all_aligned(const GradientInputs<T>& in, const NormGradients<T>& out) {
@@ -152,7 +152,7 @@ void batch_norm_backward_train(const NormProblem& p, const T* x, const T* y, con
   Scratch tables(out.dx ? size_t(2 * padded) * sizeof(float) : 0, stream);
   float* offset = tables.data<float>();
   float* factor = offset ? offset + padded : nullptr;
-  sum_over_rows<kSumWidth>(
+  sum_over_rows<kChannels>(
       p.rows, p.channels, vectors, GradientPass<T>{in, out.dresidual, nullptr, true},
       FinishGradients{p.rstd, double(p.rows), out.dgamma, out.dbeta, offset, factor}, stream);
   if (!out.dx) return;
@@ -160,7 +160,7 @@ void batch_norm_backward_train(const NormProblem& p, const T* x, const T* y, con
     in.dy = out.dresidual;
     in.p.activation = Activation::none;
   }
-  for_each_column<kPack<T>>(p.rows, p.channels, vectors,
+  for_each_column<kChannels>(p.rows, p.channels, vectors,
                             InputGradient<T>{in, offset, factor, out.dx}, stream);
 }
 
@@ -170,12 +170,12 @@ void batch_norm_backward_frozen(const NormProblem& p, const T* x, const T* y, co
   const GradientInputs<T> in{p, x, usable(p, y), dy};
   const bool vectors = all_aligned(in, out);
   if (out.dgamma || out.dbeta)
-    sum_over_rows<kSumWidth>(
+    sum_over_rows<kChannels>(
         p.rows, p.channels, vectors,
         GradientPass<T>{in, out.dresidual, out.dx, out.dgamma != nullptr},
         FinishGradients{p.rstd, double(p.rows), out.dgamma, out.dbeta, nullptr, nullptr}, stream);
   else if (out.dx || out.dresidual)
-    for_each_column<kPack<T>>(p.rows, p.channels, vectors,
+    for_each_column<kChannels>(p.rows, p.channels, vectors,
                               GradientPass<T>{in, out.dresidual, out.dx, false}, stream);
 }
 

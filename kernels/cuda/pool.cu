@@ -15,7 +15,7 @@ namespace {
 
 // x (n, h.in, w.in, c) -> y, tap (n, h.out, w.out, c)
 template <class T, int kWidth, bool kTaps>
-__global__ void __launch_bounds__(kBlock)
+__global__ void __launch_bounds__(kBlock, 4)
     max_of_windows(const PixelGrid g, const PoolProblem p, const T* x, T* y, uint8_t* tap) {
   const Pixel at = Pixel::of_thread<kWidth>(g);
   if (!at.inside) return;
