@@ -190,6 +190,10 @@ template <class T>
 void add_columns(int64_t rows, int64_t c, const T* a, const T* b, T* y, Stream stream);
 template <class T>
 void mul_columns(int64_t rows, int64_t c, const T* a, const T* b, T* y, Stream stream);
+// a (images, pixels, c) with b (images, c); at most 65535 images.
+template <class T>
+void mul_images(int64_t images, int64_t pixels, int64_t c, const T* a, const T* b, T* y,
+                Stream stream);
 
 template <class T>
 void activate(Activation a, int64_t n, const T* x, T* y, Stream stream);

@@ -29,5 +29,9 @@ template <class T>
 void sum_rows(int64_t rows, int64_t c, const T* x, float* y, Stream stream);
 template <class T>
 void dot_rows(int64_t rows, int64_t c, const T* a, const T* b, float* y, Stream stream);
+// The same of every image: (images, pixels, c) -> y (images, c); at most 65535 images.
+template <class T>
+void dot_images(int64_t images, int64_t pixels, int64_t c, const T* a, const T* b, float* y,
+                Stream stream);
 
 }  // namespace graft::cuda

@@ -76,6 +76,25 @@ TYPED_TEST(CudaElementwise, Columns) {
   });
 }
 
+TYPED_TEST(CudaElementwise, ImagesTimesFactorsOfTheirOwn) {
+  using T = TypeParam;
+  struct Shape {
+    int64_t images, pixels, c;
+  };
+  on_device([] {
+    for (Shape s : {Shape{0, 4, 8}, {1, 1, 1}, {3, 49, 40}, {2, 200, 7}, {5, 3, 264}}) {
+      const auto a = integers<T>(size_t(s.images * s.pixels * s.c), 3);
+      const auto b = integers<T>(size_t(s.images * s.c), 4);
+      std::vector<T> wide;
+      for (int64_t i = 0; i < s.images * s.pixels * s.c; ++i)
+        wide.push_back(b[size_t(i / (s.pixels * s.c) * s.c + i % s.c)]);
+      Array<T> x(a), z(b), y(a.size());
+      mul_images(s.images, s.pixels, s.c, x.data(), z.data(), y.data(), {});
+      expect_values(y, map(a, wide, [](float p, float q) { return p * q; }));
+    }
+  });
+}
+
 TYPED_TEST(CudaElementwise, ActivationsAndTheirGradients) {
   using T = TypeParam;
   on_device([] {

@@ -65,6 +65,27 @@ TYPED_TEST(CudaReduce, SumsOverRowsAreExactOnIntegers) {
   });
 }
 
+TYPED_TEST(CudaReduce, SumsOverTheRowsOfEachImage) {
+  using T = TypeParam;
+  struct Shape {
+    int64_t images, pixels, c;
+  };
+  on_device([] {
+    for (Shape s : {Shape{0, 4, 8}, {1, 1, 1}, {3, 49, 40}, {2, 700, 7}, {5, 3, 264}}) {
+      const auto a = integers<T>(size_t(s.images * s.pixels * s.c), 3),
+                 b = integers<T>(a.size(), 4);
+      std::vector<double> want(size_t(s.images * s.c));
+      for (size_t i = 0; i < a.size(); ++i)
+        want[i / size_t(s.pixels * s.c) * size_t(s.c) + i % size_t(s.c)] +=
+            double(float(a[i])) * double(float(b[i]));
+      Array<T> x(a), z(b);
+      Array<float> y(want.size());
+      dot_images(s.images, s.pixels, s.c, x.data(), z.data(), y.data(), {});
+      expect_values(y, want);
+    }
+  });
+}
+
 TEST(CudaReduceFloats, LongSumsOfFloatsKeepTheirDigits) {
   const size_t n = 300000;
   const auto x = reals<float>(n, 5, 0.5f, 1.5f);

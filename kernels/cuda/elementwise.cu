@@ -88,8 +88,9 @@ struct Fill {
 
 template <class T, class Op>
 struct BinaryColumns {
-  const T *a, *b;  // (rows, c), (c)
-  T* y;            // (rows, c)
+  const T *a, *b;  // (images, rows, c), (images, c)
+  T* y;            // (images, rows, c)
+  int64_t c;
   Op op;
 
   template <int kWidth>
@@ -97,7 +98,9 @@ struct BinaryColumns {
     const BinaryColumns& f;
     float w[kWidth];
 
-    __device__ Columns(const BinaryColumns& f, int64_t channel) : f(f) { load(w, f.b + channel); }
+    __device__ Columns(const BinaryColumns& f, int64_t channel) : f(f) {
+      load(w, f.b + blockIdx.z * f.c + channel);
+    }
     __device__ void run(int64_t, int64_t i) {
       float v[kWidth];
       load(v, f.a + i);
@@ -122,9 +125,10 @@ void unary(int64_t n, const From* x, To* y, Op op, Stream stream) {
 }
 
 template <class T, class Op>
-void columns(int64_t rows, int64_t c, const T* a, const T* b, T* y, Op op, Stream stream) {
-  for_each_column<kPack<T>>(rows, c, aligned({a, b, y}), BinaryColumns<T, Op>{a, b, y, op},
-                            stream);
+void columns(int64_t images, int64_t rows, int64_t c, const T* a, const T* b, T* y, Op op,
+             Stream stream) {
+  for_each_column<kPack<T>>(rows, c, aligned({a, b, y}), BinaryColumns<T, Op>{a, b, y, c, op},
+                            stream, images);
 }
 
 }  // namespace
@@ -151,12 +155,18 @@ void scale(int64_t n, float factor, const T* x, T* y, Stream stream) {
 
 template <class T>
 void add_columns(int64_t rows, int64_t c, const T* a, const T* b, T* y, Stream stream) {
-  columns(rows, c, a, b, y, Sum{}, stream);
+  columns(1, rows, c, a, b, y, Sum{}, stream);
 }
 
 template <class T>
 void mul_columns(int64_t rows, int64_t c, const T* a, const T* b, T* y, Stream stream) {
-  columns(rows, c, a, b, y, Product{}, stream);
+  columns(1, rows, c, a, b, y, Product{}, stream);
+}
+
+template <class T>
+void mul_images(int64_t images, int64_t pixels, int64_t c, const T* a, const T* b, T* y,
+                Stream stream) {
+  columns(images, pixels, c, a, b, y, Product{}, stream);
 }
 
 template <class T>
@@ -187,6 +197,7 @@ void convert(int64_t n, const From* x, To* y, Stream stream) {
   template void scale(int64_t, float, const T*, T*, Stream);                                     \
   template void add_columns(int64_t, int64_t, const T*, const T*, T*, Stream);                   \
   template void mul_columns(int64_t, int64_t, const T*, const T*, T*, Stream);                   \
+  template void mul_images(int64_t, int64_t, int64_t, const T*, const T*, T*, Stream);            \
   template void activate(Activation, int64_t, const T*, T*, Stream);                             \
   template void activate_backward(Activation, int64_t, const T*, const T*, const T*, T*, Stream); \
   template void convert(int64_t, const T*, float*, Stream);                                      \

@@ -106,12 +106,20 @@ void dot_rows(int64_t rows, int64_t c, const T* a, const T* b, float* y, Stream 
                           stream);
 }
 
+template <class T>
+void dot_images(int64_t images, int64_t pixels, int64_t c, const T* a, const T* b, float* y,
+                Stream stream) {
+  sum_over_rows<kPack<T>>(pixels, c, aligned({a, b}), RowSums<T, true>{a, b}, WriteColumn{y},
+                          stream, images);
+}
+
 #define GRAFT_REDUCE(T)                                                   \
   template void sum(int64_t, const T*, double*, Stream);                  \
   template void sum_of_squares(int64_t, const T*, double*, Stream);       \
   template void dot(int64_t, const T*, const T*, double*, Stream);        \
   template void sum_rows(int64_t, int64_t, const T*, float*, Stream);     \
-  template void dot_rows(int64_t, int64_t, const T*, const T*, float*, Stream);
+  template void dot_rows(int64_t, int64_t, const T*, const T*, float*, Stream); \
+  template void dot_images(int64_t, int64_t, int64_t, const T*, const T*, float*, Stream);
 GRAFT_FOR_FLOATS(GRAFT_REDUCE)
 #undef GRAFT_REDUCE
 
