@@ -4,29 +4,11 @@
 //
 // A thread does four pixels at a time: 12 bytes in, three loads; 12 elements out, three stores.
 // Bytes moved: 3 in and 12 (f32) or 6 out for a pixel, the limit. Not yet run on a GPU.
-#include <cmath>
-
 #include "kernels/augment.h"
 #include "kernels/cuda/pack.cuh"
 
 namespace graft::cuda {
 namespace {
-
-struct NormalizedValues {
-  float of[3][256];  // channel of the result, pixel's value
-};
-
-NormalizedValues normalized_values(const Normalization& n) {
-  NormalizedValues table;
-  const float inverse = std::round(1.0f / n.scale);
-  const bool divide = n.scale == 1.0f / inverse;
-  for (int c = 0; c < 3; ++c)
-    for (int value = 0; value < 256; ++value) {
-      volatile float x = divide ? float(value) / inverse : float(value) * n.scale;  // rounded here
-      table.of[c][value] = (x - n.mean[c]) / n.std[c];
-    }
-  return table;
-}
 
 constexpr int kPixels = 4;  // of a thread at a time
 constexpr int kTurns = 4;   // so that the table is worth its way
@@ -34,9 +16,9 @@ constexpr int kTurns = 4;   // so that the table is worth its way
 // pixels (count, 3) -> y (count, 3)
 template <class T>
 __global__ void __launch_bounds__(kBlock)
-    normalize_pixels(const __grid_constant__ NormalizedValues values, bool bgr, bool vectors,
+    normalize_pixels(const __grid_constant__ PixelTable values, bool bgr, bool vectors,
                      int64_t count, const uint8_t* pixels, T* y) {
-  GRAFT_SHARED(NormalizedValues, table);
+  GRAFT_SHARED(PixelTable, table);
   for (int c = 0; c < 3; ++c) table.of[c][threadIdx.x] = values.of[c][threadIdx.x];
   __syncthreads();
   const int first = bgr ? 2 : 0, last = 2 - first;
@@ -75,8 +57,8 @@ void normalize(const Normalization& n, int64_t count, const uint8_t* pixels, T* 
   static_assert(kBlock == 256, "a thread for each value of a pixel");
   const int64_t threads = (count + kPixels * kTurns - 1) / (kPixels * kTurns);
   launch(normalize_pixels<T>,
-         {dim3(blocks_for(threads)), dim3(kBlock), sizeof(NormalizedValues), stream},
-         normalized_values(n), n.bgr, aligned({pixels}, 4) && aligned({y}), count, pixels, y);
+         {dim3(blocks_for(threads)), dim3(kBlock), sizeof(PixelTable), stream},
+         pixel_table(n), n.bgr, aligned({pixels}, 4) && aligned({y}), count, pixels, y);
 }
 
 #define GRAFT_NORMALIZE(T) \
