@@ -12,13 +12,13 @@ work=$(mktemp -d) && trap 'rm -rf "$work"' EXIT
 # name | file of kernels/cuda | sed command that plants it | the build that must see it
 BUGS='
 none                          | gemm_mma.cuh     |                                                            | -
-no barrier after the wait     | gemm_mma.cuh     | /copy_async_wait<kStages/{n;d}                             | race
-no barrier after the ring     | gemm_mma.cuh     | /the ring is no longer read/d                              | race
+no barrier after the wait     | ring.cuh         | /copy_async_wait<kStages/{n;d}                             | race
+no barrier after the ring     | ring.cuh         | /the ring is no longer read/d                              | race
 no barrier before the sums    | gemm_mma.cuh     | /Block::stage_sums(shared/{n;d}                            | race
-divergent barrier             | gemm_mma.cuh     | s/__syncthreads();  \/\/ the ring/if (warp != 3) &/        | plain
-wait for too few copies       | gemm_mma.cuh     | s/copy_async_wait<kStages - 2>/copy_async_wait<kStages - 1>/ | plain
-copies not in a group         | gemm_mma.cuh     | s/^    ptx::copy_async_commit();/    if (step == 0) &/     | plain
-ring one place too far        | gemm_mma.cuh     | s/bring(step + kStages - 1)/bring(step + kStages)/         | plain
+divergent barrier             | ring.cuh         | s/__syncthreads();  \/\/ the ring/if (threadIdx.x < 96) &/ | plain
+wait for too few copies       | ring.cuh         | s/copy_async_wait<kStages - 2>/copy_async_wait<kStages - 1>/ | plain
+copies not in a group         | ring.cuh         | s/^    ptx::copy_async_commit();/    if (step == 0) &/     | plain
+ring one place too far        | ring.cuh         | s/start(step + kStages - 1)/start(step + kStages)/         | plain
 too little shared memory      | gemm_mma.cuh     | s/sizeof(typename Block::Shared), stream/sizeof(typename Block::Shared) - 16, stream/ | plain
 step of another part of k     | gemm_mma.cuh     | s/begin + step \* kStep)/begin + (step + 1) * kStep)/      | plain
 fragment of the wrong half    | operand_tile.cuh | s/2 \* block + lane \/ 16/2 * block + 1 - lane \/ 16/      | plain
@@ -30,10 +30,8 @@ sums staged across each other | gemm_mma.cuh     | s/lane \/ 4 + half \* 8/lane 
 misaligned vectors            | gemm_block.cuh   | s/kStride = N + 8;/kStride = N + 6;/                       | asan
 c past the end of its rows    | gemm_block.cuh   | s/ .. n >= p.n) continue/) continue/                       | plain
 tile computed by two blocks   | gemm_block.cuh   | s/within \/ high \* N/within \/ high * (N - 8)/            | race
-f32: no barrier after the wait | gemm_simt.cu    | /copy_async_wait<kStages/{n;d}                             | race
 f32: rows past the end        | gemm_simt.cuh    | s/depth + d < from.depth ? max/true ? max/                 | asan
 none of a convolution         | conv2d_mma.cuh   |                                                            | -
-conv: no barrier after the wait | conv2d_mma.cuh | /copy_async_wait<kStages/{n;d}                             | race
 conv: past the right border   | conv2d_operands.cuh | s/unsigned(column\[i\] + right) < unsigned(x.w.size)/true/  | plain
 conv: taps never end a row    | conv2d_operands.cuh | s/s = 0, ++r;/++r;/                                       | plain
 conv: channels past the filter | conv2d_operands.cuh | s/c < f.c \&\& i/i/                                       | plain
