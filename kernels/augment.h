@@ -3,6 +3,8 @@
 #include <cmath>
 #include <cstdint>
 
+#include "kernels/runtime.h"
+
 namespace graft {
 
 struct Normalization {  // (pixel scale - mean) / std per channel, after a swap of 0 and 2 if bgr
@@ -35,4 +37,28 @@ namespace cpu {
 void normalize(const Normalization& n, int64_t count, const uint8_t* pixels, float* y);
 
 }  // namespace cpu
+
+namespace cuda {
+
+// As above, in device memory; T is float, bf16 or f16.
+template <class T>
+void normalize(const Normalization& n, int64_t count, const uint8_t* pixels, T* y, Stream stream);
+
+// A picture in device memory, and what of it becomes one image of the batch: the box `from` of it is
+// resized to to_width x to_height; pixel (0, 0) of the image is (window_x, window_y) of that, and
+// what lies outside is zero. As Geometry in io/transforms.h.
+struct Cut {
+  const uint8_t* rgb;  // (height, width, 3), rows `stride` bytes apart
+  int64_t stride;
+  int from_x, from_y, from_width, from_height;  // inside the picture, not empty
+  int to_width, to_height;                      // at least 1
+  int window_x, window_y;
+  bool flip;  // left to right, at the end
+};
+
+// cuts (count), in host memory -> pixels (count, size, size, 3). Antialiased bilinear, byte for byte
+// as io/resize.h. Throws std::invalid_argument for a box or size that cannot be.
+void resize(int64_t count, const Cut* cuts, int size, uint8_t* pixels, Stream stream);
+
+}  // namespace cuda
 }  // namespace graft

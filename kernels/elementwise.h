@@ -7,6 +7,7 @@
 
 #include "kernels/activation.h"
 #include "kernels/host_device.h"
+#include "kernels/runtime.h"
 
 namespace graft {
 
@@ -172,4 +173,41 @@ void activate_backward(Activation a, int64_t n, const float* dy, const float* x,
 void dropout(const DropoutMask& mask, int64_t n, const float* x, float* y);  // and its own gradient
 
 }  // namespace cpu
+
+namespace cuda {
+
+// As above, in device memory; T and From, To are float, bf16 or f16, and arithmetic is in float.
+template <class T>
+void fill(int64_t n, float value, T* y, Stream stream);
+template <class T>
+void add(int64_t n, const T* a, const T* b, T* y, Stream stream);
+template <class T>
+void mul(int64_t n, const T* a, const T* b, T* y, Stream stream);
+template <class T>
+void scale(int64_t n, float factor, const T* x, T* y, Stream stream);
+
+template <class T>
+void add_columns(int64_t rows, int64_t c, const T* a, const T* b, T* y, Stream stream);
+template <class T>
+void mul_columns(int64_t rows, int64_t c, const T* a, const T* b, T* y, Stream stream);
+// a (images, pixels, c) with b (images, c); at most 65535 images.
+template <class T>
+void mul_images(int64_t images, int64_t pixels, int64_t c, const T* a, const T* b, T* y,
+                Stream stream);
+
+template <class T>
+void activate(Activation a, int64_t n, const T* x, T* y, Stream stream);
+template <class T>
+void activate_backward(Activation a, int64_t n, const T* dy, const T* x, const T* y, T* dx,
+                       Stream stream);
+
+// The same elements are dropped as on the processor.
+template <class T>
+void dropout(const DropoutMask& mask, int64_t n, const T* x, T* y, Stream stream);
+
+// To another type, rounded to nearest, ties to even.
+template <class From, class To>
+void convert(int64_t n, const From* x, To* y, Stream stream);
+
+}  // namespace cuda
 }  // namespace graft

@@ -6,6 +6,7 @@
 #include <cstdint>
 
 #include "kernels/activation.h"
+#include "kernels/runtime.h"
 
 namespace graft {
 
@@ -47,4 +48,43 @@ void batch_norm_backward_frozen(const NormProblem& p, const float* x, const floa
                                 const float* dy, const NormGradients& out);
 
 }  // namespace cpu
+
+namespace cuda {
+
+// What a training step wants of the statistics, each (channels), in float; null: not wanted.
+// running = (1 - momentum) running + momentum batch, where the variance of the batch is unbiased.
+struct BatchStatistics {
+  float *mean = nullptr, *var = nullptr, *rstd = nullptr;
+  float eps = 0;  // for rstd
+  float *running_mean = nullptr, *running_var = nullptr;
+  float momentum = 0;
+};
+
+template <class T>
+struct NormGradients {  // null: not wanted
+  T* dx = nullptr;
+  float* dgamma = nullptr;
+  float* dbeta = nullptr;
+  T* dresidual = nullptr;
+};
+
+// As above, in device memory; T (float, bf16 or f16) is the type of x, y, residual and of their
+// gradients. Sums have an order fixed by the size.
+template <class T>
+void batch_norm_statistics(int64_t rows, int64_t channels, const T* x, const BatchStatistics& out,
+                           Stream stream);
+void batch_norm_rstd(int64_t channels, const float* var, float eps, float* rstd, Stream stream);
+template <class T>
+void batch_norm_forward(const NormProblem& p, const T* x, const T* residual, T* y, Stream stream);
+
+// Where y is null the activation's input is computed again from x, whatever the activation: where
+// there was no residual that is less to read.
+template <class T>
+void batch_norm_backward_train(const NormProblem& p, const T* x, const T* y, const T* dy,
+                               const NormGradients<T>& out, Stream stream);
+template <class T>
+void batch_norm_backward_frozen(const NormProblem& p, const T* x, const T* y, const T* dy,
+                                const NormGradients<T>& out, Stream stream);
+
+}  // namespace cuda
 }  // namespace graft

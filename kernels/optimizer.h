@@ -2,6 +2,9 @@
 #pragma once
 #include <cstdint>
 
+#include "kernels/dtype.h"
+#include "kernels/runtime.h"
+
 namespace graft {
 
 // g += weight_decay p;  m = momentum m + (1 - dampening) g, or g at the first step;
@@ -28,4 +31,30 @@ void adamw(const AdamWStep& s, int64_t n, const float* grad, float grad_scale, f
            float* m, float* v);
 
 }  // namespace cpu
+
+namespace cuda {
+
+// The global norm of gradients, and what to multiply them by. Both stay on the device, so that no
+// step waits for the host; the host may look at them when it likes.
+struct GradientScale {
+  float factor;  // inverse_loss_scale, and clip_norm / (norm + 1e-6) where the norm is larger;
+                 // 0 where it is not finite: the step then changes nothing
+  float norm;    // of the gradients times inverse_loss_scale
+};
+
+// clip_norm 0: never. G: float, bf16 or f16, the type of the gradients.
+template <class G>
+void gradient_scale(int64_t n, const G* grad, float inverse_loss_scale, float clip_norm,
+                    GradientScale* out, Stream stream);
+
+// As above, in device memory. `scale` null: 1. Where its factor is 0 nothing is written. `copy` (n)
+// gets the new parameters in C (bf16 or f16), or is null.
+template <class G, class C>
+void sgd(const SgdStep& s, int64_t n, const G* grad, const GradientScale* scale, float* param,
+         float* momentum, C* copy, Stream stream);
+template <class G, class C>
+void adamw(const AdamWStep& s, int64_t n, const G* grad, const GradientScale* scale, float* param,
+           float* m, float* v, C* copy, Stream stream);
+
+}  // namespace cuda
 }  // namespace graft

@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #include "kernels/elementwise.h"
+#include "kernels/runtime.h"
 
 namespace graft {
 
@@ -64,4 +65,19 @@ void avg_pool(const PoolProblem& p, const float* x, float* y);
 void avg_pool_backward(const PoolProblem& p, const float* dy, float* dx);
 
 }  // namespace cpu
+
+namespace cuda {
+
+// As above, in device memory; T is float, bf16 or f16. An image has less than 2^31 elements.
+template <class T>
+void max_pool(const PoolProblem& p, const T* x, T* y, uint8_t* tap, Stream stream);
+template <class T>
+void max_pool_backward(const PoolProblem& p, const T* dy, const uint8_t* tap, T* dx, Stream stream);
+
+template <class T>
+void avg_pool(const PoolProblem& p, const T* x, T* y, Stream stream);
+template <class T>
+void avg_pool_backward(const PoolProblem& p, const T* dy, T* dx, Stream stream);
+
+}  // namespace cuda
 }  // namespace graft

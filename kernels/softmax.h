@@ -2,6 +2,8 @@
 #pragma once
 #include <cstdint>
 
+#include "kernels/runtime.h"
+
 namespace graft {
 
 // Targets are t[i][j] = (1 - smoothing) weight[y_i] [j == y_i] + smoothing / classes * weight[j];
@@ -24,4 +26,21 @@ void softmax_backward(int64_t rows, int64_t classes, const float* y, const float
 float cross_entropy(const CrossEntropyProblem& p, const float* logits, float* dlogits);
 
 }  // namespace cpu
+
+namespace cuda {
+
+// As above, in device memory, labels and weights too; T is float, bf16 or f16.
+template <class T>
+void softmax(int64_t rows, int64_t classes, const T* x, T* y, Stream stream);
+template <class T>
+void softmax_backward(int64_t rows, int64_t classes, const T* y, const T* dy, T* dx,
+                      Stream stream);
+
+// The loss goes to device memory; it is NaN where a label is outside [0, classes). Null: not
+// wanted. The gradient is times `loss_scale`, which keeps small ones in the range of f16.
+template <class T>
+void cross_entropy(const CrossEntropyProblem& p, const T* logits, T* dlogits, float* loss,
+                   Stream stream, float loss_scale = 1);
+
+}  // namespace cuda
 }  // namespace graft

@@ -34,6 +34,14 @@ BUDGET = [  # kernel, its template arguments; registers of a thread at most; 655
     (r"conv2d_add_splits", 48),
     (r"depthwise", 56),
     (r"add_shares", 40),
+    (r"each_element<", 40),          # six blocks of 256 threads: memory wants many on their way
+    (r"each_column<|sum_columns<", 64),
+    (r"each_row<", 64),
+    (r"(sum|finish)_flat<|finish_columns<", 40),
+    (r"drop<", 48),                  # eight Philox blocks of four words
+    (r"(max|mean)_(of_windows|gradient)<", 64),
+    (r"normalize_pixels<|resize_(rows|columns)|transpose_tiles<|copy_packs<", 40),
+    (r"make_taps", 64),              # double
 ]
 ENTRY = re.compile(r"Compiling entry function '(\w+)' for '(\w+)'")
 SPILLS = re.compile(r"(\d+) bytes stack frame, (\d+) bytes spill stores, (\d+) bytes spill loads")

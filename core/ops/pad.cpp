@@ -16,7 +16,7 @@ Tensor pad(const Tensor& x, std::array<int, 4> padding, float value) {
   if (tracing({&x})) return traced("pad", {x}, shape, std::pair(padding, value));
   Tensor y(shape);
   const int64_t wide = y.dim(2) * y.dim(3), origin = top * wide + left * y.dim(3);
-  const cpu::Strided small{h * width, width}, large{y.dim(1) * wide, wide};
+  const Strided small{h * width, width}, large{y.dim(1) * wide, wide};
   cpu::fill(y.size(), value, y.mutable_data());
   cpu::copy_rows(n, h, width, x.data(), small, y.mutable_data() + origin, large);
   return record("pad", y, {{x, [=, shape = x.shape()](const Tensor& dy) {

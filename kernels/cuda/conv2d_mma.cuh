@@ -80,7 +80,7 @@ __global__ void __launch_bounds__(kTensorTiles[kTile].threads(), kTensorTiles[kT
   constexpr bool kDepthA = !kChunks || kPass != ConvPass::wgrad;
   constexpr bool kDepthB = !kChunks || kPass == ConvPass::fprop;
   using Block = MmaBlock<T, kTile, kDepthA, kDepthB, !kChunks>;
-  constexpr int kStages = Block::kStages, kStep = Block::kStep, kThreads = Block::kThreads;
+  constexpr int kStep = Block::kStep, kThreads = Block::kThreads;
   GRAFT_SHARED(typename Block::Shared, shared);
   const int warp = int(threadIdx.x) / 32;
   const int warp_m = warp % Block::kShape.warps_m, warp_n = warp / Block::kShape.warps_m;
@@ -91,38 +91,24 @@ __global__ void __launch_bounds__(kTensorTiles[kTile].threads(), kTensorTiles[kT
   const int begin = int(min(blockIdx.z * c.part, int64_t(part.depth)));
   const int end = int(min(begin + c.part, int64_t(part.depth)));
   const int steps = (end - begin + kStep - 1) / kStep;
+  using Stage = typename Block::Stage;
   typename Block::Sums sums = {};
-  auto run = [&](auto&& load) {
-    auto bring = [&](int step) {  // a group for every step, also where there is nothing to bring
-      if (step < steps) load(shared.stages[step % kStages], step);
-      ptx::copy_async_commit();
-    };
-    for (int step = 0; step < kStages - 1; ++step) bring(step);
-    for (int step = 0; step < steps; ++step) {
-      ptx::copy_async_wait<kStages - 2>();
-      __syncthreads();
-      bring(step + kStages - 1);
-      Block::multiply_step(sums, shared.stages[step % kStages], warp_m, warp_n);
-    }
-  };
+  auto multiply = [&](const Stage& stage) { Block::multiply_step(sums, stage, warp_m, warp_n); };
   if constexpr (kChunks) {
     auto a = load_a<kPass, T, Block>(c, part, at, begin, end);
     auto b = load_b<kPass, T, Block>(c, part, at, begin, end);
-    run([&](typename Block::Stage& stage, int) { a.load(stage.a), b.load(stage.b); });
+    auto bring = [&](Stage& stage, int) { a.load(stage.a), b.load(stage.b); };
+    run_ring(shared.stages, steps, bring, multiply);
   } else {
-    run([&](typename Block::Stage& stage, int step) {
+    auto a = [&](int outer, int depth) { return part.a(outer, depth, c.by_channels); };
+    auto b = [&](int outer, int depth) { return part.b(outer, depth, c.by_channels); };
+    auto bring = [&](Stage& stage, int step) {
       const int depth = begin + step * kStep;
-      load_elements<T, Block::M, kStep, kThreads>(stage.a, part.a_data(), at.m, depth,
-                                                  [&](int o, int d) {
-                                                    return part.a(o, d, c.by_channels);
-                                                  });
-      load_elements<T, Block::N, kStep, kThreads>(stage.b, part.b_data(), at.n, depth,
-                                                  [&](int o, int d) {
-                                                    return part.b(o, d, c.by_channels);
-                                                  });
-    });
+      load_elements<T, Block::M, kStep, kThreads>(stage.a, part.a_data(), at.m, depth, a);
+      load_elements<T, Block::N, kStep, kThreads>(stage.b, part.b_data(), at.n, depth, b);
+    };
+    run_ring(shared.stages, steps, bring, multiply);
   }
-  __syncthreads();  // the ring is no longer read, and the last wait has seen every copy
   Block::stage_sums(shared.staged, sums, warp_m, warp_n);
   __syncthreads();
   finish_conv_tile<kPass, Block::M, Block::N, kThreads>(c, part, shared.staged, at);

@@ -2,6 +2,7 @@
 // element by element. Not yet run on a GPU.
 #include "kernels/cuda/conv2d_block.cuh"
 #include "kernels/cuda/gemm_simt.cuh"
+#include "kernels/cuda/ring.cuh"
 
 namespace graft::cuda {
 
@@ -22,7 +23,7 @@ template <ConvPass kPass, int kTile>
 __global__ void __launch_bounds__(kSimtTiles[kTile].threads(), kSimtTiles[kTile].blocks)
     conv2d_simt(const ConvWork c) {
   using Block = SimtBlock<kTile>;
-  constexpr int kStages = Block::kStages, kStep = Block::kStep, kThreads = Block::kThreads;
+  constexpr int kStep = Block::kStep, kThreads = Block::kThreads;
   GRAFT_SHARED(typename Block::Shared, shared);
   const Block block;
   const ConvPart<kPass> part(c, int(blockIdx.y));
@@ -32,29 +33,19 @@ __global__ void __launch_bounds__(kSimtTiles[kTile].threads(), kSimtTiles[kTile]
   const int begin = int(min(blockIdx.z * c.part, int64_t(part.depth)));
   const int end = int(min(begin + c.part, int64_t(part.depth)));
   const int steps = (end - begin + kStep - 1) / kStep;
-  auto bring = [&](int step) {  // a group for every step, also where there is nothing to bring
-    if (step < steps) {
-      auto& stage = shared.stages[step % kStages];
-      const int depth = begin + step * kStep;
-      load_floats<kThreads, kPass != ConvPass::wgrad>(
-          stage.a, part.a_data(), at.m, depth,
-          [&](int o, int d) { return part.a(o, d, c.by_channels); });
-      load_floats<kThreads, kPass == ConvPass::fprop>(
-          stage.b, part.b_data(), at.n, depth,
-          [&](int o, int d) { return part.b(o, d, c.by_channels); });
-    }
-    ptx::copy_async_commit();
-  };
-
-  for (int step = 0; step < kStages - 1; ++step) bring(step);
+  using Stage = typename Block::Stage;
   typename Block::Sums sums = {};
-  for (int step = 0; step < steps; ++step) {
-    ptx::copy_async_wait<kStages - 2>();
-    __syncthreads();
-    bring(step + kStages - 1);
-    block.multiply_step(sums, shared.stages[step % kStages]);
-  }
-  __syncthreads();  // the ring is no longer read, and the last wait has seen every copy
+  auto bring = [&](Stage& stage, int step) {
+    const int depth = begin + step * kStep;
+    load_floats<kThreads, kPass != ConvPass::wgrad>(
+        stage.a, part.a_data(), at.m, depth,
+        [&](int o, int d) { return part.a(o, d, c.by_channels); });
+    load_floats<kThreads, kPass == ConvPass::fprop>(
+        stage.b, part.b_data(), at.n, depth,
+        [&](int o, int d) { return part.b(o, d, c.by_channels); });
+  };
+  run_ring(shared.stages, steps, bring,
+           [&](const Stage& stage) { block.multiply_step(sums, stage); });
   block.stage_sums(shared.staged, sums);
   __syncthreads();
   finish_conv_tile<kPass, Block::M, Block::N, kThreads>(c, part, shared.staged, at);

@@ -8,15 +8,13 @@
 //          ──mma────────────► registers: sums (M / warps_m, N / warps_n) of each warp
 //          ──detour─────────► shared: sums (M,N) ──► c, 16 bytes a thread   gemm_block.cuh
 //
-// One barrier a step: it says that everybody has the step's data, and that nobody still reads the
-// place in the ring that the next copy overwrites, which is the one of the step before.
-//
 // Per step of 16 k a warp with 64 x 64 outputs loads 8 fragments for 32 products. A lane's sums of
 // a 16 x 8 product are c[0..1]: row lane / 4, columns 2 (lane % 4) and the next; c[2..3]: 8 rows
 // below.
 #pragma once
 #include "kernels/cuda/gemm_block.cuh"
 #include "kernels/cuda/operand_tile.cuh"
+#include "kernels/cuda/ring.cuh"
 
 namespace graft::cuda {
 
@@ -113,7 +111,7 @@ template <class T, int kTile, bool kDepthA, bool kDepthB, bool kNarrow>
 __global__ void __launch_bounds__(kTensorTiles[kTile].threads(), kTensorTiles[kTile].blocks)
     gemm_mma(const GemmProblem p, const GemmWork work) {
   using Block = MmaBlock<T, kTile, kDepthA, kDepthB, kNarrow>;
-  constexpr int kStages = Block::kStages, kStep = Block::kStep;
+  constexpr int kStep = Block::kStep;
   GRAFT_SHARED(typename Block::Shared, shared);
   const int warp = int(threadIdx.x) / 32;
   const int warp_m = warp % Block::kShape.warps_m, warp_n = warp / Block::kShape.warps_m;
@@ -122,20 +120,12 @@ __global__ void __launch_bounds__(kTensorTiles[kTile].threads(), kTensorTiles[kT
   const int begin = int(blockIdx.z * work.part), end = int(min(p.k, begin + work.part));
   const Operand a{p.a, p.a_stride, int(p.m), end}, b{p.b, p.b_stride, int(p.n), end};
   const int steps = (end - begin + kStep - 1) / kStep;
-  auto bring = [&](int step) {  // a group for every step, also where there is nothing to bring
-    if (step < steps) Block::load(shared.stages[step % kStages], p, a, b, at, begin + step * kStep);
-    ptx::copy_async_commit();
-  };
-
-  for (int step = 0; step < kStages - 1; ++step) bring(step);
+  using Stage = typename Block::Stage;
   typename Block::Sums sums = {};
-  for (int step = 0; step < steps; ++step) {
-    ptx::copy_async_wait<kStages - 2>();
-    __syncthreads();
-    bring(step + kStages - 1);
-    Block::multiply_step(sums, shared.stages[step % kStages], warp_m, warp_n);
-  }
-  __syncthreads();  // the ring is no longer read, and the last wait has seen every copy
+  run_ring(
+      shared.stages, steps,
+      [&](Stage& stage, int step) { Block::load(stage, p, a, b, at, begin + step * kStep); },
+      [&](const Stage& stage) { Block::multiply_step(sums, stage, warp_m, warp_n); });
   Block::stage_sums(shared.staged, sums, warp_m, warp_n);
   __syncthreads();
   finish_tile<Block::M, Block::N, Block::kThreads>(p, work, shared.staged, at);

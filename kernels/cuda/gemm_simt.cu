@@ -1,6 +1,6 @@
-// The f32 kernel itself: a ring of steps in shared memory, as in gemm_mma.cuh; its parts are in
-// gemm_simt.cuh.
+// The f32 kernel itself; its parts are in gemm_simt.cuh.
 #include "kernels/cuda/gemm_simt.cuh"
+#include "kernels/cuda/ring.cuh"
 
 namespace graft::cuda {
 
@@ -8,7 +8,7 @@ template <int kTile>
 __global__ void __launch_bounds__(kSimtTiles[kTile].threads(), kSimtTiles[kTile].blocks)
     gemm_simt(const GemmProblem p, const GemmWork work) {
   using Block = SimtBlock<kTile>;
-  constexpr int kStages = Block::kStages, kStep = Block::kStep;
+  constexpr int kStep = Block::kStep;
   GRAFT_SHARED(typename Block::Shared, shared);
   const Block block;
   const TileOrigin at = tile_origin<Block::M, Block::N>(p);
@@ -19,24 +19,15 @@ __global__ void __launch_bounds__(kSimtTiles[kTile].threads(), kSimtTiles[kTile]
   const FloatOperand b{
       static_cast<const float*>(p.b), p.b_stride, int(p.n), end, p.transpose_b, work.vectors_b};
   const int steps = (end - begin + kStep - 1) / kStep;
-  auto bring = [&](int step) {  // a group for every step, also where there is nothing to bring
-    if (step < steps) {
-      auto& stage = shared.stages[step % kStages];
-      stage.a.template load<Block::kThreads>(a, at.m, begin + step * kStep);
-      stage.b.template load<Block::kThreads>(b, at.n, begin + step * kStep);
-    }
-    ptx::copy_async_commit();
-  };
-
-  for (int step = 0; step < kStages - 1; ++step) bring(step);
+  using Stage = typename Block::Stage;
   typename Block::Sums sums = {};
-  for (int step = 0; step < steps; ++step) {
-    ptx::copy_async_wait<kStages - 2>();
-    __syncthreads();
-    bring(step + kStages - 1);
-    block.multiply_step(sums, shared.stages[step % kStages]);
-  }
-  __syncthreads();  // the ring is no longer read, and the last wait has seen every copy
+  run_ring(
+      shared.stages, steps,
+      [&](Stage& stage, int step) {
+        stage.a.template load<Block::kThreads>(a, at.m, begin + step * kStep);
+        stage.b.template load<Block::kThreads>(b, at.n, begin + step * kStep);
+      },
+      [&](const Stage& stage) { block.multiply_step(sums, stage); });
   block.stage_sums(shared.staged, sums);
   __syncthreads();
   finish_tile<Block::M, Block::N, Block::kThreads>(p, work, shared.staged, at);

@@ -16,6 +16,8 @@
 
 #undef __launch_bounds__
 #define __launch_bounds__(...)
+#undef __grid_constant__
+#define __grid_constant__
 #undef __forceinline__
 #define __forceinline__ inline
 #undef __shared__
@@ -40,6 +42,10 @@ T __ldg_(const T* p) {
   return *p;
 }
 #define __ldg(p) __ldg_(p)
+template <class T>
+void __stwb(T* p, T v) {  // an ordinary store, never taken apart
+  *p = v;
+}
 
 // glibc has __expf and the like as functions of its own, so these are macros. They are exact here
 // where CUDA's are not: tests of what uses them need a tolerance.
@@ -49,6 +55,7 @@ T __ldg_(const T* p) {
 #define __fdividef(x, y) ((x) / (y))
 inline float rsqrtf(float x) { return 1.0f / ::sqrtf(x); }
 inline float __frcp_rn(float x) { return 1.0f / x; }
+inline double __dmul_rn(double x, double y) { return x * y; }
 inline float __uint_as_float(unsigned x) { return std::bit_cast<float>(x); }
 inline unsigned __float_as_uint(float x) { return std::bit_cast<unsigned>(x); }
 inline float __int_as_float(int x) { return std::bit_cast<float>(x); }

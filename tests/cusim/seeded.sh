@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Proves that cusim finds bugs in kernels: plants one at a time in a copy of the sources, builds
-# seeded.cpp in three ways and runs it in three orders. The table says which build must see the bug, so
+# seeded.cpp (convolutions: seeded_conv.cpp) in three ways and runs it in three orders. The table says which build must see the bug, so
 # that a check that has gone blind is seen, too.   tests/cusim/seeded.sh [BUG...]
 # Environment: CXX, CUDA_HEADERS (default /usr/local/cuda/include), JOBS.
 set -euo pipefail
@@ -12,13 +12,13 @@ work=$(mktemp -d) && trap 'rm -rf "$work"' EXIT
 # name | file of kernels/cuda | sed command that plants it | the build that must see it
 BUGS='
 none                          | gemm_mma.cuh     |                                                            | -
-no barrier after the wait     | gemm_mma.cuh     | /copy_async_wait<kStages/{n;d}                             | race
-no barrier after the ring     | gemm_mma.cuh     | /the ring is no longer read/d                              | race
+no barrier after the wait     | ring.cuh         | /copy_async_wait<kStages/{n;d}                             | race
+no barrier after the ring     | ring.cuh         | /the ring is no longer read/d                              | race
 no barrier before the sums    | gemm_mma.cuh     | /Block::stage_sums(shared/{n;d}                            | race
-divergent barrier             | gemm_mma.cuh     | s/__syncthreads();  \/\/ the ring/if (warp != 3) &/        | plain
-wait for too few copies       | gemm_mma.cuh     | s/copy_async_wait<kStages - 2>/copy_async_wait<kStages - 1>/ | plain
-copies not in a group         | gemm_mma.cuh     | s/^    ptx::copy_async_commit();/    if (step == 0) &/     | plain
-ring one place too far        | gemm_mma.cuh     | s/bring(step + kStages - 1)/bring(step + kStages)/         | plain
+divergent barrier             | ring.cuh         | s/__syncthreads();  \/\/ the ring/if (threadIdx.x < 96) &/ | plain
+wait for too few copies       | ring.cuh         | s/copy_async_wait<kStages - 2>/copy_async_wait<kStages - 1>/ | plain
+copies not in a group         | ring.cuh         | s/^    ptx::copy_async_commit();/    if (step == 0) &/     | plain
+ring one place too far        | ring.cuh         | s/start(step + kStages - 1)/start(step + kStages)/         | plain
 too little shared memory      | gemm_mma.cuh     | s/sizeof(typename Block::Shared), stream/sizeof(typename Block::Shared) - 16, stream/ | plain
 step of another part of k     | gemm_mma.cuh     | s/begin + step \* kStep)/begin + (step + 1) * kStep)/      | plain
 fragment of the wrong half    | operand_tile.cuh | s/2 \* block + lane \/ 16/2 * block + 1 - lane \/ 16/      | plain
@@ -30,8 +30,14 @@ sums staged across each other | gemm_mma.cuh     | s/lane \/ 4 + half \* 8/lane 
 misaligned vectors            | gemm_block.cuh   | s/kStride = N + 8;/kStride = N + 6;/                       | asan
 c past the end of its rows    | gemm_block.cuh   | s/ .. n >= p.n) continue/) continue/                       | plain
 tile computed by two blocks   | gemm_block.cuh   | s/within \/ high \* N/within \/ high * (N - 8)/            | race
-f32: no barrier after the wait | gemm_simt.cu    | /copy_async_wait<kStages/{n;d}                             | race
 f32: rows past the end        | gemm_simt.cuh    | s/depth + d < from.depth ? max/true ? max/                 | asan
+none of a convolution         | conv2d_mma.cuh   |                                                            | -
+conv: past the right border   | conv2d_operands.cuh | s/unsigned(column\[i\] + right) < unsigned(x.w.size)/true/  | plain
+conv: taps never end a row    | conv2d_operands.cuh | s/s = 0, ++r;/++r;/                                       | plain
+conv: channels past the filter | conv2d_operands.cuh | s/c < f.c \&\& i/i/                                       | plain
+conv: pixels past the last    | conv2d_operands.cuh | s/i < grid.size() \&\& at.r/at.r/                          | plain
+conv: phase of another origin | conv2d_geometry.h | s/any ? (phase + pad - dilation \* first) \/ stride/& + 1/ | plain
+conv: phases mixed up         | conv2d_block.cuh | s/w = phase_w + at.column/w = phase_h + at.column/         | plain
 f32: wrong group              | gemm_simt.cuh    | s/column + 16 \* j), b/column + 8 * j), b/                  | plain
 '
 FLAGS=(-std=c++20 -g1 -fno-strict-aliasing -w -isystem "$CUDA_HEADERS")
@@ -54,11 +60,11 @@ simulator_objects() {
   compile . kernels/cuda/gemm_plan.cpp "$work/plan.o" -O2
 }
 
-build_and_run() { # folder -> one line for each build and order: what was said
-  local at=$1
-  compile "$at" tests/cusim/seeded.cpp "$at/plain.o" -O1
-  compile "$at" tests/cusim/seeded.cpp "$at/asan.o" -O1 "${SAN[@]}"
-  compile "$at" tests/cusim/seeded.cpp "$at/race.o" -O1 -fsanitize=thread
+build_and_run() { # folder, program -> one line for each build and order: what was said
+  local at=$1 program=tests/cusim/$2.cpp
+  compile "$at" "$program" "$at/plain.o" -O1
+  compile "$at" "$program" "$at/asan.o" -O1 "${SAN[@]}"
+  compile "$at" "$program" "$at/race.o" -O1 -fsanitize=thread
   "$CXX" "$at/plain.o" "$work"/plain_*.o "$work/plan.o" -o "$at/plain"
   "$CXX" "${SAN[@]}" "$at/asan.o" "$work"/asan_*.o "$work/plan.o" -o "$at/asan"
   "$CXX" "$at/race.o" "$work"/plain_*.o "$work/race.o" "$work/hooks.o" "$work/plan.o" -o "$at/race"
@@ -82,7 +88,7 @@ plant() { # folder, file, sed command
 judge() { # name, expected build, results -> says and returns whether it is as it should be
   local passes caught=0 build
   passes=$(grep -c '|PASS$' "$3" || true)
-  if [ "$1" = none ]; then [ "$passes" = 9 ]; return; fi
+  if [[ $1 == none* ]]; then [ "$passes" = 9 ]; return; fi
   for build in plain asan race; do
     if grep "^$build|" "$3" | grep -qv '|PASS$'; then caught=1; fi
   done
@@ -92,7 +98,9 @@ judge() { # name, expected build, results -> says and returns whether it is as i
 one_bug() { # name, file, sed command, expected build
   local at="$work/${1//[^a-z0-9]/_}"
   plant "$at" "$2" "$3" || { echo "$1: the sed command changes nothing in $2"; return 1; }
-  build_and_run "$at" >"$at/said"
+  local program=seeded
+  [[ $2 != conv2d* ]] || program=seeded_conv
+  build_and_run "$at" $program >"$at/said"
   local verdict=0
   judge "$1" "$4" "$at/said" || verdict=1
   echo "== $1"

@@ -1,0 +1,37 @@
+// What the kernels of batch normalisation know of a thread's channels.
+#pragma once
+#include "kernels/cuda/columns.cuh"
+#include "kernels/elementwise.h"
+#include "kernels/norm.h"
+
+namespace graft::cuda {
+
+template <int kWidth>
+__device__ inline void load_or(float (&v)[kWidth], const float* p, int64_t channel, float other) {
+  if (p) return load(v, p + channel);
+#pragma unroll
+  for (int j = 0; j < kWidth; ++j) v[j] = other;
+}
+
+// z = (x - mean) scale + shift
+template <int kWidth>
+struct NormChannels {
+  float mean[kWidth], scale[kWidth], shift[kWidth];
+
+  __device__ NormChannels(const NormProblem& p, int64_t channel) {
+    load(mean, p.mean + channel);
+    load(scale, p.rstd + channel);
+    load_or(shift, p.gamma, channel, 1.0f);
+#pragma unroll
+    for (int j = 0; j < kWidth; ++j) scale[j] *= shift[j];
+    load_or(shift, p.beta, channel, 0.0f);
+  }
+
+  __device__ float normalized(int j, float x) const { return (x - mean[j]) * scale[j] + shift[j]; }
+};
+
+inline bool aligned_channels(const NormProblem& p) {
+  return aligned({p.mean, p.rstd, p.gamma, p.beta});
+}
+
+}  // namespace graft::cuda

@@ -1,0 +1,156 @@
+#include "kernels/vendor/cudnn_graph.h"
+
+#include <algorithm>
+#include <cmath>
+#include <string>
+
+namespace graft::vendor {
+namespace {
+
+constexpr int64_t kWorkspace = int64_t(256) << 20;  // bytes
+constexpr int kProposals = 8, kRounds = 3;
+
+int64_t workspace_of(const Descriptor& plan) {
+  int64_t bytes = 0, count = 0;
+  check(cudnnBackendGetAttribute(plan.get(), CUDNN_ATTR_EXECUTION_PLAN_WORKSPACE_SIZE, CUDNN_TYPE_INT64,
+                                 1, &count, &bytes),
+        "workspace");
+  return bytes;
+}
+
+void execute(const Descriptor& plan, int64_t workspace, const std::vector<Argument>& arguments,
+             cuda::Stream stream) {
+  std::vector<int64_t> ids;
+  std::vector<void*> data;
+  for (const Argument& a : arguments) ids.push_back(a.id), data.push_back(a.data);
+  const cuda::Scratch scratch(size_t(workspace), stream);
+  Descriptor pack(CUDNN_BACKEND_VARIANT_PACK_DESCRIPTOR);
+  pack.set(CUDNN_ATTR_VARIANT_PACK_UNIQUE_IDS, CUDNN_TYPE_INT64, ids)
+      .set(CUDNN_ATTR_VARIANT_PACK_DATA_POINTERS, CUDNN_TYPE_VOID_PTR, data)
+      .set(CUDNN_ATTR_VARIANT_PACK_WORKSPACE, CUDNN_TYPE_VOID_PTR, std::vector<void*>{scratch.data()})
+      .finalize("arguments");
+  check(cudnnBackendExecute(cudnn(stream), plan.get(), pack.get()), "run");
+}
+
+float milliseconds(const Descriptor& plan, int64_t workspace, const std::vector<Argument>& arguments,
+                   cuda::Stream stream) {
+  const cuda::Event begin = cuda::create_event(true), end = cuda::create_event(true);
+  float best = INFINITY;
+  for (int round = 0; round < kRounds; ++round) {
+    cuda::record(begin, stream);
+    execute(plan, workspace, arguments, stream);
+    cuda::record(end, stream);
+    cuda::synchronize(end);
+    best = std::min(best, cuda::milliseconds(begin, end));
+  }
+  cuda::destroy(begin);
+  cuda::destroy(end);
+  return best;
+}
+
+std::vector<Descriptor> proposals(const Descriptor& graph) {
+  Descriptor heuristic(CUDNN_BACKEND_ENGINEHEUR_DESCRIPTOR);
+  heuristic.set(CUDNN_ATTR_ENGINEHEUR_OPERATION_GRAPH, graph)
+      .set(CUDNN_ATTR_ENGINEHEUR_MODE, CUDNN_TYPE_HEUR_MODE,
+           std::vector<cudnnBackendHeurMode_t>{CUDNN_HEUR_MODE_A})
+      .finalize("heuristic");
+  std::vector<Descriptor> configs;
+  std::vector<cudnnBackendDescriptor_t> raw;
+  for (int i = 0; i < kProposals; ++i) {
+    configs.emplace_back(CUDNN_BACKEND_ENGINECFG_DESCRIPTOR);
+    raw.push_back(configs.back().get());
+  }
+  int64_t count = 0;
+  check(cudnnBackendGetAttribute(heuristic.get(), CUDNN_ATTR_ENGINEHEUR_RESULTS,
+                                 CUDNN_TYPE_BACKEND_DESCRIPTOR, kProposals, &count, raw.data()),
+        "proposals");
+  configs.erase(configs.begin() + std::min<int64_t>(count, kProposals), configs.end());
+  return configs;
+}
+
+}  // namespace
+
+void check(cudnnStatus_t status, const char* what) {
+  if (status == CUDNN_STATUS_SUCCESS) return;
+  throw cuda::DeviceError(std::string("cuDNN: ") + what + ": " + cudnnGetErrorString(status),
+                          int(status), false);
+}
+
+cudnnHandle_t cudnn(cuda::Stream stream) {
+  thread_local const cudnnHandle_t handle = [] {
+    cudnnHandle_t made;
+    check(cudnnCreate(&made), "start");
+    return made;
+  }();
+  check(cudnnSetStream(handle, static_cast<cudaStream_t>(stream.handle)), "stream");
+  return handle;
+}
+
+Descriptor::Descriptor(cudnnBackendDescriptorType_t type) {
+  cudnnBackendDescriptor_t made;
+  check(cudnnBackendCreateDescriptor(type, &made), "descriptor");
+  held_ = std::shared_ptr<void>(made, [](void* d) { cudnnBackendDestroyDescriptor(d); });
+}
+
+Descriptor& Descriptor::set(cudnnBackendAttributeName_t name, cudnnDataType_t value) {
+  return set(name, CUDNN_TYPE_DATA_TYPE, std::vector<cudnnDataType_t>{value});
+}
+
+Descriptor& Descriptor::set(cudnnBackendAttributeName_t name, int64_t value) {
+  return set(name, CUDNN_TYPE_INT64, std::vector<int64_t>{value});
+}
+
+Descriptor& Descriptor::set(cudnnBackendAttributeName_t name, const Descriptor& value) {
+  return set(name, CUDNN_TYPE_BACKEND_DESCRIPTOR, std::vector<cudnnBackendDescriptor_t>{value.get()});
+}
+
+Descriptor& Descriptor::finalize(const char* what) {
+  check(cudnnBackendFinalize(get()), what);
+  return *this;
+}
+
+bool Descriptor::try_finalize() { return cudnnBackendFinalize(get()) == CUDNN_STATUS_SUCCESS; }
+
+// cuDNN names the dimensions N,C,H,W whatever their order in memory, which the strides say.
+Descriptor tensor(int64_t id, cudnnDataType_t type, const Extent& e, bool is_virtual) {
+  Descriptor t(CUDNN_BACKEND_TENSOR_DESCRIPTOR);
+  t.set(CUDNN_ATTR_TENSOR_DATA_TYPE, type)
+      .set(CUDNN_ATTR_TENSOR_DIMENSIONS, CUDNN_TYPE_INT64, std::vector<int64_t>{e.n, e.c, e.h, e.w})
+      .set(CUDNN_ATTR_TENSOR_STRIDES, CUDNN_TYPE_INT64,
+           std::vector<int64_t>{e.h * e.w * e.c, 1, e.w * e.c, e.c})
+      .set(CUDNN_ATTR_TENSOR_UNIQUE_ID, id)
+      .set(CUDNN_ATTR_TENSOR_BYTE_ALIGNMENT, int64_t(16))
+      .set(CUDNN_ATTR_TENSOR_IS_VIRTUAL, CUDNN_TYPE_BOOLEAN, std::vector<char>{is_virtual})
+      .finalize("tensor");
+  return t;
+}
+
+Plan::Plan(const std::vector<Descriptor>& operations, const std::vector<Argument>& arguments,
+           cuda::Stream stream)
+    : plan_(CUDNN_BACKEND_EXECUTION_PLAN_DESCRIPTOR) {
+  std::vector<cudnnBackendDescriptor_t> raw;
+  for (const Descriptor& operation : operations) raw.push_back(operation.get());
+  const std::vector<cudnnHandle_t> handle{cudnn(stream)};
+  Descriptor graph(CUDNN_BACKEND_OPERATIONGRAPH_DESCRIPTOR);
+  graph.set(CUDNN_ATTR_OPERATIONGRAPH_HANDLE, CUDNN_TYPE_HANDLE, handle)
+      .set(CUDNN_ATTR_OPERATIONGRAPH_OPS, CUDNN_TYPE_BACKEND_DESCRIPTOR, raw)
+      .finalize("graph");
+  float best = INFINITY;
+  for (const Descriptor& config : proposals(graph)) {
+    Descriptor plan(CUDNN_BACKEND_EXECUTION_PLAN_DESCRIPTOR);
+    plan.set(CUDNN_ATTR_EXECUTION_PLAN_HANDLE, CUDNN_TYPE_HANDLE, handle)
+        .set(CUDNN_ATTR_EXECUTION_PLAN_ENGINE_CONFIG, config);
+    if (!plan.try_finalize()) continue;
+    const int64_t workspace = workspace_of(plan);
+    if (workspace > kWorkspace) continue;
+    const float time = milliseconds(plan, workspace, arguments, stream);
+    if (time < best) best = time, plan_ = plan, workspace_ = workspace;
+  }
+  check(std::isinf(best) ? CUDNN_STATUS_NOT_SUPPORTED : CUDNN_STATUS_SUCCESS, "no plan");
+}
+
+void Plan::run(const std::vector<Argument>& arguments, cuda::Stream stream) const {
+  execute(plan_, workspace_, arguments, stream);
+}
+
+}  // namespace graft::vendor

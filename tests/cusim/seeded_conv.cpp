@@ -1,0 +1,102 @@
+// The smallest program that runs the three passes of a convolution, for seeded.sh: exact sums,
+// guarded arrays. Argument: forward, reverse or random. Prints PASS, or what is wrong.
+#include <cstdio>
+#include <cstring>
+#include <vector>
+
+#include "kernels/cuda/conv2d_mma.cuh"
+#include "tests/cusim/guarded.h"
+
+using namespace graft;
+using namespace graft::cuda;
+
+namespace {
+
+using Values = cusim::Guarded<__nv_bfloat16>;
+constexpr int kTile = 2;  // 64 x 64
+
+void fill(Values& values, size_t size, int seed) {
+  for (size_t i = 0; i < size; ++i) values[i] = __nv_bfloat16(float((int(i) * seed) % 7 - 3));
+}
+
+struct Tensors {
+  Conv2dProblem p;
+  size_t x_size, w_size, y_size;
+  Values x, w, dy;
+
+  explicit Tensors(const Conv2dProblem& p)
+      : p(p), x_size(size_t(p.n * p.h * p.w * p.c)), w_size(size_t(p.k * p.r * p.s * p.c)),
+        y_size(size_t(p.n * p.out_h() * p.out_w() * p.k)), x(x_size), w(w_size), dy(y_size) {
+    fill(x, x_size, 5), fill(w, w_size, 3), fill(dy, y_size, 11);
+  }
+};
+
+// Calls each(element of y, of x, of w) for every product.
+template <class Each>
+void each_product(const Conv2dProblem& p, const Each& each) {
+  for (int64_t n = 0, y = 0; n < p.n; ++n)
+    for (int64_t i = 0; i < p.out_h(); ++i)
+      for (int64_t j = 0; j < p.out_w(); ++j)
+        for (int64_t k = 0; k < p.k; ++k, ++y)
+          for (int64_t r = 0; r < p.r; ++r)
+            for (int64_t s = 0; s < p.s; ++s) {
+              const int64_t h = i * p.stride_h - p.pad_top + r, w = j * p.stride_w - p.pad_left + s;
+              if (h < 0 || h >= p.h || w < 0 || w >= p.w) continue;
+              for (int64_t c = 0; c < p.c; ++c)
+                each(size_t(y), size_t(((n * p.h + h) * p.w + w) * p.c + c),
+                     size_t(((k * p.r + r) * p.s + s) * p.c + c));
+            }
+}
+
+template <ConvPass kPass>
+bool run(const char* name, const Tensors& t) {
+  constexpr bool kForward = kPass == ConvPass::fprop, kDgrad = kPass == ConvPass::dgrad;
+  const Conv2dProblem& p = t.p;
+  const size_t size = kForward ? t.y_size : kDgrad ? t.x_size : t.w_size;
+  cusim::Guarded<float> out(size);
+  ConvWork c{.problem = p, .size = 2, .out = out.data(), .out_type = DType::f32};
+  c.a = kForward ? t.x.data() : t.dy.data();
+  c.b = kPass == ConvPass::wgrad ? t.x.data() : t.w.data();
+  c.grid = kDgrad ? PixelGrid(p.n, p.h, p.w) : PixelGrid(p.n, p.out_h(), p.out_w());
+  c.by_channels = Divider(kDgrad ? p.k : p.c);
+  c.parts = kDgrad ? p.stride_h * p.stride_w : 1;
+  c.most_m = kDgrad ? int(p.n * phase_size(int(p.h), p.stride_h, 0) *
+                          phase_size(int(p.w), p.stride_w, 0))
+                    : int(kForward ? p.n * p.out_h() * p.out_w() : p.k);
+  c.n = int(kForward ? p.k : kDgrad ? p.c : p.r * p.s * p.c);
+  c.part = 1 << 20;
+  launch_conv_tile<kPass, __nv_bfloat16, kTile, true>(c, 1, {});
+  synchronize(Stream{});
+
+  std::vector<float> want(size, 0.0f);
+  each_product(p, [&](size_t y, size_t x, size_t w) {
+    if (kForward) want[y] += float(t.x[x]) * float(t.w[w]);
+    else if (kDgrad) want[x] += float(t.dy[y]) * float(t.w[w]);
+    else want[w] += float(t.dy[y]) * float(t.x[x]);
+  });
+  for (size_t i = 0; i < size; ++i)
+    if (out[i] != want[i]) {
+      std::printf("FAIL %s element %zu: %g, expected %g\n", name, i, double(out[i]), double(want[i]));
+      return false;
+    }
+  if (!out.intact()) std::printf("FAIL %s wrote beside its result\n", name);
+  return out.intact();
+}
+
+}  // namespace
+
+int main(int count, char** arguments) {
+  using cusim::Order;
+  const char* order = count > 1 ? arguments[1] : "forward";
+  cusim::config.order = !std::strcmp(order, "reverse")  ? Order::reverse
+                        : !std::strcmp(order, "random") ? Order::random
+                                                        : Order::forward;
+  Conv2dProblem p{.n = 2, .h = 7, .w = 9, .c = 24, .k = 72, .r = 3, .s = 3};
+  p.stride_h = p.stride_w = 2;
+  p.pad_top = p.pad_left = p.pad_bottom = p.pad_right = 1;
+  const Tensors t(p);
+  const bool good = run<ConvPass::fprop>("fprop", t) && run<ConvPass::dgrad>("dgrad", t) &&
+                    run<ConvPass::wgrad>("wgrad", t);
+  if (good) std::puts("PASS");
+  return !good;
+}
