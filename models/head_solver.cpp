@@ -155,12 +155,16 @@ LbfgsResult solve_head(Classifier& model, Features& features, const HeadSolverOp
   Head head = head_of(model);
   GRAFT_CHECK(features.values.dim(-1) == head.c(), "head solver: features {} for a head of {} inputs",
               features.values.shape(), head.c());
+  const Head before{head.weight.clone(), head.bias.defined() ? head.bias.clone() : Tensor()};
   Scaling scaling = standardize(features.values, head.bias.defined());
   std::vector<double> x = to_scaled(head, scaling);
   LbfgsResult result = minimize(x, HeadObjective(model, head, features, options), options.lbfgs, stop);
   head.weight.set_grad({});
   if (head.bias.defined()) head.bias.set_grad({});
-  from_scaled(head, std::move(x), scaling);
+  bool solved = result.end == LbfgsResult::End::gradient || result.end == LbfgsResult::End::precision;
+  if (solved) return from_scaled(head, std::move(x), scaling), result;
+  head.weight.copy_from(before.weight);
+  if (head.bias.defined()) head.bias.copy_from(before.bias);
   return result;
 }
 

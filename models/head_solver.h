@@ -15,7 +15,8 @@ struct HeadSolverOptions {
   LbfgsOptions lbfgs;
 };
 
-// Changes the layer that knows the classes and nothing else. `features` are changed, too: they are
+// Changes the layer that knows the classes and nothing else, and not even that when it is stopped or
+// does not converge. `features` are changed, too: they are
 // brought to mean 0 and variance 1 in place. Throws Fault::usage when that layer does not learn or
 // looks at more than one place of the features (a filter above 1x1).
 LbfgsResult solve_head(Classifier& model, Features& features, const HeadSolverOptions& options,

@@ -137,6 +137,17 @@ TEST(HeadSolver, WhatIsFrozenStays) {
   EXPECT_THROW(solve_head(*model, f, {}), Error);
 }
 
+TEST(HeadSolver, WithoutASolutionTheHeadStays) {
+  auto model = model_of("resnet10_small");
+  TensorMap before = snapshot(*model);
+  Features f = features_of({30, 128}, 5), again{f.values.clone(), f.labels};
+  EXPECT_EQ(solve_head(*model, f, {.lbfgs = {.max_iterations = 2}}).end, End::iterations);
+  EXPECT_TRUE(changed(before, snapshot(*model)).empty());
+  int asked = 0;
+  EXPECT_EQ(solve_head(*model, again, {}, [&] { return ++asked == 3; }).end, End::stopped);
+  EXPECT_TRUE(changed(before, snapshot(*model)).empty());
+}
+
 TEST(HeadSolver, FeaturesOfAnotherTrunkAreRefused) {
   auto model = model_of("resnet10_small");
   Features f = features_of({30, 64}, 6);
