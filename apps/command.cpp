@@ -87,9 +87,7 @@ std::string network_option(const std::string& model, const std::string& until) {
 }
 
 void apply(const Common& common) {
-  if (common.device == "cuda")
-    fail(Fault::unavailable, "--device cuda: this graft was built without CUDA; use --device cpu");
-  if (common.device != "auto" && common.device != "cpu")
+  if (common.device != "auto" && common.device != "cpu" && common.device != "cuda")
     fail(Fault::usage, "--device: '{}' is unknown; use auto, cpu or cuda", common.device);
   unsigned cores = std::max(1u, std::thread::hardware_concurrency());
   cpu::set_thread_count(common.threads > 0 ? common.threads : int(cores));

@@ -21,7 +21,7 @@ struct Common {
 
 // Adds --json, --device, --threads and --seed.
 void add_common(CLI::App& command, Common& common);
-// Checks the device, sets the compute threads; to be called before any kernel runs.
+// Sets the compute threads; to be called before any kernel runs. apps/place.h is for the device.
 void apply(const Common& common);
 
 // Numbers are read strictly ("12abc", "0x10", "1,5", "nan" are refused) and must lie in a range,

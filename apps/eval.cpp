@@ -1,5 +1,5 @@
 // graft eval: how right a model is on labelled images.
-#include "apps/command.h"
+#include "apps/place.h"
 #include "apps/progress.h"
 #include "apps/training.h"
 #include "kernels/parallel.h"
@@ -13,7 +13,7 @@ constexpr const char* kFooter = R"(Example:
 
 struct EvalOptions {
   Common common;
-  std::string weights, model, data;
+  std::string weights, model, data, precision = "auto";
   int64_t batch = 32;
   bool strict = false, verify = false;
   double max_bad_images = 0.001;
@@ -37,9 +37,11 @@ Dataset open_data(const EvalOptions& o, const Classifier& model) {
 
 int run_eval(const EvalOptions& o) {
   apply(o.common);
+  const Place where = place_for(o.common, o.precision);
   Adopted adopted = adopt(o.weights, o.model);
   Classifier& model = *adopted.model;
   if (o.verify) require_golden(adopted, o.weights);
+  place(model, where);
   Dataset data = open_data(o, model);
   LoaderOptions options;
   options.batch = o.batch;
@@ -76,6 +78,7 @@ Run add_eval(CLI::App& program) {
   c->add_flag("--strict", o->strict, "Refuse the first bad image instead of skipping it");
   c->add_flag("--verify", o->verify, "Replay the golden input of the weights first");
   add_integer(*c, "--loader-threads", o->loader_threads, -1, 1024, "Decoding threads; -1: as needed");
+  add_precision(*c, o->precision);
   add_common(*c, o->common);
   c->footer(kFooter);
   return [o] { return run_eval(*o); };

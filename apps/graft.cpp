@@ -11,6 +11,7 @@
 #include "core/check.h"
 #include "core/text.h"
 #include "kernels/conv2d.h"
+#include "kernels/runtime.h"
 
 namespace {
 
@@ -145,6 +146,10 @@ int main(int argc, char** argv) {
     return run(argc, argv);
   } catch (const Error& e) {
     return refuse(e.what(), int(e.fault));
+  } catch (const cuda::OutOfMemory& e) {
+    return refuse(std::string(e.what()) + "; try a smaller --batch", int(Fault::os));
+  } catch (const cuda::DeviceError& e) {
+    return refuse(std::string("the CUDA device failed: ") + e.what(), int(Fault::unavailable));
   } catch (const std::bad_alloc&) {
     return refuse("out of memory; try a smaller --batch", int(Fault::os));
   } catch (const std::exception& e) {

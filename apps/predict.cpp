@@ -1,7 +1,7 @@
 // graft predict: what single images show.
 #include <cmath>
 
-#include "apps/command.h"
+#include "apps/place.h"
 #include "apps/training.h"
 #include "core/autograd.h"
 #include "io/source_file.h"
@@ -15,7 +15,7 @@ constexpr const char* kFooter = R"(Example:
 
 struct PredictOptions {
   Common common;
-  std::string weights, model;
+  std::string weights, model, precision = "auto";
   std::vector<std::string> images;
   int top = 5;
   bool strict = false, verify = false;
@@ -35,7 +35,8 @@ Tensor pixels_of(const std::string& path, const Transform& transform) {
 }
 
 std::vector<Ranked> classify(Classifier& model, const Tensor& pixels, int top) {
-  Tensor probabilities = softmax(model(input_of(model, {pixels, {}, {}})));
+  Tensor logits = model(input_of(model, {pixels, {}, {}})).to(Device::cpu).to(DType::f32);
+  Tensor probabilities = softmax(logits);
   const float* p = probabilities.data();
   std::vector<int64_t> order(probabilities.size());
   for (size_t i = 0; i < order.size(); ++i) order[i] = int64_t(i);
@@ -66,9 +67,11 @@ void report(Json& document, const Common& common, const std::string& file,
 
 int run_predict(const PredictOptions& o) {
   apply(o.common);
+  const Place where = place_for(o.common, o.precision);
   Adopted adopted = adopt(o.weights, o.model);
   Classifier& model = *adopted.model;
   if (o.verify) require_golden(adopted, o.weights);
+  place(model, where);
   NoGrad no_grad;
   model.eval();
   Transform transform(model.preprocess);
@@ -98,6 +101,7 @@ Run add_predict(CLI::App& program) {
   add_integer(*c, "--top", o->top, 1, 1000, "How many classes to show");
   c->add_flag("--strict", o->strict, "Stop at the first bad image");
   c->add_flag("--verify", o->verify, "Replay the golden input of the weights first");
+  add_precision(*c, o->precision);
   add_common(*c, o->common);
   c->footer(kFooter);
   return [o] { return run_predict(*o); };

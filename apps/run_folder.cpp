@@ -77,6 +77,8 @@ void put_progress(Checkpoint& c, const Progress& p) {
   c.integers["step"] = p.step;
   c.integers["images"] = p.images;
   c.integers["trained_images"] = p.trained_images;
+  c.integers["good_steps"] = p.loss_scale.good_steps;
+  c.numbers["loss_scale"] = p.loss_scale.value;
   c.numbers["loss_sum"] = p.loss_sum;
   c.numbers["best_accuracy"] = p.best_accuracy;
   c.numbers["train_seconds"] = p.train_seconds;
@@ -92,6 +94,7 @@ Progress get_progress(const Checkpoint& c) {
   p.step = integer(c, "step");
   p.images = integer(c, "images");
   p.trained_images = integer(c, "trained_images");
+  p.loss_scale = {number(c, "loss_scale"), integer(c, "good_steps")};
   p.loss_sum = number(c, "loss_sum");
   p.best_accuracy = number(c, "best_accuracy");
   p.train_seconds = number(c, "train_seconds");

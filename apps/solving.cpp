@@ -29,7 +29,10 @@ bool solve(Classifier& model, Loader& training, Loader& validation,
   });
   if (stopped()) return false;
   progress.trained_images = features.labels.size();
+  const Device device = model.device();
+  move_to(model.head_layer(), Device::cpu);
   LbfgsResult result = solve_head(model, features, settings.solver, stopped);
+  move_to(model.head_layer(), device);
   if (stopped()) return false;
   require_solution(result);
   double middle = now();

@@ -9,6 +9,7 @@
 #include "apps/train_run.h"
 #include "core/text.h"
 #include "kernels/parallel.h"
+#include "kernels/runtime.h"
 
 namespace graft::app {
 namespace {
@@ -84,6 +85,9 @@ Json report(TrainRun& s, const RunFolder& run) {
           {"seconds", {{"load", s.load_seconds}, {"train", p.train_seconds},
                        {"eval", p.eval_seconds}, {"total", seconds_since_start()}}},
           {"peak_rss_mb", peak_rss_mb()},
+          {"device", s.place.device == Device::cpu ? "cpu" : name_of_cuda_device()},
+          {"precision", s.place.precision},
+          {"peak_device_mb", peak_cuda_bytes() >> 20},
           {"frozen_parameters", parameter_count(*s.model) - trained},
           {"trained_parameters", trained},
           {"model", run.model().string()},
@@ -123,6 +127,8 @@ void open_folder(TrainRun& s, std::optional<RunFolder>& run) {
 
 void prepare(TrainRun& s, std::optional<RunFolder>& run, const CLI::App& command) {
   std::optional<LoadedCheckpoint> stopped = stopped_run(s, run, command);
+  s.place = place_for(s.options.common, s.options.precision);
+  if (s.place.precision == "f16") s.progress.loss_scale.value = 0x1p16;
   if (s.options.data.empty())
     fail(Fault::usage, "--data is missing: a folder of images or a CSV file");
   FreezePlan plan = FreezePlan::parse(s.options.freeze);
@@ -144,6 +150,7 @@ void prepare(TrainRun& s, std::optional<RunFolder>& run, const CLI::App& command
     open_data(s);
     fit_head(s);
   }
+  place(*s.model, s.place);
   freeze(*s.model, plan);
   if (parameter_count(*s.model, true) == 0)
     fail(Fault::usage, "--freeze {}: leaves nothing to learn; spare some layers, or measure the "
@@ -165,6 +172,21 @@ void from_scratch(TrainOptions& options, const CLI::App& command) {
   if (command.count("--freeze") == 0) options.freeze = "none";
   else if (options.freeze != "none")
     say("warning: --weights none with --freeze " + options.freeze + " keeps random values as they are");
+}
+
+// Runs the loop; a device that fails ends it as a stopped run.
+bool learn(TrainRun& s, const TrainingHooks& hooks) {
+  try {
+    if (s.options.head_solver != "sgd")
+      return solve(*s.model, *s.training, *s.validation, solving_settings(s), s.progress, hooks);
+    return train(*s.model, *s.optimizer, *s.training, s.validation.get(), s.settings, s.progress, hooks);
+  } catch (const cuda::DeviceError& e) {
+    const std::string out = printable(s.options.out);
+    fail(Fault::unavailable, "the CUDA device failed: {}; {}", e.what(),
+         RunFolder::has_checkpoint(s.options.out)
+             ? fmt::format("the last checkpoint is whole, go on from it with: graft train --resume --out {}", out)
+             : "nothing was saved yet");
+  }
 }
 
 int run_train(TrainOptions options, const CLI::App& command) {
@@ -200,12 +222,7 @@ int run_train(TrainOptions options, const CLI::App& command) {
     run.log(event_of(r));
   };
   TrainingHooks hooks{step_done, epoch_done, [] { return stop_signal() != 0; }};
-  bool finished = s.options.head_solver == "sgd"
-                      ? train(*s.model, *s.optimizer, *s.training, s.validation.get(), s.settings,
-                              s.progress, hooks)
-                      : solve(*s.model, *s.training, *s.validation, solving_settings(s), s.progress,
-                              hooks);
-  if (!finished) {
+  if (!learn(s, hooks)) {
     save_checkpoint(s, run);
     if (run.last_save_failed()) return int(Fault::io);
     say(fmt::format("stopped; go on with: graft train --resume --out {}", printable(s.options.out)));

@@ -2,6 +2,7 @@
 
 #include <filesystem>
 
+#include "apps/place.h"
 #include "core/check.h"
 
 namespace graft::app {
@@ -21,7 +22,7 @@ template <class Options, class Field> void each_setting(Options& o, const Field&
   field("class-weights", o.class_weights), field("warmup-epochs", o.warmup_epochs);
   field("step-epochs", o.step_epochs), field("gamma", o.gamma);
   field("label-smoothing", o.label_smoothing), field("val-split", o.val_split);
-  field("head-solver", o.head_solver);
+  field("head-solver", o.head_solver), field("precision", o.precision);
   field("max-bad-images", o.max_bad_images), field("image-size", o.image_size);
   field("seed", o.common.seed);
 }
@@ -49,9 +50,12 @@ void check_together(const TrainOptions& o, const CLI::App& command) {
   clash("--verify", o.weights == "none", "--weights none", "there are no weights to verify");
   clash("--momentum", o.optimizer == "adamw", "--optimizer adamw", "it has momenta of its own");
   for (const char* loop : {"--epochs", "--lr", "--optimizer", "--momentum", "--nesterov", "--schedule",
-                           "--warmup-epochs", "--clip-norm"})
+                           "--warmup-epochs", "--clip-norm", "--decay-all"})
     clash(loop, o.head_solver != "sgd", ("--head-solver " + o.head_solver).c_str(),
           "nothing is trained step by step");
+  clash("--weight-decay", o.head_solver != "sgd" && o.weight_decay == 0,
+        ("--head-solver " + o.head_solver).c_str(), "without decay a head has no solution where the "
+        "images of the classes can be told apart");
   clash("--augment", o.head_solver != "sgd" && o.augment != "none",
         ("--head-solver " + o.head_solver).c_str(), "it sees each image once, as it is");
   clash("--gamma", o.schedule != "step", ("--schedule " + o.schedule).c_str(), "only step drops");
@@ -126,6 +130,7 @@ void add_train_options(CLI::App& c, TrainOptions& o) {
   c.add_flag("--force", o.force, "--resume even if the data has changed");
   add_integer(c, "--loader-threads", o.loader_threads, -1, 1024, "Decoding threads; -1: as needed");
   add_integer(c, "--cache-mb", o.cache_mb, 0, 1 << 20, "Memory for decoded images");
+  add_precision(c, o.precision);
   add_common(c, o.common);
 }
 

@@ -4,6 +4,7 @@
 #include <memory>
 #include <string>
 
+#include "apps/place.h"
 #include "apps/train_options.h"
 #include "io/dataset.h"
 #include "models/classifier.h"
@@ -12,6 +13,7 @@ namespace graft::app {
 
 struct TrainRun {
   TrainOptions options;
+  Place place;
   std::unique_ptr<Classifier> model;
   std::map<std::string, std::string> origin;
   Split data;

@@ -4,25 +4,68 @@
 
 #include "apps/command.h"
 #include "core/autograd.h"
+#include "kernels/runtime.h"
 #include "layers/accuracy.h"
 #include "layers/dropout.h"
+#include "layers/finite.h"
 
 namespace graft::app {
 namespace {
 
+[[noreturn]] void refuse_loss(Classifier& model, const Batch& batch, double loss, int64_t step) {
+  std::string where = first_not_finite(model, input_of(model, batch));
+  fail(Fault::internal, "training: the loss is {} at step {}{}; lower the learning rate (--lr), clip the "
+       "gradient (--clip-norm), or look for broken weights", loss, step,
+       where.empty() ? "" : fmt::format(", not finite from {} on", where));
+}
+
+Tensor loss_of(Classifier& model, const Batch& batch, const TrainingSettings& settings) {
+  return cross_entropy(model(input_of(model, batch)), batch.labels.to(model.device()), settings.loss);
+}
+
 // One update; -> the batch's mean loss.
 double train_step(Classifier& model, Optimizer& optimizer, const Batch& batch,
-                  const TrainingSettings& settings, int64_t step) {
-  set_random_step(model, settings.seed, uint64_t(step));
+                  const TrainingSettings& settings, Progress& progress) {
+  set_random_step(model, settings.seed, uint64_t(progress.step));
   optimizer.zero_grad();
-  Tensor loss = cross_entropy(model(input_of(model, batch)), batch.labels, settings.loss);
+  Tensor loss = loss_of(model, batch, settings);
   double value = loss.item();
-  if (!std::isfinite(value))
-    fail(Fault::internal, "training: the loss is {} at step {}; lower the learning rate (--lr), "
-         "clip the gradient (--clip-norm), or look for broken weights", value, step);
-  loss.backward();
-  optimizer.step(settings.schedule.rate(step));
+  if (!std::isfinite(value)) refuse_loss(model, batch, value, progress.step);
+  LossScale& scale = progress.loss_scale;
+  loss.backward(float(scale.value));
+  const double rate = settings.schedule.rate(progress.step);
+  if (scale.value == 1) {
+    optimizer.step(rate);
+  } else if (optimizer.try_step(rate, scale.value)) {
+    scale.succeeded();
+  } else {
+    scale.failed();
+  }
   return value;
+}
+
+// The largest half, quarter, ... of the batch of which one step fits into the device's memory; 0: none.
+int64_t images_that_fit(Classifier& model, Optimizer& optimizer, const Batch& batch,
+                        const TrainingSettings& settings) {
+  for (int64_t n = batch.labels.size() / 2; n > 0; n /= 2) {
+    try {
+      optimizer.zero_grad();
+      loss_of(model, {batch.images.rows(0, n), batch.labels.rows(0, n), {}}, settings).backward();
+      return n;
+    } catch (const cuda::OutOfMemory&) {
+    } catch (const Error&) {  // batch norm over too few values
+      return 0;
+    }
+  }
+  return 0;
+}
+
+[[noreturn]] void refuse_batch(Classifier& model, Optimizer& optimizer, const Batch& batch,
+                               const TrainingSettings& settings) {
+  int64_t fits = images_that_fit(model, optimizer, batch, settings);
+  fail(Fault::os, "training: a batch of {} images does not fit into the memory of the CUDA device; {}",
+       batch.labels.size(), fits ? fmt::format("one of {} does: --batch {}", fits, fits)
+                                 : "freeze more (--freeze trunk) or take a smaller --image-size");
 }
 
 }  // namespace
@@ -34,7 +77,7 @@ Evaluation evaluate(Classifier& model, Loader& loader, const std::function<bool(
   double loss_sum = 0;
   loader.start(0);
   for (Batch batch; loader.next(batch);) {
-    Tensor logits = model(input_of(model, batch));
+    Tensor logits = model(input_of(model, batch)).to(Device::cpu).to(DType::f32);
     int64_t n = batch.labels.size();
     result.images += n;
     result.top1 += count_correct(logits, batch.labels, 1);
@@ -62,7 +105,11 @@ bool train(Classifier& model, Optimizer& optimizer, Loader& training, Loader* va
     training.start(uint64_t(progress.epoch), progress.batch);
     for (Batch batch; training.next(batch);) {
       int64_t n = batch.labels.size();
-      progress.loss_sum += train_step(model, optimizer, batch, settings, progress.step) * double(n);
+      try {
+        progress.loss_sum += train_step(model, optimizer, batch, settings, progress) * double(n);
+      } catch (const cuda::OutOfMemory&) {
+        refuse_batch(model, optimizer, batch, settings);
+      }
       progress.images += n;
       progress.batch = batch.number + 1;
       ++progress.step;

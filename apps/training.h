@@ -7,6 +7,7 @@
 
 #include "core/ops.h"
 #include "io/loader.h"
+#include "layers/loss_scale.h"
 #include "layers/optimizer.h"
 #include "layers/schedule.h"
 #include "models/features.h"
@@ -36,6 +37,7 @@ struct Progress {
   std::vector<EpochRecord> history;
   double train_seconds = 0, eval_seconds = 0;
   int64_t trained_images = 0;  // in train_seconds
+  LossScale loss_scale;        // above 1 in f16 only
 };
 
 struct TrainingSettings {

@@ -1,7 +1,16 @@
-# Looks for nvcc as GRAFT_CUDA says and sets GRAFT_WITH_CUDA. No GPU is needed to build.
-set(GRAFT_CUDA AUTO CACHE STRING "CUDA kernels: AUTO (where nvcc is found), ON or OFF")
-set_property(CACHE GRAFT_CUDA PROPERTY STRINGS AUTO ON OFF)
+# Looks for nvcc as GRAFT_CUDA says and sets GRAFT_WITH_CUDA. No GPU is needed to build. SIM: the kernels
+# run on the processor, thread by thread, for tests of all that is built on them (tests/cusim).
+set(GRAFT_CUDA AUTO CACHE STRING "CUDA kernels: AUTO (where nvcc is found), ON, OFF or SIM")
+set_property(CACHE GRAFT_CUDA PROPERTY STRINGS AUTO ON OFF SIM)
 set(GRAFT_WITH_CUDA OFF)
+if(GRAFT_CUDA STREQUAL "SIM")
+  include(tests/cusim/library.cmake)
+  if(NOT CUDA_HEADERS)
+    message(FATAL_ERROR "GRAFT_CUDA=SIM, but there are no CUDA headers: set CUDA_HEADERS")
+  endif()
+  set(GRAFT_WITH_CUDA ON)
+  return()
+endif()
 if(GRAFT_CUDA STREQUAL "OFF" OR GRAFT_SANITIZE OR GRAFT_FUZZ)  # nvcc knows no sanitizers
   return()
 endif()

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <unordered_set>
 
+#include "core/dispatch.h"
 #include "core/trace.h"
 #include "kernels/elementwise.h"
 
@@ -14,18 +15,18 @@ thread_local bool recording_on = true;
 // Adds term to the gradient of input. The first term is kept as it is, without a copy; storage
 // that somebody else may hold is never added into.
 void accumulate(const Tensor& input, Tensor term) {
-  Tensor::Impl& in = *input.impl();
-  GRAFT_CHECK(term.shape() == in.shape, "backward: gradient {} for a tensor of shape {}",
-              term.shape(), in.shape);
-  if (!in.grad.defined()) {
-    in.grad = std::move(term);
+  Tensor::Impl& own = *input.impl();
+  GRAFT_CHECK(term.shape() == own.shape, "backward: gradient {} for a tensor of shape {}",
+              term.shape(), own.shape);
+  if (!own.grad.defined()) {
+    own.grad = std::move(term);
     return;
   }
-  bool ours = in.grad_in_place || (in.grad.impl().use_count() == 1 &&
-                                   in.grad.impl()->storage.use_count() == 1);
-  Tensor sum = ours ? in.grad : Tensor(in.shape);
-  cpu::add(in.grad.size(), in.grad.data(), term.data(), sum.mutable_data());
-  in.grad = std::move(sum);
+  bool ours = own.grad_in_place || (own.grad.impl().use_count() == 1 &&
+                                   own.grad.impl()->storage.use_count() == 1);
+  Tensor sum = ours ? own.grad : empty_like(own.grad, own.shape);
+  GRAFT_KERNEL(sum, add, sum.size(), in<T>(own.grad), in<T>(term), out<T>(sum));
+  own.grad = std::move(sum);
 }
 
 // Every tensor that was recorded on the way to root, inputs before outputs. No recursion: deep
@@ -102,11 +103,11 @@ bool recording(std::initializer_list<const Tensor*> inputs) {
 NoGrad::NoGrad() : before_(recording_on) { recording_on = false; }
 NoGrad::~NoGrad() { recording_on = before_; }
 
-void Tensor::backward() const {
+void Tensor::backward(float factor) const {
   GRAFT_CHECK(size() == 1, "backward: starts at a scalar, not at shape {}", shape());
   GRAFT_CHECK(requires_grad(), "backward: nothing that made this tensor wants a gradient");
   std::vector<Tensor> order = topological_order(*this);
-  accumulate(*this, Tensor::full(shape(), 1.0f));
+  accumulate(*this, Tensor::full(shape(), factor).to(device()));
   while (!order.empty()) {
     Tensor y = std::move(order.back());
     order.pop_back();

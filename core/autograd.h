@@ -16,15 +16,16 @@ struct Edge {
 };
 
 // Memory is taken when the values are first asked for. Values that somebody can make again may be
-// put away; reading brings them back. Not for two threads at once.
+// put away, on the processor; reading brings them back. Not for two threads at once.
 class Storage {
  public:
   using Make = std::function<void(void* values)>;
-  explicit Storage(size_t bytes) : bytes(bytes) {}
+  explicit Storage(size_t bytes, Device device = Device::cpu) : bytes(bytes), device(device) {}
   ~Storage();
   Storage(const Storage&) = delete;
 
   const size_t bytes;
+  const Device device;
   void* values();
   void* changing_values();               // from here on they are no longer what make gives
   void can_be_made(Make make) { make_ = std::move(make); }

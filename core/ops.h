@@ -1,6 +1,8 @@
 // The operations: each checks shapes, computes, and records one gradient per input that wants one.
 // One file each under core/ops/: shape rule, note in a trace, forward and gradients on one page.
-// All take and return f32 unless said otherwise; activations are (N, H, W, C).
+// All take and return f32 unless said otherwise; activations are (N, H, W, C). On a CUDA device
+// activations and their gradients may be bf16 or f16, and then results are of that type, too;
+// parameters, statistics, losses and the gradients of parameters are f32 always.
 #pragma once
 #include <array>
 #include <functional>
@@ -33,7 +35,9 @@ struct FrozenFilter {
   Tensor weight;          // (O,R,S,C/groups)
   Tensor scale;           // (O) or undefined
   uint64_t version = 0;   // grows when one of the two changes
-  PackedFilter packed;
+  PackedFilter packed;    // on the processor
+  Tensor converted;       // on a CUDA device, where activations are of another type
+  uint64_t converted_version = 0;
 };
 Tensor conv2d(const Tensor& x, FrozenFilter& w, const Tensor& bias, const ConvSpec& spec,
               Activation activation = Activation::none, Tensor residual = {});
@@ -149,8 +153,8 @@ struct CrossEntropySpec {
 Tensor cross_entropy(const Tensor& logits, const Tensor& labels, const CrossEntropySpec& spec = {});
 
 // ---- input ------------------------------------------------------------------------------------
-// u8 pixels (N,H,W,3) -> f32 (x * scale - mean) / std per channel; bgr swaps channels 0 and 2 first.
+// u8 pixels (N,H,W,3) -> (x * scale - mean) / std per channel; bgr swaps channels 0 and 2 first.
 Tensor normalize(const Tensor& pixels, float scale, std::array<float, 3> mean,
-                 std::array<float, 3> std, bool bgr = false);
+                 std::array<float, 3> std, bool bgr = false, DType dtype = DType::f32);
 
 }  // namespace graft

@@ -4,7 +4,9 @@
 #include <limits>
 
 #include "core/autograd.h"
+#include "core/dispatch.h"
 #include "core/trace.h"
+#include "kernels/elementwise.h"
 #include "kernels/memory.h"
 
 namespace graft {
@@ -35,6 +37,23 @@ template <class F> void dispatch(DType t, F f) {
   }
 }
 
+void convert_on_device([[maybe_unused]] const Tensor& from, [[maybe_unused]] Tensor& to) {
+  const KernelScope scope(Device::cuda);
+  if constexpr (kWithCuda) {
+    with_float_type(from.dtype(), [&]<class From>() {
+      with_float_type(to.dtype(), [&]<class To>() {
+        if constexpr (!std::is_same_v<From, To>)
+          cuda::convert(from.size(), in<From>(from), out<To>(to), stream());
+      });
+    });
+  }
+}
+
+void check_on_cpu(const Tensor& t) {
+  GRAFT_CHECK(t.device() == Device::cpu, "tensor: {} is on {}; its values can be read on the processor "
+              "after to(Device::cpu)", t.shape(), name_of(t.device()));
+}
+
 std::shared_ptr<Tensor::Impl> share(const Tensor& t) {
   auto impl = std::make_shared<Tensor::Impl>();
   impl->shape = t.shape();
@@ -47,15 +66,15 @@ std::shared_ptr<Tensor::Impl> share(const Tensor& t) {
 
 }  // namespace
 
-Storage::~Storage() { cpu::release(data_, bytes); }
+Storage::~Storage() { release(device, data_, bytes); }
 
 void* Storage::values() {
   if (data_) return data_;
-  void* data = cpu::allocate(bytes);
+  void* data = allocate(device, bytes);
   try {
     if (make_) make_(data);
   } catch (...) {
-    cpu::release(data, bytes);
+    release(device, data, bytes);
     throw;
   }
   return data_ = data;
@@ -82,16 +101,16 @@ int64_t element_count(const Shape& shape) {
   return n;
 }
 
-Tensor::Tensor(Shape shape, DType dtype) : impl_(std::make_shared<Impl>()) {
+Tensor::Tensor(Shape shape, DType dtype, Device device) : impl_(std::make_shared<Impl>()) {
   size_t bytes = size_t(element_count(shape)) * size_of(dtype);
   impl_->shape = std::move(shape);
   impl_->dtype = dtype;
-  impl_->storage = std::make_shared<Storage>(bytes);
+  impl_->storage = std::make_shared<Storage>(bytes, device);
 }
 
-Tensor Tensor::zeros(Shape shape, DType dtype) {
-  Tensor t(std::move(shape), dtype);
-  std::memset(t.mutable_raw(), 0, t.bytes());
+Tensor Tensor::zeros(Shape shape, DType dtype, Device device) {
+  Tensor t(std::move(shape), dtype, device);
+  t.clear();
   return t;
 }
 
@@ -133,35 +152,61 @@ int64_t Tensor::dim(int i) const {
 int64_t Tensor::size() const { return element_count(shape()); }
 size_t Tensor::bytes() const { return size_t(size()) * size_of(dtype()); }
 DType Tensor::dtype() const { return shape(), impl_->dtype; }
+Device Tensor::device() const { return shape(), impl_->storage->device; }
 uint64_t Tensor::version() const { return shape(), impl_->version; }
 
-const void* Tensor::raw() const {
+const void* Tensor::address() const {
   return shape(), static_cast<const char*>(impl_->storage->values()) + impl_->offset;
 }
 
-void* Tensor::mutable_raw() {
+void* Tensor::mutable_address() {
   ++(shape(), impl_)->version;
   return static_cast<char*>(impl_->storage->changing_values()) + impl_->offset;
 }
 
+const void* Tensor::raw() const {
+  check_on_cpu(*this);
+  return address();
+}
+
+void* Tensor::mutable_raw() {
+  check_on_cpu(*this);
+  return mutable_address();
+}
+
 float Tensor::item() const {
   GRAFT_CHECK(size() == 1, "item: shape {} has {} elements, not one", shape(), size());
-  return to(DType::f32).data()[0];
+  return to(Device::cpu).to(DType::f32).data()[0];
+}
+
+Tensor Tensor::to(Device device) const {
+  return device == this->device() ? *this : clone(device);
 }
 
 Tensor Tensor::to(DType dtype) const {
   if (dtype == this->dtype()) return *this;
-  Tensor result(shape(), dtype);
+  Tensor result(shape(), dtype, device());
+  if (device() == Device::cuda) return convert_on_device(*this, result), result;
   dispatch(this->dtype(), [&](auto from) {
     dispatch(dtype, [&](auto to) { convert<decltype(from), decltype(to)>(*this, result); });
   });
   return result;
 }
 
-Tensor Tensor::clone() const {
-  Tensor copy(shape(), dtype());
-  std::memcpy(copy.mutable_raw(), raw(), bytes());
+Tensor Tensor::clone() const { return clone(device()); }
+
+Tensor Tensor::clone(Device device) const {
+  Tensor copy(shape(), dtype(), device);
+  copy.copy_from(*this);
   return copy;
+}
+
+void Tensor::rebind(const Tensor& source) {
+  GRAFT_CHECK(shape() == source.shape() && dtype() == source.dtype(), "rebind: {} {} to {} {}",
+              name_of(dtype()), shape(), name_of(source.dtype()), source.shape());
+  impl_->storage = source.impl_->storage;
+  impl_->offset = source.impl_->offset;
+  ++impl_->version;
 }
 
 Tensor Tensor::detach() const { return Tensor(share(*this)); }
@@ -196,8 +241,10 @@ void Tensor::copy_from(const Tensor& source) {
   GRAFT_CHECK(shape() == source.shape() && dtype() == source.dtype(),
               "copy_from: {} {} into {} {}", name_of(source.dtype()), source.shape(),
               name_of(dtype()), shape());
-  std::memmove(mutable_raw(), source.raw(), bytes());
+  copy_bytes(device(), mutable_address(), source.device(), source.address(), bytes());
 }
+
+void Tensor::clear() { clear_bytes(device(), mutable_address(), bytes()); }
 
 bool Tensor::requires_grad() const { return impl_ && impl_->requires_grad; }
 

@@ -1,4 +1,5 @@
 // A tensor: a cheap handle on shared, contiguous storage. Copies share storage; clone() does not.
+// Its values are on one device; operations work where their tensors are, and give results there.
 // Activations are (N, H, W, C), convolution weights (O, H, W, I), matrices row-major.
 // Mathematics is free functions in core/ops.h; this page is all a user needs besides.
 #pragma once
@@ -10,6 +11,7 @@
 #include <vector>
 
 #include "core/check.h"
+#include "core/device.h"
 #include "kernels/dtype.h"
 
 namespace graft {
@@ -21,8 +23,8 @@ int64_t element_count(const Shape& shape);  // product; throws when negative or 
 class Tensor {
  public:
   Tensor() = default;  // undefined: holds nothing
-  explicit Tensor(Shape shape, DType dtype = DType::f32);  // uninitialised values
-  static Tensor zeros(Shape shape, DType dtype = DType::f32);
+  explicit Tensor(Shape shape, DType dtype = DType::f32, Device device = Device::cpu);  // uninitialised
+  static Tensor zeros(Shape shape, DType dtype = DType::f32, Device device = Device::cpu);
   static Tensor full(Shape shape, float value);
   template <class T> static Tensor from(Shape shape, std::span<const T> values);
   static Tensor from(Shape shape, std::initializer_list<float> values);
@@ -35,21 +37,26 @@ class Tensor {
   int64_t size() const;      // number of elements
   size_t bytes() const;
   DType dtype() const;
+  Device device() const;
 
-  // Element access checks the type. Writing counts as a new version (see version()).
+  // Element access checks the type and that the values are on the processor. Writing counts as a new
+  // version (see version()).
   template <class T = float> const T* data() const;
   template <class T = float> T* mutable_data();
   const void* raw() const;
   void* mutable_raw();
-  float item() const;          // the one element, as float
+  float item() const;          // the one element, as float, wherever it is
   uint64_t version() const;    // grows with every mutable_data() of this handle; caches compare it
 
   Tensor to(DType dtype) const;             // converted copy without history; itself when equal
+  Tensor to(Device device) const;           // likewise
   Tensor clone() const;                     // deep copy without history
+  Tensor clone(Device device) const;        // likewise, there
   Tensor detach() const;                    // same storage, no history, wants no gradient
   Tensor reshape(Shape shape) const;        // same storage; one -1 is deduced; differentiable
   Tensor rows(int64_t begin, int64_t end) const;  // same storage, first dimension [begin, end)
-  void copy_from(const Tensor& source);     // same shape and type
+  void copy_from(const Tensor& source);     // same shape and type, from any device
+  void clear();                             // all values 0
 
   // Values that can be made again cost no memory while they are put away; reading brings them back,
   // writing ends it. A tensor that is a part of a larger storage always stays.
@@ -61,7 +68,14 @@ class Tensor {
   Tensor& requires_grad(bool wanted);
   const Tensor& grad() const;               // undefined before backward()
   void set_grad(Tensor grad);               // where backward() will add up; undefined clears it
-  void backward() const;                    // of a scalar; frees the graph as it walks
+  // Of a scalar; frees the graph as it walks. A factor keeps small gradients in the range of f16.
+  void backward(float factor = 1) const;
+
+  // For kernels: where the values begin, on whichever device.
+  const void* address() const;
+  void* mutable_address();
+  // This handle and its copies have the values of `source`, its storage, from now on; same shape and type.
+  void rebind(const Tensor& source);
 
   struct Impl;                              // core/autograd.h
   const std::shared_ptr<Impl>& impl() const { return impl_; }

@@ -164,6 +164,8 @@ void scale(int64_t n, float factor, const float* x, float* y);
 // a (rows, c) with b (c), along the last dimension.
 void add_columns(int64_t rows, int64_t c, const float* a, const float* b, float* y);
 void mul_columns(int64_t rows, int64_t c, const float* a, const float* b, float* y);
+// a (images, pixels, c) with b (images, c).
+void mul_images(int64_t images, int64_t pixels, int64_t c, const float* a, const float* b, float* y);
 
 void activate(Activation a, int64_t n, const float* x, float* y);
 // dx = dy f'(x). x may be null where gradient_from_output(a), y elsewhere.
@@ -190,7 +192,7 @@ template <class T>
 void add_columns(int64_t rows, int64_t c, const T* a, const T* b, T* y, Stream stream);
 template <class T>
 void mul_columns(int64_t rows, int64_t c, const T* a, const T* b, T* y, Stream stream);
-// a (images, pixels, c) with b (images, c); at most 65535 images.
+// At most 65535 images.
 template <class T>
 void mul_images(int64_t images, int64_t pixels, int64_t c, const T* a, const T* b, T* y,
                 Stream stream);

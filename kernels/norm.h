@@ -19,6 +19,16 @@ struct NormProblem {
   Activation activation = Activation::none;
 };
 
+// What a training step wants of the statistics, each (channels); null: not wanted.
+// running = (1 - momentum) running + momentum batch, where the variance of the batch is unbiased.
+struct BatchStatistics {
+  float *mean = nullptr, *var = nullptr;  // var: biased
+  float* rstd = nullptr;
+  float eps = 0;  // for rstd
+  float *running_mean = nullptr, *running_var = nullptr;
+  float momentum = 0;
+};
+
 struct NormGradients {  // null: not wanted
   float* dx = nullptr;
   float* dgamma = nullptr;
@@ -28,8 +38,7 @@ struct NormGradients {  // null: not wanted
 
 namespace cpu {
 
-// Mean and biased variance of every channel.
-void batch_norm_statistics(int64_t rows, int64_t channels, const float* x, float* mean, float* var);
+void batch_norm_statistics(int64_t rows, int64_t channels, const float* x, const BatchStatistics& out);
 
 void batch_norm_rstd(int64_t channels, const float* var, float eps, float* rstd);
 
@@ -50,15 +59,6 @@ void batch_norm_backward_frozen(const NormProblem& p, const float* x, const floa
 }  // namespace cpu
 
 namespace cuda {
-
-// What a training step wants of the statistics, each (channels), in float; null: not wanted.
-// running = (1 - momentum) running + momentum batch, where the variance of the batch is unbiased.
-struct BatchStatistics {
-  float *mean = nullptr, *var = nullptr, *rstd = nullptr;
-  float eps = 0;  // for rstd
-  float *running_mean = nullptr, *running_var = nullptr;
-  float momentum = 0;
-};
 
 template <class T>
 struct NormGradients {  // null: not wanted

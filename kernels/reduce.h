@@ -13,6 +13,8 @@ double dot(int64_t n, const float* a, const float* b);
 void sum_rows(int64_t rows, int64_t c, const float* x, float* y);  // (rows, c) -> (c)
 // y[j] = sum over the rows of a b, both (rows, c).
 void dot_rows(int64_t rows, int64_t c, const float* a, const float* b, float* y);
+// The same of every image: (images, pixels, c) -> y (images, c).
+void dot_images(int64_t images, int64_t pixels, int64_t c, const float* a, const float* b, float* y);
 
 }  // namespace graft::cpu
 
@@ -29,7 +31,7 @@ template <class T>
 void sum_rows(int64_t rows, int64_t c, const T* x, float* y, Stream stream);
 template <class T>
 void dot_rows(int64_t rows, int64_t c, const T* a, const T* b, float* y, Stream stream);
-// The same of every image: (images, pixels, c) -> y (images, c); at most 65535 images.
+// At most 65535 images.
 template <class T>
 void dot_images(int64_t images, int64_t pixels, int64_t c, const T* a, const T* b, float* y,
                 Stream stream);

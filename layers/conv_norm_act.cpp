@@ -12,19 +12,20 @@ namespace {
 // with s = gamma / sqrt(var + eps) per output channel.
 Tensor folded_scale(const BatchNorm2d& norm) {
   Tensor scale(norm.weight.shape());
-  const float *gamma = norm.weight.data(), *var = norm.running_var.data();
+  const Tensor gamma = norm.weight.to(Device::cpu), var = norm.running_var.to(Device::cpu);
   float* to = scale.mutable_data();
-  for (int64_t i = 0; i < scale.size(); ++i) to[i] = gamma[i] / std::sqrt(var[i] + norm.eps);
+  for (int64_t i = 0; i < scale.size(); ++i)
+    to[i] = gamma.data()[i] / std::sqrt(var.data()[i] + norm.eps);
   return scale;
 }
 
 Tensor folded_bias(const Conv2d& conv, const BatchNorm2d& norm, const Tensor& scale) {
-  const float *beta = norm.bias.data(), *mean = norm.running_mean.data(), *s = scale.data();
-  const float* bias = conv.bias.defined() ? conv.bias.data() : nullptr;
-  Tensor folded(norm.bias.shape());
+  const Tensor beta = norm.bias.to(Device::cpu), mean = norm.running_mean.to(Device::cpu);
+  const Tensor bias = conv.bias.defined() ? conv.bias.to(Device::cpu) : Tensor::zeros(beta.shape());
+  Tensor folded(beta.shape());
   float* to = folded.mutable_data();
   for (int64_t i = 0; i < folded.size(); ++i)
-    to[i] = beta[i] + ((bias ? bias[i] : 0) - mean[i]) * s[i];
+    to[i] = beta.data()[i] + (bias.data()[i] - mean.data()[i]) * scale.data()[i];
   return folded;
 }
 
@@ -43,8 +44,12 @@ void refresh(Conv2d& conv, BatchNorm2d* norm) {
   uint64_t version = version_of(conv, norm);
   if (frozen.version == version) return;
   frozen.version = version;
-  frozen.scale = norm ? folded_scale(*norm) : Tensor();
-  conv.frozen_bias = norm ? folded_bias(conv, *norm, frozen.scale) : conv.bias;
+  frozen.scale = {};
+  conv.frozen_bias = conv.bias;
+  if (!norm) return;
+  Tensor scale = folded_scale(*norm);
+  frozen.scale = scale.to(conv.weight.device());
+  conv.frozen_bias = folded_bias(conv, *norm, scale).to(conv.weight.device());
 }
 
 }  // namespace
@@ -58,14 +63,14 @@ Tensor conv_norm_act(Tensor x, Conv2d& conv, BatchNorm2d* norm, Activation activ
   bool written_down = tracing({&x, &residual});  // with the published tensors, not what is folded
   if (!conv_learns && !norm_learns && !batch_statistics && !written_down) {
     refresh(conv, norm);
-    return conv2d(x, conv.frozen, conv.frozen_bias, spec, activation, std::move(residual));
+    return shown(conv, conv2d(x, conv.frozen, conv.frozen_bias, spec, activation, std::move(residual)));
   }
   if (conv_learns) conv.frozen = {};  // packed for an evaluation; training would only carry it
   if (!norm)
-    return conv2d(x, conv.weight, conv.bias, spec, activation, std::move(residual));
-  Tensor y = conv2d(x, conv.weight, conv.bias, spec);
+    return shown(conv, conv2d(x, conv.weight, conv.bias, spec, activation, std::move(residual)));
+  Tensor y = shown(conv, conv2d(x, conv.weight, conv.bias, spec));
   x = {};  // free it here where nobody else holds it
-  return norm->forward(y, activation, residual);
+  return shown(*norm, norm->forward(y, activation, residual));
 }
 
 }  // namespace graft

@@ -3,6 +3,8 @@
 namespace graft {
 namespace {
 
+thread_local Watch* watching = nullptr;
+
 using ModuleVisit = std::function<void(const std::string&, Module&)>;
 
 std::string join(const std::string& path, std::string_view name) {
@@ -53,6 +55,16 @@ std::string_view Visitor::next(std::string_view& names) {
   return name;
 }
 
+Tensor Module::operator()(Tensor x) { return shown(*this, forward(std::move(x))); }
+
+Watch::Watch(See see) : see_(std::move(see)), before_(watching) { watching = this; }
+Watch::~Watch() { watching = before_; }
+
+Tensor shown(const Module& module, Tensor y) {
+  if (watching) watching->see_(module, y);
+  return y;
+}
+
 void Module::own_requires_grad(bool wanted) {
   OwnParams own(wanted);
   fields(own);
@@ -83,6 +95,17 @@ void each_buffer(Module& root, const std::function<void(const std::string&, Tens
   Walk walk("");
   walk.on_buffer = visit;
   root.fields(walk);
+}
+
+void move_to(Module& root, Device device) {
+  auto move = [device](Tensor& t) {
+    const bool counter = t.rank() == 0 && t.dtype() == DType::i64;
+    if (t.device() == device || counter) return;
+    t.rebind(t.to(device));
+    t.set_grad({});
+  };
+  each_param(root, [&](auto&, Param& p) { move(p); });
+  each_buffer(root, [&](auto&, Tensor& t) { move(t); });
 }
 
 int64_t parameter_count(Module& root, bool trained_only) {

@@ -59,7 +59,7 @@ class Module {
 
   // By value: a block that moves its input on lets its storage be reused early.
   virtual Tensor forward(Tensor x) = 0;
-  Tensor operator()(Tensor x) { return forward(std::move(x)); }
+  Tensor operator()(Tensor x);  // forward(x), which a Watch sees
 
   virtual void fields(Visitor&) {}
   virtual std::string describe() const = 0;  // "Conv2d 64 -> 128, 3x3, stride 2": for tables
@@ -75,6 +75,21 @@ class Module {
   bool training_ = false;
 };
 
+// While one lives, it is shown what modules return on this thread, inner ones before outer ones.
+class Watch {
+ public:
+  using See = std::function<void(const Module& module, const Tensor& y)>;
+  explicit Watch(See see);
+  ~Watch();
+  Watch(const Watch&) = delete;
+
+ private:
+  friend Tensor shown(const Module&, Tensor);
+  See see_;
+  Watch* before_;
+};
+Tensor shown(const Module& module, Tensor y);  // y; for modules that run without being called
+
 #define GRAFT_FIELDS(...) \
   void fields(::graft::Visitor& v) override { v.fields(#__VA_ARGS__, __VA_ARGS__); }
 
@@ -84,6 +99,10 @@ class Module {
 void each_module(Module& root, const std::function<void(const std::string& path, Module&)>& visit);
 void each_param(Module& root, const std::function<void(const std::string& path, Param&)>& visit);
 void each_buffer(Module& root, const std::function<void(const std::string& path, Tensor&)>& visit);
+
+// Parameters and buffers with all handles on them; counters, integers of one element, stay on the
+// processor. Gradients do not come along: build an optimizer afterwards.
+void move_to(Module& root, Device device);
 
 int64_t parameter_count(Module& root, bool trained_only = false);
 

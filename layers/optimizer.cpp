@@ -1,11 +1,12 @@
 #include "layers/optimizer.h"
 
 #include <cmath>
-#include <cstring>
 
 #include "core/autograd.h"
+#include "core/dispatch.h"
 #include "kernels/optimizer.h"
 #include "kernels/reduce.h"
+#include "layers/finite.h"
 
 namespace graft {
 namespace {
@@ -16,8 +17,31 @@ constexpr int64_t kAlign = 16;  // elements; every parameter starts on a cache l
 void move_into(const Tensor& arena, int64_t offset, Tensor& p) {
   Tensor view = view_of(arena, offset, p.shape());
   view.copy_from(p);
-  p.impl()->storage = view.impl()->storage;
-  p.impl()->offset = view.impl()->offset;
+  p.rebind(view);
+}
+
+const cuda::GradientScale* on_device(const Tensor& scale) {
+  static_assert(sizeof(cuda::GradientScale) == 2 * sizeof(float));
+  return reinterpret_cast<const cuda::GradientScale*>(in<float>(scale));
+}
+
+// One step on a range of the arenas, where `scale` is: factor and norm of the gradients.
+void sgd(const SgdStep& s, int64_t n, const float* grad, const Tensor& scale, float* value, float* first) {
+  if constexpr (kWithCuda) {
+    if (scale.device() == Device::cuda)
+      return cuda::sgd<float, bf16>(s, n, grad, on_device(scale), value, first, nullptr, stream());
+  }
+  cpu::sgd(s, n, grad, scale.data()[0], value, first);
+}
+
+void adamw(const AdamWStep& s, int64_t n, const float* grad, const Tensor& scale, float* value,
+           float* first, float* second) {
+  if constexpr (kWithCuda) {
+    if (scale.device() == Device::cuda)
+      return cuda::adamw<float, bf16>(s, n, grad, on_device(scale), value, first, second, nullptr,
+                                      stream());
+  }
+  cpu::adamw(s, n, grad, scale.data()[0], value, first, second);
 }
 
 }  // namespace
@@ -30,11 +54,11 @@ Optimizer::Optimizer(Module& model, const OptimizerOptions& options) : options_(
     total += (p.size() + kAlign - 1) / kAlign * kAlign;
   });
   GRAFT_CHECK(!slots_.empty(), "optimizer: nothing learns; the freeze plan leaves no parameter");
-  values_ = Tensor::zeros({total});
-  grads_ = Tensor::zeros({total});
-  if (options.kind == OptimizerOptions::Kind::adamw || options.momentum > 0)
-    first_ = Tensor::zeros({total});
-  if (options.kind == OptimizerOptions::Kind::adamw) second_ = Tensor::zeros({total});
+  const Device device = slots_[0].param.device();
+  auto arena = [&] { return Tensor::zeros({total}, DType::f32, device); };
+  values_ = arena(), grads_ = arena();
+  if (options.kind == OptimizerOptions::Kind::adamw || options.momentum > 0) first_ = arena();
+  if (options.kind == OptimizerOptions::Kind::adamw) second_ = arena();
   for (Slot& slot : slots_) {
     move_into(values_, slot.offset, slot.param);
     slot.param.set_grad(view_of(grads_, slot.offset, slot.param.shape()));
@@ -48,7 +72,7 @@ Optimizer::~Optimizer() {
   }
 }
 
-void Optimizer::zero_grad() { std::memset(grads_.mutable_raw(), 0, grads_.bytes()); }
+void Optimizer::zero_grad() { grads_.clear(); }
 
 int64_t Optimizer::parameters() const {
   int64_t count = 0;
@@ -63,14 +87,42 @@ void Optimizer::check_learning() const {
            "one", slot.path);
 }
 
+// Gradients are made from the loss backwards: of those that are broken the last layer's came first.
+std::string Optimizer::first_broken_gradient() const {
+  for (auto slot = slots_.rbegin(); slot != slots_.rend(); ++slot)
+    if (!all_finite(view_of(grads_, slot->offset, {slot->size}))) return slot->path;
+  return "none, but their sum of squares";
+}
+
+double Optimizer::measure(double loss_scale, Tensor& scale) const {
+  const KernelScope scope(grads_.device());
+  const int64_t n = grads_.size();
+  if constexpr (kWithCuda) {
+    if (grads_.device() == Device::cuda) {
+      scale = empty_like(grads_, {2});
+      auto to = const_cast<cuda::GradientScale*>(on_device(scale));
+      cuda::gradient_scale(n, in<float>(grads_), float(1 / loss_scale), float(options_.clip_norm), to, stream());
+      return scale.to(Device::cpu).data()[1];
+    }
+  }
+  const double norm = std::sqrt(cpu::sum_of_squares(n, in<float>(grads_))) / loss_scale;
+  const bool clip = options_.clip_norm > 0 && norm > options_.clip_norm;
+  const double factor = (clip ? options_.clip_norm / (norm + 1e-6) : 1.0) / loss_scale;
+  scale = Tensor::from({2}, {float(factor), float(norm)});
+  return norm;
+}
+
 double Optimizer::step(double rate) {
+  if (std::optional<double> norm = try_step(rate, 1)) return *norm;
+  fail(Fault::internal, "optimizer: the gradient is not finite at step {}, that of {} before all others; "
+       "lower the learning rate or clip the gradient", steps_, first_broken_gradient());
+}
+
+std::optional<double> Optimizer::try_step(double rate, double loss_scale) {
   check_learning();
-  double norm = std::sqrt(cpu::sum_of_squares(grads_.size(), grads_.data()));
-  if (!std::isfinite(norm))
-    fail(Fault::internal, "optimizer: the gradient is not finite at step {}; lower the learning "
-         "rate or clip the gradient", steps_);
-  bool clip = options_.clip_norm > 0 && norm > options_.clip_norm;
-  float scale = clip ? float(options_.clip_norm / (norm + 1e-6)) : 1.0f;
+  Tensor scale;
+  const double norm = measure(loss_scale, scale);
+  if (!std::isfinite(norm)) return {};
   for (size_t i = 0; i < slots_.size();) {  // runs of slots with the same decay are one range
     size_t end = i + 1;
     while (end < slots_.size() && slots_[end].decay == slots_[i].decay) ++end;
@@ -79,25 +131,27 @@ double Optimizer::step(double rate) {
     i = end;
   }
   ++steps_;
-  for (Slot& slot : slots_) slot.param.mutable_raw();  // a new version: caches must notice
+  for (Slot& slot : slots_) slot.param.mutable_address();  // a new version: caches must notice
   return norm;
 }
 
-void Optimizer::update(int64_t begin, int64_t end, bool decay, double rate, float grad_scale) {
+void Optimizer::update(int64_t begin, int64_t end, bool decay, double rate, const Tensor& scale) {
+  const KernelScope scope(grads_.device());
   int64_t n = end - begin;
-  const float* grad = grads_.data() + begin;
-  float* value = values_.mutable_data() + begin;
-  float* first = first_.defined() ? first_.mutable_data() + begin : nullptr;
+  const float* grad = in<float>(grads_) + begin;
+  float* value = out<float>(values_) + begin;
+  float* first = first_.defined() ? out<float>(first_) + begin : nullptr;
+  float* second = second_.defined() ? out<float>(second_) + begin : nullptr;
   float weight_decay = decay ? float(options_.weight_decay) : 0;
   if (options_.kind == OptimizerOptions::Kind::sgd) {
     SgdStep s{.lr = float(rate), .momentum = float(options_.momentum),
               .weight_decay = weight_decay, .nesterov = options_.nesterov,
               .first_step = steps_ == 0};
-    cpu::sgd(s, n, grad, grad_scale, value, first);
+    sgd(s, n, grad, scale, value, first);
   } else {
     AdamWStep s{.lr = float(rate), .beta1 = float(options_.beta1), .beta2 = float(options_.beta2),
                 .eps = float(options_.eps), .weight_decay = weight_decay, .step = steps_ + 1};
-    cpu::adamw(s, n, grad, grad_scale, value, first, second_.mutable_data() + begin);
+    adamw(s, n, grad, scale, value, first, second);
   }
 }
 
@@ -113,7 +167,7 @@ TensorMap Optimizer::state() const {
   TensorMap state;
   for (auto& [prefix, arena] : moments())
     for (const Slot& slot : slots_)
-      state[prefix + slot.path] = view_of(arena, slot.offset, slot.param.shape()).clone();
+      state[prefix + slot.path] = view_of(arena, slot.offset, slot.param.shape()).clone(Device::cpu);
   return state;
 }
 

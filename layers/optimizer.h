@@ -1,7 +1,9 @@
 // SGD and AdamW over one flat arena: values, gradients and moments of everything that learns lie
 // side by side, so a step is one pass and zero_grad one memset. Built from what wants a gradient at
-// that moment; it never sees anything frozen. Build a new one after the freeze plan changes.
+// that moment, where the parameters are; it never sees anything frozen. Build a new one after the
+// freeze plan changes or the model moves to another device.
 #pragma once
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -29,6 +31,8 @@ class Optimizer {
 
   void zero_grad();
   double step(double rate);  // -> global norm of the gradients, before clipping
+  // Of gradients that are `loss_scale` times too large. Where they are not finite nothing changes.
+  std::optional<double> try_step(double rate, double loss_scale);
   int64_t steps() const { return steps_; }
   int64_t parameters() const;                    // elements that learn
 
@@ -47,7 +51,9 @@ class Optimizer {
   std::vector<std::pair<std::string, Tensor>> moments() const;  // prefix, arena
   void check_state(const TensorMap& state) const;
   void check_learning() const;
-  void update(int64_t begin, int64_t end, bool decay, double rate, float grad_scale);
+  double measure(double loss_scale, Tensor& scale) const;  // -> norm; scale (2): factor for gradients, norm
+  std::string first_broken_gradient() const;
+  void update(int64_t begin, int64_t end, bool decay, double rate, const Tensor& scale);
 
   OptimizerOptions options_;
   std::vector<Slot> slots_;

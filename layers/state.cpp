@@ -9,6 +9,12 @@ namespace graft {
 namespace {
 
 void from_file(const Tensor& any_type, Param& p) {
+  if (p.device() != Device::cpu) {
+    Param here(p.shape(), p.layout);
+    here.map_h = p.map_h, here.map_w = p.map_w;
+    from_file(any_type, here);
+    return p.copy_from(here);
+  }
   Tensor file = any_type.to(DType::f32);
   int64_t columns = p.rank() == 2 ? p.dim(1) / (p.map_h * p.map_w) : 0;
   switch (p.layout) {
@@ -58,13 +64,14 @@ void move_fitting(Module& model, TensorMap& tensors) {
 
 void publish(const Param& p, float* file) {
   int64_t columns = p.rank() == 2 ? p.dim(1) / (p.map_h * p.map_w) : 0;
+  const Tensor values = p.to(Device::cpu);
   switch (p.layout) {
-    case FileLayout::same: std::copy_n(p.data(), p.size(), file); break;
+    case FileLayout::same: std::copy_n(values.data(), p.size(), file); break;
     case FileLayout::filter_oihw:
-      cpu::ohwi_to_oihw(p.dim(0), p.dim(3), p.dim(1), p.dim(2), p.data(), file);
+      cpu::ohwi_to_oihw(p.dim(0), p.dim(3), p.dim(1), p.dim(2), values.data(), file);
       break;
     case FileLayout::columns_chw:
-      cpu::hwc_to_chw_columns(p.dim(0), columns, p.map_h, p.map_w, p.data(), file);
+      cpu::hwc_to_chw_columns(p.dim(0), columns, p.map_h, p.map_w, values.data(), file);
       break;
   }
   p.put_away();
@@ -86,7 +93,7 @@ Tensor published(const Param& p) {
 TensorMap state(Module& model) {
   TensorMap all;
   each_param(model, [&](const std::string& path, Param& p) { all[path] = published(p); });
-  each_buffer(model, [&](const std::string& path, Tensor& t) { all[path] = t.clone(); });
+  each_buffer(model, [&](const std::string& path, Tensor& t) { all[path] = t.clone(Device::cpu); });
   return all;
 }
 
@@ -94,10 +101,10 @@ TensorMap state_view(Module& model) {
   TensorMap all;
   each_param(model, [&](const std::string& path, Param& p) {
     auto make = [p](void* file) { publish(p, static_cast<float*>(file)); };
-    all[path] = p.layout == FileLayout::same ? p.detach()
-                                             : Tensor::made_by(published_shape(p), p.dtype(), make);
+    bool as_it_is = p.layout == FileLayout::same && p.device() == Device::cpu;
+    all[path] = as_it_is ? p.detach() : Tensor::made_by(published_shape(p), p.dtype(), make);
   });
-  each_buffer(model, [&](const std::string& path, Tensor& t) { all[path] = t.detach(); });
+  each_buffer(model, [&](const std::string& path, Tensor& t) { all[path] = t.detach().to(Device::cpu); });
   return all;
 }
 

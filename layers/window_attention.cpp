@@ -55,7 +55,7 @@ Tensor WindowAttention::forward(Tensor x) {
   const int64_t tokens = side_ * side_;
   Tensor bias = lookup(biases(), relative_position_index).reshape({heads_, tokens, tokens});
   Tensor mask;
-  if (windows.shift[0] + windows.shift[1] > 0) mask = window_mask(map[1], map[2], windows, kApart);
+  if (windows.shift[0] + windows.shift[1] > 0) mask = window_mask(map[1], map[2], windows, kApart).to(x.device());
   x = attend(to_windows(x, windows), bias, mask);
   return from_windows(proj(std::move(x)), windows, map);
 }
@@ -85,6 +85,7 @@ Tensor WindowAttentionV2::biases() {
 }
 
 Tensor WindowAttentionV2::attend(Tensor tokens, const Tensor& bias, const Tensor& mask) {
+  without_keys_ = without_keys_.to(tokens.device());
   tokens = qkv.forward(std::move(tokens), mul(qkv.bias, without_keys_));
   return attention(cosine_heads(tokens, logit_scale), {heads_, /*scaled=*/false}, bias, mask);
 }

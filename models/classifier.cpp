@@ -37,11 +37,19 @@ bool Classifier::trunk_is_fixed() {
   return fixed;
 }
 
+void Classifier::place(Device device, DType activations) {
+  if (device == Device::cpu && activations != DType::f32)
+    fail(Fault::unavailable, "activations of type {} need a CUDA device", name_of(activations));
+  move_to(*this, device);
+  device_ = device;
+  activations_ = activations;
+}
+
 Tensor Classifier::forward(Tensor x) { return head(hidden(trunk_in_parts(std::move(x)))); }
 
 Tensor Classifier::trunk_in_parts(Tensor x) {
   int64_t n = x.rank() > 0 ? x.dim(0) : 0;
-  if (n <= kImagesAtATime || recording({&x}) || !trunk_is_fixed()) return trunk(std::move(x));
+  if (n <= kImagesAtATime || device_ != Device::cpu || recording({&x}) || !trunk_is_fixed()) return trunk(std::move(x));
   Tensor features;
   for (int64_t first = 0; first < n; first += kImagesAtATime) {
     int64_t end = std::min(first + kImagesAtATime, n);
@@ -64,6 +72,7 @@ void Classifier::replace_head(int64_t classes, uint64_t seed) {
   make_head(classes);
   head_layer().train(was_training);
   initialize_head(head_layer(), seed);
+  move_to(head_layer(), device_);
   class_names.clear();
   class_ids.clear();
 }

@@ -31,6 +31,12 @@ class Classifier : public Module {
 
   virtual Module& head_layer() = 0;       // a Linear or Conv2d
 
+  // Where it computes, and in which type activations are there: f32 on the processor; f32, bf16 or f16
+  // on a CUDA device. Parameters are f32 everywhere. Build optimizers afterwards.
+  void place(Device device, DType activations = DType::f32);
+  Device device() const { return device_; }
+  DType activations() const { return activations_; }
+
   std::string architecture;               // its name in the zoo, and where it ends: "resnet50:layer3"
   std::vector<std::string> class_names;   // in the order of the logits; may be empty
   std::vector<std::string> class_ids;     // second names (WordNet ids); empty or as many
@@ -46,6 +52,10 @@ class Classifier : public Module {
   virtual bool in_trunk(const std::string& path) const { return !path.starts_with(head_path()); }
   virtual void make_head(int64_t classes) = 0;  // uninitialised
   virtual void drop_behind(size_t) {}           // the index of one of stages()
+
+ private:
+  Device device_ = Device::cpu;
+  DType activations_ = DType::f32;
 };
 
 // Initial values of the whole network, for training from scratch.

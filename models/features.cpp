@@ -7,7 +7,7 @@ namespace graft {
 
 Tensor input_of(const Classifier& model, const Batch& batch) {
   const Preprocess& p = model.preprocess;
-  return normalize(batch.images, p.scale, p.mean, p.std, p.bgr);
+  return normalize(batch.images.to(model.device()), p.scale, p.mean, p.std, p.bgr, model.activations());
 }
 
 Features compute_features(Classifier& model, Loader& loader, int64_t images,
@@ -23,6 +23,7 @@ Features compute_features(Classifier& model, Loader& loader, int64_t images,
   loader.start(0);
   for (Batch batch; loader.next(batch);) {
     Tensor part = model.hidden(model.trunk_in_parts(input_of(model, batch)));
+    part = part.to(Device::cpu).to(DType::f32);
     if (!all.values.defined()) {
       Shape shape = part.shape();
       shape[0] = images;

@@ -8,15 +8,14 @@
 namespace graft {
 
 struct Features {
-  Tensor values;  // (n,...), as Classifier::head takes them
+  Tensor values;  // (n,...) f32 on the processor, as Classifier::head takes them there
   Tensor labels;  // (n) i32
 };
 
-Tensor input_of(const Classifier& model, const Batch& batch);  // normalised pixels
+Tensor input_of(const Classifier& model, const Batch& batch);  // normalised pixels, where the model is
 
 // Over one epoch of the loader, which has at most so many images. `stop` is asked after each batch;
-// what there is by then is returned. Throws Fault::usage when
-// something before the head learns.
+// what there is by then is returned. Throws Fault::usage when something before the head learns.
 Features compute_features(Classifier& model, Loader& loader, int64_t images,
                           const std::function<bool()>& stop = {});
 

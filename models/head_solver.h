@@ -16,8 +16,8 @@ struct HeadSolverOptions {
 };
 
 // Changes the layer that knows the classes and nothing else, and not even that when it is stopped or
-// does not converge. `features` are changed, too: they are
-// brought to mean 0 and variance 1 in place. Throws Fault::usage when that layer does not learn or
+// does not converge. That layer is on the processor. `features` are changed, too: they are brought to
+// mean 0 and variance 1 in place. Throws Fault::usage when that layer does not learn or
 // looks at more than one place of the features (a filter above 1x1).
 LbfgsResult solve_head(Classifier& model, Features& features, const HeadSolverOptions& options,
                        const std::function<bool()>& stop = {});

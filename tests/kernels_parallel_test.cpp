@@ -91,8 +91,8 @@ TEST(Parallel, BatchNorm) {
   Floats x = noise(n, 5), dy = noise(n, 6), gamma = noise(c, 7), beta = noise(c, 8);
   Floats mean(static_cast<size_t>(c)), var(mean), rstd(mean), y(static_cast<size_t>(n));
   expect_same_bits(2 * c,
-                   [&](float* out) { batch_norm_statistics(rows, c, x.data(), out, out + c); });
-  batch_norm_statistics(rows, c, x.data(), mean.data(), var.data());
+                   [&](float* out) { batch_norm_statistics(rows, c, x.data(), {.mean = out, .var = out + c}); });
+  batch_norm_statistics(rows, c, x.data(), {.mean = mean.data(), .var = var.data()});
   batch_norm_rstd(c, var.data(), 1e-5f, rstd.data());
   NormProblem p{rows, c, mean.data(), rstd.data(), gamma.data(), beta.data(), Activation::relu};
   expect_same_bits(n, [&](float* out) { batch_norm_forward(p, x.data(), dy.data(), out); });

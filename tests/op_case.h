@@ -142,9 +142,10 @@ inline OpCase batch_norm_case(std::string name, Shape x, bool train, Activation 
   reference::Moments moments{{mean.data(), mean.data() + c}, {var.data(), var.data() + c}};
   row.call = [=](const std::vector<Tensor>& t) {
     Tensor other = residual ? t[3] : Tensor();
-    return train ? batch_norm_train(t[0], t[1], t[2], mean.clone(), var.clone(), 0.1f, 1e-5f, a,
-                                    other)
-                 : batch_norm_frozen(t[0], t[1], t[2], mean, var, 1e-5f, a, other);
+    const Device where = t[0].device();
+    return train ? batch_norm_train(t[0], t[1], t[2], mean.clone(where), var.clone(where), 0.1f, 1e-5f,
+                                    a, other)
+                 : batch_norm_frozen(t[0], t[1], t[2], mean.to(where), var.to(where), 1e-5f, a, other);
   };
   row.meaning = [=](const std::vector<Values>& v) {
     return reference::batch_norm(v[0], v[1], v[2],
@@ -215,7 +216,7 @@ inline OpCase cross_entropy_case(std::string name, int64_t rows, int64_t classes
   Tensor wanted = Tensor::from<int32_t>({rows}, labels);
   return {.name = "cross_entropy_" + name,
           .inputs = {{{rows, classes}}},
-          .call = [=](const auto& t) { return cross_entropy(t[0], wanted, spec); },
+          .call = [=](const auto& t) { return cross_entropy(t[0], wanted.to(t[0].device()), spec); },
           .meaning =
               [=](const auto& v) {
                 return Values{reference::cross_entropy(size_t(classes), v[0], labels, spec)};

@@ -79,7 +79,7 @@ inline OpCase attention_mask_case() {
   Tensor mask = make_input({{7, 3, 3}}, "attention_mask", 9);
   return {.name = "attention_mask",
           .inputs = {{{35, 3, 6}}, {{1, 3, 3}}},
-          .call = [=](const auto& t) { return attention(t[0], {1}, t[1], mask); },
+          .call = [=](const auto& t) { return attention(t[0], {1}, t[1], mask.to(t[0].device())); },
           .meaning =
               [=](const auto& v) {
                 return reference::attention(35, 3, 2, 1, v[0], v[1],

@@ -1,23 +1,27 @@
 #include "core/autograd.h"
+#include "core/dispatch.h"
 #include "core/ops.h"
+#include "core/ops/gradients.h"
 #include "core/trace.h"
 #include "kernels/elementwise.h"
 
 namespace graft {
 
+Tensor activation_gradient(Activation a, const Tensor& dy, const Tensor& x, const Tensor& y) {
+  Tensor dx = empty_like(dy, dy.shape());
+  GRAFT_KERNEL(dx, activate_backward, a, dx.size(), in<T>(dy), in<T>(x), in<T>(y), out<T>(dx));
+  return dx;
+}
+
 // Keeps y where f' follows from it (the next operation keeps it anyway), x elsewhere.
 Tensor activate(const Tensor& x, Activation a) {
   if (a == Activation::none) return x;
   if (tracing({&x})) return traced("activate", {x}, x.shape(), a);
-  Tensor y(x.shape());
-  cpu::activate(a, y.size(), x.data(), y.mutable_data());
+  Tensor y = empty_like(x, x.shape());
+  GRAFT_KERNEL(y, activate, a, y.size(), in<T>(x), out<T>(y));
   bool from_output = gradient_from_output(a);
   auto grad = [a, from_output, kept = from_output ? y.detach() : x.detach()](const Tensor& dy) {
-    Tensor dx(dy.shape());
-    const float* x = from_output ? nullptr : kept.data();
-    const float* y = from_output ? kept.data() : nullptr;
-    cpu::activate_backward(a, dx.size(), dy.data(), x, y, dx.mutable_data());
-    return dx;
+    return activation_gradient(a, dy, from_output ? Tensor() : kept, from_output ? kept : Tensor());
   };
   return record(name_of(a), y, {{x, std::move(grad)}});
 }

@@ -1,9 +1,10 @@
 #include "core/autograd.h"
+#include "core/dispatch.h"
 #include "core/ops.h"
+#include "core/ops/gradients.h"
 #include "core/trace.h"
 #include "kernels/elementwise.h"
 #include "kernels/layout.h"
-#include "kernels/reduce.h"
 
 namespace graft {
 
@@ -14,28 +15,23 @@ Tensor add_tokens(const Tensor& x, const Tensor& first, const Tensor& positions)
               positions.shape());
   const int64_t n = x.dim(0), c = x.dim(2), rest = x.dim(1) * c, all = rest + c;
   if (tracing({&x})) return traced("add_tokens", {x, first, positions}, {n, x.dim(1) + 1, c});
-  Tensor y({n, x.dim(1) + 1, c});
-  for (int64_t image = 0; image < n; ++image) {
-    float* to = y.mutable_data() + image * all;
-    cpu::add(c, first.data(), positions.data(), to);
-    cpu::add(rest, x.data() + image * rest, positions.data() + c, to + c);
-  }
+  Tensor y = empty_like(x, {n, x.dim(1) + 1, c}), token = first.to(x.dtype()), places = positions.to(x.dtype());
+  GRAFT_KERNEL(y, copy_rows, 1, n, c, in<T>(token), {0, 0}, out<T>(y), {0, all});
+  GRAFT_KERNEL(y, copy_rows, 1, n, rest, in<T>(x), {0, rest}, out<T>(y) + c, {0, all});
+  GRAFT_KERNEL(y, add_columns, n, all, in<T>(y), in<T>(places), out<T>(y));
   return record("add_tokens", y,
                 {{x, [=, shape = x.shape()](const Tensor& dy) {
-                    Tensor dx(shape);
-                    cpu::copy_rows(1, n, rest, dy.data() + c, {0, all}, dx.mutable_data(), {0, rest});
+                    Tensor dx = empty_like(dy, shape);
+                    GRAFT_KERNEL(dy, copy_rows, 1, n, rest, in<T>(dy) + c, {0, all}, out<T>(dx), {0, rest});
                     return dx;
                   }},
                  {first, [=, shape = first.shape()](const Tensor& dy) {
-                    Tensor rows({n, c}), sum(shape);
-                    cpu::copy_rows(1, n, c, dy.data(), {0, all}, rows.mutable_data(), {0, c});
-                    cpu::sum_rows(n, c, rows.data(), sum.mutable_data());
-                    return sum;
+                    Tensor rows = empty_like(dy, {n, c});
+                    GRAFT_KERNEL(dy, copy_rows, 1, n, c, in<T>(dy), {0, all}, out<T>(rows), {0, c});
+                    return sum_of_rows(rows).reshape(shape);
                   }},
                  {positions, [=, shape = positions.shape()](const Tensor& dy) {
-                    Tensor sum(shape);
-                    cpu::sum_rows(n, all, dy.data(), sum.mutable_data());
-                    return sum;
+                    return sum_of_rows(dy.reshape({n, all})).reshape(shape);
                   }}});
 }
 

@@ -1,5 +1,7 @@
 #include "core/autograd.h"
+#include "core/dispatch.h"
 #include "core/ops.h"
+#include "core/ops/gradients.h"
 #include "core/trace.h"
 #include "kernels/elementwise.h"
 #include "kernels/reduce.h"
@@ -20,11 +22,11 @@ int64_t rows_of(const Tensor& t) { return t.dim(-1) ? t.size() / t.dim(-1) : 0; 
 
 // a b, or a b[column]; without history.
 Tensor product(const Tensor& a, const Tensor& b, bool columns) {
-  Tensor y(a.shape());
+  Tensor y = empty_like(a, a.shape()), factors = b.to(a.dtype());
   if (columns)
-    cpu::mul_columns(rows_of(a), a.dim(-1), a.data(), b.data(), y.mutable_data());
+    GRAFT_KERNEL(y, mul_columns, rows_of(a), a.dim(-1), in<T>(a), in<T>(factors), out<T>(y));
   else
-    cpu::mul(a.size(), a.data(), b.data(), y.mutable_data());
+    GRAFT_KERNEL(y, mul, a.size(), in<T>(a), in<T>(factors), out<T>(y));
   return y;
 }
 
@@ -33,18 +35,15 @@ Tensor product(const Tensor& a, const Tensor& b, bool columns) {
 Tensor add(const Tensor& a, const Tensor& b) {
   bool columns = broadcasts("add", a, b);
   if (tracing({&a, &b})) return traced("add", {a, b}, a.shape());
-  Tensor y(a.shape());
+  Tensor y = empty_like(a, a.shape()), terms = b.to(a.dtype());
   if (columns)
-    cpu::add_columns(rows_of(a), a.dim(-1), a.data(), b.data(), y.mutable_data());
+    GRAFT_KERNEL(y, add_columns, rows_of(a), a.dim(-1), in<T>(a), in<T>(terms), out<T>(y));
   else
-    cpu::add(a.size(), a.data(), b.data(), y.mutable_data());
+    GRAFT_KERNEL(y, add, a.size(), in<T>(a), in<T>(terms), out<T>(y));
   return record("add", y,
                 {{a, [](const Tensor& dy) { return dy; }},
-                 {b, [=](const Tensor& dy) {
-                    if (!columns) return dy;
-                    Tensor db({dy.dim(-1)});
-                    cpu::sum_rows(rows_of(dy), dy.dim(-1), dy.data(), db.mutable_data());
-                    return db;
+                 {b, [columns, type = b.dtype()](const Tensor& dy) {
+                    return (columns ? sum_of_rows(dy) : dy).to(type);
                   }}});
 }
 
@@ -54,19 +53,19 @@ Tensor mul(const Tensor& a, const Tensor& b) {
   Tensor y = product(a, b, columns);
   return record("mul", y,
                 {{a, [=, b = b.detach()](const Tensor& dy) { return product(dy, b, columns); }},
-                 {b, [=, a = a.detach()](const Tensor& dy) {
-                    if (!columns) return product(dy, a, false);
-                    Tensor db({dy.dim(-1)});
-                    cpu::dot_rows(rows_of(dy), dy.dim(-1), dy.data(), a.data(), db.mutable_data());
-                    return db;
+                 {b, [columns, type = b.dtype(), a = a.detach()](const Tensor& dy) {
+                    if (!columns) return product(dy, a, false).to(type);
+                    Tensor db = empty_f32(dy, {dy.dim(-1)});
+                    GRAFT_KERNEL(dy, dot_rows, rows_of(dy), dy.dim(-1), in<T>(dy), in<T>(a), out<float>(db));
+                    return db.to(type);
                   }}});
 }
 
 Tensor scale(const Tensor& x, float factor) {
   if (tracing({&x})) return traced("scale", {x}, x.shape(), factor);
   auto scaled = [factor](const Tensor& x) {
-    Tensor y(x.shape());
-    cpu::scale(x.size(), factor, x.data(), y.mutable_data());
+    Tensor y = empty_like(x, x.shape());
+    GRAFT_KERNEL(y, scale, x.size(), factor, in<T>(x), out<T>(y));
     return y;
   };
   return record("scale", scaled(x), {{x, scaled}});

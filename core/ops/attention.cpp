@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "core/autograd.h"
+#include "core/dispatch.h"
 #include "core/ops.h"
 #include "core/trace.h"
 
@@ -14,6 +15,13 @@ void check_scores(const char* what, const Tensor& added, int64_t count, int64_t 
   GRAFT_CHECK(added.shape() == (Shape{count, tokens, tokens}),
               "attention: {} {} for {} tokens must be {}", what, added.shape(), tokens,
               Shape{count, tokens, tokens});
+}
+
+// What is added to the scores, where the kernel runs.
+AttentionProblem with(AttentionProblem p, const Tensor& bias, const Tensor& mask) {
+  p.bias = in<float>(bias);
+  p.mask = in<float>(mask);
+  return p;
 }
 
 }  // namespace
@@ -31,25 +39,19 @@ Tensor attention(const Tensor& qkv, const AttentionSpec& spec, const Tensor& bia
   check_scores("mask", mask, p.masks, p.tokens);
   GRAFT_CHECK(p.masks > 0 && p.images % p.masks == 0, "attention: {} masks for {} images", p.masks,
               p.images);
-  auto with = [](AttentionProblem p, const Tensor& bias, const Tensor& mask) {
-    if (bias.defined()) p.bias = bias.data();
-    if (mask.defined()) p.mask = mask.data();
-    return p;
-  };
   const Shape shape{p.images, p.tokens, p.heads * p.width};
   if (tracing({&qkv})) return traced("attention", {qkv, bias, mask}, shape, spec);
-  Tensor y(shape);
-  cpu::attention(with(p, bias, mask), qkv.data(), y.mutable_data());
+  Tensor y = empty_like(qkv, shape);
+  GRAFT_KERNEL(y, attention, with(p, bias, mask), in<T>(qkv), out<T>(y));
   if (!recording({&qkv, &bias})) return y;
   Tensor kept = bias.defined() ? bias.detach() : bias;
   return record("attention", y, {qkv, bias},
                 [=, qkv = qkv.detach()](const Tensor& dy, const Needed& needed) {
                   std::vector<Tensor> grads(2);
-                  if (needed[0]) grads[0] = Tensor(qkv.shape());
-                  if (needed[1]) grads[1] = Tensor(kept.shape());
-                  auto out = [&](size_t i) { return needed[i] ? grads[i].mutable_data() : nullptr; };
-                  cpu::attention_backward(with(p, kept, mask), qkv.data(), dy.data(),
-                                          {out(0), out(1)});
+                  if (needed[0]) grads[0] = empty_like(dy, qkv.shape());
+                  if (needed[1]) grads[1] = empty_f32(dy, kept.shape());
+                  GRAFT_KERNEL(dy, attention_backward, with(p, kept, mask), in<T>(qkv), in<T>(dy),
+                               {out<T>(grads[0]), out<float>(grads[1])});
                   return grads;
                 });
 }

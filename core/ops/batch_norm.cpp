@@ -1,4 +1,5 @@
 #include "core/autograd.h"
+#include "core/dispatch.h"
 #include "core/ops.h"
 #include "core/trace.h"
 #include "kernels/norm.h"
@@ -16,8 +17,6 @@ void check_shapes(const char* op, const Tensor& x, std::initializer_list<const T
               residual.shape(), x.shape());
 }
 
-const float* data_or_null(const Tensor& t) { return t.defined() ? t.data() : nullptr; }
-
 // What the kernels need, with the tensors that hold it alive.
 struct Norm {
   Tensor mean, rstd, gamma, beta;
@@ -26,8 +25,9 @@ struct Norm {
 
   NormProblem problem(const Tensor& like) const {
     int64_t channels = like.dim(-1), rows = channels ? like.size() / channels : 0;
-    return {rows,      channels, mean.data(), rstd.data(), data_or_null(gamma), data_or_null(beta),
-            activation};
+    const KernelScope scope(like.device());
+    return {rows,          channels,        in<float>(mean), in<float>(rstd),
+            in<float>(gamma), in<float>(beta), activation};
   }
 };
 
@@ -37,22 +37,26 @@ std::vector<Tensor> gradients(const Norm& norm, const Tensor& x, const Tensor& y
                               const Needed& needed) {
   std::vector<Tensor> result(4);
   NormProblem p = norm.problem(dy);
-  if (needed[kX]) result[kX] = Tensor(dy.shape());
-  if (needed[kGamma]) result[kGamma] = Tensor({p.channels});
-  if (needed[kBeta]) result[kBeta] = Tensor({p.channels});
+  if (needed[kX]) result[kX] = empty_like(dy, dy.shape());
+  if (needed[kGamma]) result[kGamma] = empty_f32(dy, {p.channels});
+  if (needed[kBeta]) result[kBeta] = empty_f32(dy, {p.channels});
   bool passes_through = p.activation == Activation::none;  // the residual's gradient is dy itself
-  if (needed[kResidual]) result[kResidual] = passes_through ? dy : Tensor(dy.shape());
-  auto out = [&](Input i) { return result[i].defined() ? result[i].mutable_data() : nullptr; };
-  NormGradients wanted{out(kX), out(kGamma), out(kBeta), passes_through ? nullptr : out(kResidual)};
-  auto backward =
-      norm.trains_statistics ? cpu::batch_norm_backward_train : cpu::batch_norm_backward_frozen;
-  backward(p, data_or_null(x), data_or_null(y), dy.data(), wanted);
+  if (needed[kResidual]) result[kResidual] = passes_through ? dy : empty_like(dy, dy.shape());
+  Tensor none, &residual = passes_through ? none : result[kResidual];
+  if (norm.trains_statistics)
+    GRAFT_KERNEL(dy, batch_norm_backward_train, p, in<T>(x), in<T>(y), in<T>(dy),
+                 {out<T>(result[kX]), out<float>(result[kGamma]), out<float>(result[kBeta]),
+                  out<T>(residual)});
+  else
+    GRAFT_KERNEL(dy, batch_norm_backward_frozen, p, in<T>(x), in<T>(y), in<T>(dy),
+                 {out<T>(result[kX]), out<float>(result[kGamma]), out<float>(result[kBeta]),
+                  out<T>(residual)});
   return result;
 }
 
 Tensor apply(const char* op, Norm norm, const Tensor& x, const Tensor& residual) {
-  Tensor y(x.shape());
-  cpu::batch_norm_forward(norm.problem(x), x.data(), data_or_null(residual), y.mutable_data());
+  Tensor y = empty_like(x, x.shape());
+  GRAFT_KERNEL(y, batch_norm_forward, norm.problem(x), in<T>(x), in<T>(residual), out<T>(y));
   if (!recording({&x, &norm.gamma, &norm.beta, &residual})) return y;
 
   std::vector<Tensor> inputs{x, norm.gamma, norm.beta, residual};
@@ -72,11 +76,10 @@ bool must_split(Activation a, const Tensor& residual) {
   return !gradient_from_output(a) && residual.defined();
 }
 
-// running = (1 - momentum) running + momentum batch
-void move_statistics(const Tensor& batch, float correction, float momentum, Tensor& running) {
-  float* to = running.mutable_data();
-  for (int64_t j = 0; j < batch.size(); ++j)
-    to[j] = (1.0f - momentum) * to[j] + momentum * (batch.data()[j] * correction);
+Tensor rstd_of(const Tensor& var, float eps) {
+  Tensor rstd = empty_f32(var, var.shape());
+  GRAFT_KERNEL(rstd, batch_norm_rstd, var.size(), in<float>(var), eps, out<float>(rstd));
+  return rstd;
 }
 
 }  // namespace
@@ -93,13 +96,12 @@ Tensor batch_norm_train(const Tensor& x, const Tensor& gamma, const Tensor& beta
   const int64_t channels = x.dim(-1), rows = channels ? x.size() / channels : 0;
   GRAFT_CHECK(rows > 1, "{}: x {} has {} values per channel, statistics need more", op, x.shape(),
               rows);
-  Tensor mean({channels}), var({channels}), rstd({channels});
-  cpu::batch_norm_statistics(rows, channels, x.data(), mean.mutable_data(), var.mutable_data());
-  cpu::batch_norm_rstd(channels, var.data(), eps, rstd.mutable_data());
-  if (update_running) {
-    move_statistics(mean, 1.0f, momentum, running_mean);
-    move_statistics(var, float(rows) / float(rows - 1), momentum, running_var);
-  }
+  Tensor mean = empty_f32(x, {channels}), rstd = empty_f32(x, {channels}), none;
+  Tensor &mean_to = update_running ? running_mean : none, &var_to = update_running ? running_var : none;
+  GRAFT_KERNEL(x, batch_norm_statistics, rows, channels, in<T>(x),
+               {.mean = out<float>(mean), .rstd = out<float>(rstd), .eps = eps,
+                .running_mean = out<float>(mean_to), .running_var = out<float>(var_to),
+                .momentum = momentum});
   return apply(op, {mean, rstd, gamma, beta, activation, true}, x, residual);
 }
 
@@ -115,9 +117,7 @@ Tensor batch_norm_frozen(const Tensor& x, const Tensor& gamma, const Tensor& bet
   if (must_split(activation, residual) && recording({&x, &gamma, &beta, &residual}))
     return activate(batch_norm_frozen(x, gamma, beta, mean, var, eps, Activation::none, residual),
                     activation);
-  Tensor rstd({x.dim(-1)});
-  cpu::batch_norm_rstd(rstd.size(), var.data(), eps, rstd.mutable_data());
-  return apply(op, {mean.detach(), rstd, gamma, beta, activation, false}, x, residual);
+  return apply(op, {mean.detach(), rstd_of(var, eps), gamma, beta, activation, false}, x, residual);
 }
 
 }  // namespace graft

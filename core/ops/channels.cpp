@@ -1,4 +1,5 @@
 #include "core/autograd.h"
+#include "core/dispatch.h"
 #include "core/ops.h"
 #include "core/trace.h"
 #include "kernels/elementwise.h"
@@ -13,12 +14,12 @@ Tensor channels(const Tensor& x, int64_t begin, int64_t end) {
   Shape shape = x.shape();
   shape.back() = own;
   if (tracing({&x})) return traced("channels", {x}, shape, std::array{begin, end});
-  Tensor y(shape);
-  cpu::copy_rows(1, rows, own, x.data() + begin, {0, all}, y.mutable_data(), {0, own});
+  Tensor y = empty_like(x, shape);
+  GRAFT_KERNEL(y, copy_rows, 1, rows, own, in<T>(x) + begin, {0, all}, out<T>(y), {0, own});
   return record("channels", y, {{x, [=, shape = x.shape()](const Tensor& dy) {
-                                   Tensor dx = Tensor::zeros(shape);
-                                   cpu::copy_rows(1, rows, own, dy.data(), {0, own},
-                                                  dx.mutable_data() + begin, {0, all});
+                                   Tensor dx = Tensor::zeros(shape, dy.dtype(), dy.device());
+                                   GRAFT_KERNEL(dx, copy_rows, 1, rows, own, in<T>(dy), {0, own},
+                                                out<T>(dx) + begin, {0, all});
                                    return dx;
                                  }}});
 }
@@ -28,12 +29,12 @@ Tensor shuffle_channels(const Tensor& x, int groups) {
               "shuffle_channels: x {} in {} groups", x.shape(), groups);
   const int64_t rows = x.size() / x.dim(-1), each = x.dim(-1) / groups;
   if (tracing({&x})) return traced("shuffle_channels", {x}, x.shape(), groups);
-  Tensor y(x.shape());
-  cpu::transpose(rows, groups, each, x.data(), y.mutable_data());
+  Tensor y = empty_like(x, x.shape());
+  GRAFT_KERNEL(y, transpose, rows, groups, each, in<T>(x), out<T>(y));
   return record("shuffle_channels", y, {{x, [=](const Tensor& dy) {
-                                           Tensor dx(dy.shape());
-                                           cpu::transpose(rows, each, groups, dy.data(),
-                                                          dx.mutable_data());
+                                           Tensor dx = empty_like(dy, dy.shape());
+                                           GRAFT_KERNEL(dx, transpose, rows, each, groups, in<T>(dy),
+                                                        out<T>(dx));
                                            return dx;
                                          }}});
 }

@@ -1,4 +1,5 @@
 #include "core/autograd.h"
+#include "core/dispatch.h"
 #include "core/ops.h"
 #include "core/trace.h"
 #include "kernels/layout.h"
@@ -29,17 +30,16 @@ Tensor concat(const std::vector<Tensor>& parts) {
   for (size_t i = 0; i + 1 < shape.size(); ++i) rows *= shape[i];
   shape.back() = width;
   if (tracing(parts)) return traced("concat", parts, shape);
-  Tensor y(shape);
-  float* values = y.mutable_data();
+  Tensor y = empty_like(parts[0], shape);
   std::vector<Edge> edges;
   int64_t at = 0;
   for (const Tensor& part : parts) {
     const int64_t own = part.dim(-1);
-    cpu::copy_rows(1, rows, own, part.data(), {0, own}, values + at, {0, width});
+    GRAFT_KERNEL(y, copy_rows, 1, rows, own, in<T>(part), {0, own}, out<T>(y) + at, {0, width});
     edges.push_back(
         {part, [=, shape = part.shape()](const Tensor& dy) {
-           Tensor dx(shape);
-           cpu::copy_rows(1, rows, own, dy.data() + at, {0, width}, dx.mutable_data(), {0, own});
+           Tensor dx = empty_like(dy, shape);
+           GRAFT_KERNEL(dx, copy_rows, 1, rows, own, in<T>(dy) + at, {0, width}, out<T>(dx), {0, own});
            return dx;
          }});
     at += own;

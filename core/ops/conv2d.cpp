@@ -1,9 +1,9 @@
 #include "core/autograd.h"
-#include "core/ops.h"
+#include "core/conv_kernels.h"
+#include "core/dispatch.h"
+#include "core/ops/gradients.h"
 #include "core/trace.h"
-#include "kernels/conv2d.h"
 #include "kernels/elementwise.h"
-#include "kernels/reduce.h"
 
 namespace graft {
 namespace {
@@ -28,14 +28,6 @@ Conv2dProblem problem_of(const Tensor& x, const Shape& w, const ConvSpec& s) {
   return p;
 }
 
-// Gradient before the activation. It takes the output only: see the check in conv2d.
-Tensor before_activation(const Tensor& dy, const Tensor& y, Activation a) {
-  if (a == Activation::none) return dy;
-  Tensor d(dy.shape());
-  cpu::activate_backward(a, d.size(), dy.data(), nullptr, y.data(), d.mutable_data());
-  return d;
-}
-
 // True when nobody but the caller's argument can see this storage, so it may be overwritten.
 bool last_handle(const Tensor& t) {
   return t.defined() && t.impl().use_count() == 1 && t.impl()->storage.use_count() == 1;
@@ -50,34 +42,21 @@ Shape result_shape(const Conv2dProblem& p, const Tensor& bias, const Tensor& res
   return shape;
 }
 
-ConvEpilogue epilogue_of(const Tensor& bias, const Tensor& residual, Activation activation) {
-  return {.bias = bias.defined() ? bias.data() : nullptr,
-          .residual = residual.defined() ? residual.data() : nullptr,
-          .activation = activation};
-}
-
-// Records y = conv2d(x, w) with what a wanted gradient reads: w for dx, x for dw, y for the
-// activation.
+// Records y = conv2d(x, w) with what a wanted gradient reads: w, as the kernel took it, for dx, x for
+// dw, y for the activation.
 Tensor record_conv2d(const Conv2dProblem& p, Tensor y, const Tensor& x, const Tensor& w,
-                     const Tensor& bias, const Tensor& residual, Activation activation) {
+                     const Tensor& taken, const Tensor& bias, const Tensor& residual,
+                     Activation activation) {
   Tensor kept_x = w.requires_grad() ? x.detach() : Tensor();
-  Tensor kept_w = x.requires_grad() ? w.detach() : Tensor();
+  Tensor kept_w = x.requires_grad() ? taken.detach() : Tensor();
   Tensor kept_y = activation == Activation::none ? Tensor() : y.detach();
   JointGrad grads = [=](const Tensor& dy, const Needed& needed) -> std::vector<Tensor> {
-    Tensor d = before_activation(dy, kept_y, activation);
+    // by the output alone: see the check in conv2d
+    Tensor d = kept_y.defined() ? activation_gradient(activation, dy, {}, kept_y) : dy;
     Tensor dx, dw, db;
-    if (needed[0]) {
-      dx = Tensor({p.n, p.h, p.w, p.c});
-      cpu::conv2d_dgrad(p, d.data(), kept_w.data(), dx.mutable_data());
-    }
-    if (needed[2]) db = Tensor({p.k});
-    if (needed[1]) {
-      dw = Tensor({p.k, p.r, p.s, p.c / p.groups});
-      cpu::conv2d_wgrad(p, kept_x.data(), d.data(), dw.mutable_data(),
-                        needed[2] ? db.mutable_data() : nullptr);
-    } else if (needed[2]) {
-      cpu::sum_rows(d.size() / p.k, p.k, d.data(), db.mutable_data());
-    }
+    if (needed[0]) dx = conv_dgrad(p, d, kept_w);
+    if (needed[2]) db = needed[1] ? empty_f32(d, {p.k}) : sum_of_rows(d);
+    if (needed[1]) dw = conv_wgrad(p, kept_x, d, db);
     return {dx, dw, db, needed[3] ? d : Tensor()};
   };
   return record("conv2d", std::move(y), {x, w, bias, residual}, std::move(grads));
@@ -86,12 +65,9 @@ Tensor record_conv2d(const Conv2dProblem& p, Tensor y, const Tensor& x, const Te
 // The filter that a gradient goes through.
 Tensor scaled(const FrozenFilter& w) {
   if (!w.scale.defined()) return w.weight;
-  Tensor filter(w.weight.shape());
-  const int64_t each = filter.size() / filter.dim(0);
-  const float* from = w.weight.data();
-  float* to = filter.mutable_data();
-  for (int64_t k = 0; k < filter.dim(0); ++k)
-    cpu::scale(each, w.scale.data()[k], from + k * each, to + k * each);
+  Tensor filter = empty_like(w.weight, w.weight.shape());
+  const int64_t k = filter.dim(0), each = k ? filter.size() / k : 0;
+  GRAFT_KERNEL(filter, mul_images, k, each, 1, in<T>(w.weight), in<T>(w.scale), out<T>(filter));
   return filter;
 }
 
@@ -108,10 +84,10 @@ Tensor conv2d(const Tensor& x, const Tensor& w, const Tensor& bias, const ConvSp
     Tensor y = traced("conv2d", {x, w, bias}, shape, spec);
     return activate(residual.defined() ? add(y, residual) : y, activation);
   }
-  ConvEpilogue epilogue = epilogue_of(bias, residual, activation);
-  Tensor y = !recorded && last_handle(residual) ? residual.detach() : Tensor(shape);
-  if (y.size() > 0) cpu::conv2d_fprop(p, x.data(), w.data(), epilogue, y.mutable_data());
-  return recorded ? record_conv2d(p, y, x, w, bias, residual, activation) : y;
+  Tensor y = !recorded && last_handle(residual) ? residual.detach() : empty_like(x, shape);
+  Tensor filter = w.detach().to(x.dtype());
+  if (y.size() > 0) conv_fprop(p, x, filter, {{}, bias, residual, activation}, y);
+  return recorded ? record_conv2d(p, y, x, w, filter, bias, residual, activation) : y;
 }
 
 Tensor conv2d(const Tensor& x, FrozenFilter& w, const Tensor& bias, const ConvSpec& spec,
@@ -123,15 +99,13 @@ Tensor conv2d(const Tensor& x, FrozenFilter& w, const Tensor& bias, const ConvSp
     return activate(conv2d(x, w, bias, spec, Activation::none, std::move(residual)), activation);
   Conv2dProblem p = problem_of(x, w.weight.shape(), spec);
   Shape shape = result_shape(p, bias, residual);
-  ConvEpilogue epilogue = epilogue_of(bias, residual, activation);
-  if (w.scale.defined()) epilogue.scale = w.scale.data();
-  Tensor y = !recorded && last_handle(residual) ? residual.detach() : Tensor(shape);
+  Tensor y = !recorded && last_handle(residual) ? residual.detach() : empty_like(x, shape);
   if (y.size() == 0) return y;
-  bool packed = cpu::conv2d_packed(p, epilogue, w.packed, w.version);
-  cpu::conv2d_fprop(p, x.data(), packed ? nullptr : w.weight.data(), epilogue, y.mutable_data(),
-                    &w.packed, w.version);
-  if (!packed) w.weight.can_be_made(cpu::unpacker(w.packed));
-  if (recorded) return record_conv2d(p, y, x, scaled(w), bias, residual, activation);
+  conv_fprop(p, x, w, {{}, bias, residual, activation}, y);
+  if (recorded) {
+    Tensor filter = scaled(w);
+    return record_conv2d(p, y, x, filter, filter.to(x.dtype()), bias, residual, activation);
+  }
   w.weight.put_away();
   return y;
 }

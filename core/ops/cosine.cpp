@@ -3,14 +3,23 @@
 #include <cmath>
 
 #include "core/autograd.h"
+#include "core/dispatch.h"
 #include "core/ops.h"
+#include "core/ops/gradients.h"
 #include "core/trace.h"
-#include "kernels/reduce.h"
 
 namespace graft {
 namespace {
 
 const float kLargest = std::log(100.0f);  // of a factor's logarithm
+
+// A factor at its limit does not move: its gradient is 0.
+Tensor only_below_limit(const Tensor& grad, const Tensor& logs) {
+  Tensor kept = grad.to(Device::cpu);
+  for (int64_t head = 0; head < kept.size(); ++head)
+    if (logs.data()[head] > kLargest) kept.mutable_data()[head] = 0;
+  return kept.to(grad.device());
+}
 
 }  // namespace
 
@@ -20,28 +29,25 @@ Tensor cosine_heads(const Tensor& qkv, const Tensor& log_factors) {
               "cosine_heads: queries, keys and values {} must be (...,3C), C in {} heads",
               qkv.shape(), heads);
   if (tracing({&qkv})) return traced("cosine_heads", {qkv, log_factors}, qkv.shape());
+  const Tensor logs = log_factors.detach().to(Device::cpu);  // a few numbers
   Tensor factors({heads});
   for (int64_t head = 0; head < heads; ++head)
-    factors.mutable_data()[head] = std::exp(std::min(log_factors.data()[head], kLargest));
+    factors.mutable_data()[head] = std::exp(std::min(logs.data()[head], kLargest));
+  factors = factors.to(qkv.device());
   auto problem = [rows = qkv.size() / qkv.dim(-1), heads, width = qkv.dim(-1) / (3 * heads),
-                  factors] { return CosineProblem{rows, heads, width, factors.data()}; };
-  Tensor y(qkv.shape());
-  cpu::cosine(problem(), qkv.data(), y.mutable_data());
+                  factors] { return CosineProblem{rows, heads, width, in<float>(factors)}; };
+  Tensor y = empty_like(qkv, qkv.shape());
+  GRAFT_KERNEL(y, cosine, problem(), in<T>(qkv), out<T>(y));
   return record(
       "cosine_heads", y, {qkv, log_factors},
-      [=, qkv = qkv.detach(), logs = log_factors.detach()](const Tensor& dy, const Needed& needed) {
-        const CosineProblem p = problem();
+      [=, qkv = qkv.detach(), shape = log_factors.shape()](const Tensor& dy, const Needed& needed) {
         std::vector<Tensor> grads(2);
         Tensor dots;
-        if (needed[0]) grads[0] = Tensor(qkv.shape());
-        if (needed[1]) grads[1] = Tensor(logs.shape()), dots = Tensor({p.rows, heads});
-        cpu::cosine_backward(p, qkv.data(), dy.data(), needed[0] ? grads[0].mutable_data() : nullptr,
-                             needed[1] ? dots.mutable_data() : nullptr);
-        if (!needed[1]) return grads;
-        float* dlogs = grads[1].mutable_data();
-        cpu::sum_rows(p.rows, heads, dots.data(), dlogs);
-        for (int64_t head = 0; head < heads; ++head)
-          if (logs.data()[head] > kLargest) dlogs[head] = 0;
+        if (needed[0]) grads[0] = empty_like(dy, qkv.shape());
+        if (needed[1]) dots = empty_f32(dy, {qkv.size() / qkv.dim(-1), heads});
+        GRAFT_KERNEL(dy, cosine_backward, problem(), in<T>(qkv), in<T>(dy), out<T>(grads[0]),
+                     out<float>(dots));
+        if (needed[1]) grads[1] = only_below_limit(sum_of_rows(dots), logs).reshape(shape);
         return grads;
       });
 }

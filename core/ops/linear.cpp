@@ -1,19 +1,56 @@
 #include <algorithm>
 
 #include "core/autograd.h"
+#include "core/dispatch.h"
 #include "core/ops.h"
+#include "core/ops/gradients.h"
 #include "core/trace.h"
 #include "kernels/gemm.h"
-#include "kernels/reduce.h"
 
 namespace graft {
 namespace {
 
+// c = op(a) (m,k) op(b) (k,n), for a CUDA device; b counts as a's type there.
+cuda::GemmProblem gemm_problem(bool transpose_a, bool transpose_b, int64_t m, int64_t n, int64_t k,
+                               const Tensor& a, const Tensor& b, Tensor& c) {
+  cuda::GemmProblem p{.math = math_of(a.dtype()), .transpose_a = transpose_a, .transpose_b = transpose_b,
+                      .m = m, .n = n, .k = k};
+  p.a = address(a, a.dtype()), p.a_stride = transpose_a ? m : k;
+  p.b = address(b, a.dtype()), p.b_stride = transpose_b ? k : n;
+  p.c = mutable_address(c, c.dtype()), p.c_stride = n, p.c_type = c.dtype();
+  return p;
+}
+
 Tensor product(bool transpose_a, bool transpose_b, int64_t m, int64_t n, int64_t k,
-               const Tensor& a, const Tensor& b) {
-  Tensor c({m, n});
-  cpu::gemm(transpose_a, transpose_b, m, n, k, 1, a.data(), b.data(), 0, c.mutable_data());
+               const Tensor& a, const Tensor& b, DType dtype) {
+  Tensor c(Shape{m, n}, dtype, a.device());
+  const KernelScope scope(a.device());
+  if constexpr (kWithCuda) {
+    if (a.device() == Device::cuda) {
+      cuda::GemmProblem p = gemm_problem(transpose_a, transpose_b, m, n, k, a, b, c);
+      cuda::gemm(p, stream());
+      return c;
+    }
+  }
+  cpu::gemm(transpose_a, transpose_b, m, n, k, 1, in<float>(a), in<float>(b), 0, out<float>(c));
   return c;
+}
+
+// c (m,n) = a b^T + bias
+void product_plus(int64_t m, int64_t n, int64_t k, const Tensor& a, const Tensor& b, const Tensor& bias,
+                  Tensor& c) {
+  const KernelScope scope(a.device());
+  if constexpr (kWithCuda) {
+    if (a.device() == Device::cuda) {
+      cuda::GemmProblem p = gemm_problem(false, true, m, n, k, a, b, c);
+      p.bias = in<float>(bias);
+      return cuda::gemm(p, stream());
+    }
+  }
+  float* values = out<float>(c);
+  if (bias.defined())
+    for (int64_t row = 0; row < m; ++row) std::copy_n(in<float>(bias), n, values + row * n);
+  cpu::gemm(false, true, m, n, k, 1, in<float>(a), in<float>(b), bias.defined() ? 1 : 0, values);
 }
 
 }  // namespace
@@ -23,37 +60,31 @@ Tensor matmul(const Tensor& a, const Tensor& b) {
               "matmul: shapes {} and {} do not fit", a.shape(), b.shape());
   if (tracing({&a, &b})) return traced("matmul", {a, b}, {a.dim(0), b.dim(1)});
   int64_t m = a.dim(0), k = a.dim(1), n = b.dim(1);
-  return record("matmul", product(false, false, m, n, k, a, b),
+  const DType type = a.dtype();
+  return record("matmul", product(false, false, m, n, k, a, b, type),
                 {{a, [=, b = b.detach()](const Tensor& dy) {
-                    return product(false, true, m, k, n, dy, b); }},
+                    return product(false, true, m, k, n, dy, b, type); }},
                  {b, [=, a = a.detach()](const Tensor& dy) {
-                    return product(true, false, k, n, m, a, dy); }}});
+                    return product(true, false, k, n, m, a, dy, type); }}});
 }
 
 Tensor linear(const Tensor& x, const Tensor& w, const Tensor& bias, Activation activation) {
   GRAFT_CHECK(x.rank() >= 1 && w.rank() == 2 && x.dim(-1) == w.dim(1),
               "linear: x {} and weight {} must be (...,I) and (O,I)", x.shape(), w.shape());
-  int64_t in = w.dim(1), out = w.dim(0), n = in ? x.size() / in : 0;
-  GRAFT_CHECK(!bias.defined() || bias.shape() == Shape{out}, "linear: bias {} for {} outputs",
-              bias.shape(), out);
+  int64_t inputs = w.dim(1), outputs = w.dim(0), n = inputs ? x.size() / inputs : 0;
+  GRAFT_CHECK(!bias.defined() || bias.shape() == Shape{outputs}, "linear: bias {} for {} outputs",
+              bias.shape(), outputs);
   Shape shape = x.shape();
-  shape.back() = out;
+  shape.back() = outputs;
   if (tracing({&x})) return activate(traced("linear", {x, w, bias}, shape), activation);
-  Tensor y(shape);
-  float* values = y.mutable_data();
-  if (bias.defined())
-    for (int64_t row = 0; row < n; ++row)
-      std::copy_n(bias.data(), out, values + row * out);
-  cpu::gemm(false, true, n, out, in, 1, x.data(), w.data(), bias.defined() ? 1 : 0, values);
+  Tensor y = empty_like(x, shape), weight = w.detach().to(x.dtype());
+  product_plus(n, outputs, inputs, x, weight, bias, y);
   y = record("linear", y,
-             {{x, [=, w = w.detach(), shape = x.shape()](const Tensor& dy) {
-                 return product(false, false, n, in, out, dy, w).reshape(shape); }},
+             {{x, [=, shape = x.shape()](const Tensor& dy) {
+                 return product(false, false, n, inputs, outputs, dy, weight, dy.dtype()).reshape(shape); }},
               {w, [=, x = x.detach()](const Tensor& dy) {
-                 return product(true, false, out, in, n, dy, x); }},
-              {bias, [=](const Tensor& dy) {
-                 Tensor db({out});
-                 cpu::sum_rows(n, out, dy.data(), db.mutable_data());
-                 return db; }}});
+                 return product(true, false, outputs, inputs, n, dy, x, DType::f32); }},
+              {bias, sum_of_rows}});
   return activation == Activation::none ? y : activate(y, activation);
 }
 

@@ -1,4 +1,5 @@
 #include "core/autograd.h"
+#include "core/dispatch.h"
 #include "core/ops.h"
 #include "core/trace.h"
 #include "kernels/elementwise.h"
@@ -8,23 +9,17 @@ namespace graft {
 namespace {
 
 Tensor product(const Tensor& x, const Tensor& s) {
-  const int64_t channels = x.dim(3), pixels = x.dim(1) * x.dim(2), size = pixels * channels;
-  Tensor y(x.shape());
-  float* values = y.mutable_data();
-  for (int64_t n = 0; n < x.dim(0); ++n)
-    cpu::mul_columns(pixels, channels, x.data() + n * size, s.data() + n * channels,
-                     values + n * size);
+  const int64_t channels = x.dim(3), pixels = x.dim(1) * x.dim(2);
+  Tensor y = empty_like(x, x.shape());
+  GRAFT_KERNEL(y, mul_images, x.dim(0), pixels, channels, in<T>(x), in<T>(s), out<T>(y));
   return y;
 }
 
 Tensor sums_over_pixels(const Tensor& a, const Tensor& b) {
-  const int64_t channels = a.dim(3), pixels = a.dim(1) * a.dim(2), size = pixels * channels;
-  Tensor y({a.dim(0), 1, 1, channels});
-  float* values = y.mutable_data();
-  for (int64_t n = 0; n < a.dim(0); ++n)
-    cpu::dot_rows(pixels, channels, a.data() + n * size, b.data() + n * size,
-                  values + n * channels);
-  return y;
+  const int64_t channels = a.dim(3), pixels = a.dim(1) * a.dim(2);
+  Tensor y = empty_f32(a, {a.dim(0), 1, 1, channels});
+  GRAFT_KERNEL(a, dot_images, a.dim(0), pixels, channels, in<T>(a), in<T>(b), out<float>(y));
+  return y.to(a.dtype());
 }
 
 }  // namespace

@@ -1,4 +1,5 @@
 #include "core/autograd.h"
+#include "core/dispatch.h"
 #include "core/ops.h"
 #include "core/trace.h"
 #include "kernels/elementwise.h"
@@ -14,15 +15,15 @@ Tensor pad(const Tensor& x, std::array<int, 4> padding, float value) {
   const int64_t n = x.dim(0), h = x.dim(1), width = x.dim(2) * x.dim(3);
   const Shape shape{n, h + top + bottom, x.dim(2) + left + right, x.dim(3)};
   if (tracing({&x})) return traced("pad", {x}, shape, std::pair(padding, value));
-  Tensor y(shape);
+  Tensor y = empty_like(x, shape);
   const int64_t wide = y.dim(2) * y.dim(3), origin = top * wide + left * y.dim(3);
   const Strided small{h * width, width}, large{y.dim(1) * wide, wide};
-  cpu::fill(y.size(), value, y.mutable_data());
-  cpu::copy_rows(n, h, width, x.data(), small, y.mutable_data() + origin, large);
+  GRAFT_KERNEL(y, fill, y.size(), value, out<T>(y));
+  GRAFT_KERNEL(y, copy_rows, n, h, width, in<T>(x), small, out<T>(y) + origin, large);
   return record("pad", y, {{x, [=, shape = x.shape()](const Tensor& dy) {
-                              Tensor dx(shape);
-                              cpu::copy_rows(n, h, width, dy.data() + origin, large,
-                                             dx.mutable_data(), small);
+                              Tensor dx = empty_like(dy, shape);
+                              GRAFT_KERNEL(dx, copy_rows, n, h, width, in<T>(dy) + origin, large, out<T>(dx),
+                                           small);
                               return dx;
                             }}});
 }

@@ -1,6 +1,7 @@
 #include "kernels/pool.h"
 
 #include "core/autograd.h"
+#include "core/dispatch.h"
 #include "core/ops.h"
 #include "core/trace.h"
 
@@ -31,11 +32,11 @@ PoolProblem problem_of(const char* op, const Tensor& x, const PoolSpec& s) {
 }
 
 Tensor average(const char* op, const Tensor& x, const PoolProblem& p, Shape shape) {
-  Tensor y(std::move(shape));
-  cpu::avg_pool(p, x.data(), y.mutable_data());
+  Tensor y = empty_like(x, std::move(shape));
+  GRAFT_KERNEL(y, avg_pool, p, in<T>(x), out<T>(y));
   return record(op, y, {{x, [p, shape = x.shape()](const Tensor& dy) {
-                           Tensor dx(shape);
-                           cpu::avg_pool_backward(p, dy.data(), dx.mutable_data());
+                           Tensor dx = empty_like(dy, shape);
+                           GRAFT_KERNEL(dx, avg_pool_backward, p, in<T>(dy), out<T>(dx));
                            return dx;
                          }}});
 }
@@ -46,19 +47,18 @@ Tensor max_pool2d(const Tensor& x, const PoolSpec& spec) {
   PoolProblem p = problem_of("max_pool2d", x, spec);
   const Shape shape{p.n, p.h.out, p.w.out, p.c};
   if (tracing({&x})) return traced("max_pool2d", {x}, shape, spec);
-  Tensor y(shape);
+  Tensor y = empty_like(x, shape);
   Tensor tap;  // which element of the window won; x itself is not kept
   if (recording({&x})) {
     GRAFT_CHECK(p.h.window * p.w.window <= 256, "max_pool2d: a window {} has more than 256 taps",
                 spec.window);
-    tap = Tensor(y.shape(), DType::u8);
+    tap = Tensor(y.shape(), DType::u8, x.device());
   }
-  cpu::max_pool(p, x.data(), y.mutable_data(),
-                tap.defined() ? tap.mutable_data<uint8_t>() : nullptr);
+  GRAFT_KERNEL(y, max_pool, p, in<T>(x), out<T>(y), out<uint8_t>(tap));
   return record("max_pool2d", y, {{x, [p, tap, shape = x.shape()](const Tensor& dy) {
-                                     Tensor dx(shape);
-                                     cpu::max_pool_backward(p, dy.data(), tap.data<uint8_t>(),
-                                                            dx.mutable_data());
+                                     Tensor dx = empty_like(dy, shape);
+                                     GRAFT_KERNEL(dx, max_pool_backward, p, in<T>(dy), in<uint8_t>(tap),
+                                                  out<T>(dx));
                                      return dx;
                                    }}});
 }

@@ -1,6 +1,7 @@
 #include "kernels/softmax.h"
 
 #include "core/autograd.h"
+#include "core/dispatch.h"
 #include "core/ops.h"
 #include "core/trace.h"
 #include "kernels/elementwise.h"
@@ -12,17 +13,24 @@ Tensor softmax(const Tensor& logits) {
               logits.shape());
   if (tracing({&logits})) return traced("softmax", {logits}, logits.shape());
   const int64_t classes = logits.dim(-1), rows = logits.size() / classes;
-  Tensor y(logits.shape());
-  cpu::softmax(rows, classes, logits.data(), y.mutable_data());
+  Tensor y = empty_like(logits, logits.shape());
+  GRAFT_KERNEL(y, softmax, rows, classes, in<T>(logits), out<T>(y));
   return record("softmax", y, {{logits, [=, y = y.detach()](const Tensor& dy) {
-                                  Tensor dx(dy.shape());
-                                  cpu::softmax_backward(rows, classes, y.data(), dy.data(),
-                                                        dx.mutable_data());
+                                  Tensor dx = empty_like(dy, dy.shape());
+                                  GRAFT_KERNEL(dx, softmax_backward, rows, classes, in<T>(y), in<T>(dy),
+                                               out<T>(dx));
                                   return dx;
                                 }}});
 }
 
 namespace {
+
+void check_range(const Tensor& labels, int64_t classes) {
+  const int32_t* label = labels.data<int32_t>();
+  for (int64_t row = 0; row < labels.size(); ++row)
+    GRAFT_CHECK(label[row] >= 0 && label[row] < classes,
+                "cross_entropy: label {} of row {} is not in [0, {})", label[row], row, classes);
+}
 
 void check_labels(const Tensor& logits, const Tensor& labels, const CrossEntropySpec& spec) {
   GRAFT_CHECK(logits.rank() == 2 && labels.shape() == Shape{logits.dim(0)} && logits.dim(0) > 0,
@@ -33,10 +41,31 @@ void check_labels(const Tensor& logits, const Tensor& labels, const CrossEntropy
               "cross_entropy: {} class weights for {} classes", spec.class_weights.size(), classes);
   GRAFT_CHECK(spec.label_smoothing >= 0 && spec.label_smoothing <= 1,
               "cross_entropy: label smoothing {} is not in [0, 1]", spec.label_smoothing);
-  const int32_t* label = labels.data<int32_t>();
-  for (int64_t row = 0; row < labels.size(); ++row)
-    GRAFT_CHECK(label[row] >= 0 && label[row] < classes,
-                "cross_entropy: label {} of row {} is not in [0, {})", label[row], row, classes);
+  if (labels.device() == Device::cpu) check_range(labels, classes);  // on a device they make NaN
+}
+
+Tensor to_f32(const Tensor& x) {
+  return record("to_f32", x.to(DType::f32),
+                {{x, [type = x.dtype()](const Tensor& dy) { return dy.to(type); }}});
+}
+
+// -> the loss, (); writes its gradient where dlogits is defined.
+Tensor loss_of(const CrossEntropySpec& spec, const Tensor& logits, const Tensor& labels,
+               Tensor& dlogits) {
+  const KernelScope scope(logits.device());
+  Tensor weights, loss = empty_f32(logits, {});
+  if (!spec.class_weights.empty())
+    weights = Tensor::from<float>({logits.dim(1)}, spec.class_weights).to(logits.device());
+  CrossEntropyProblem p{logits.dim(0), logits.dim(1), in<int32_t>(labels), in<float>(weights),
+                        spec.label_smoothing};
+  if constexpr (kWithCuda) {
+    if (logits.device() == Device::cuda) {
+      cuda::cross_entropy(p, in<float>(logits), out<float>(dlogits), out<float>(loss), stream());
+      return loss;
+    }
+  }
+  *out<float>(loss) = cpu::cross_entropy(p, in<float>(logits), out<float>(dlogits));
+  return loss;
 }
 
 }  // namespace
@@ -44,19 +73,15 @@ void check_labels(const Tensor& logits, const Tensor& labels, const CrossEntropy
 // The gradient is as cheap as the loss and smaller than what it would need, so it comes at once.
 Tensor cross_entropy(const Tensor& logits, const Tensor& labels, const CrossEntropySpec& spec) {
   check_labels(logits, labels, spec);
-  const float* weights = spec.class_weights.empty() ? nullptr : spec.class_weights.data();
-  CrossEntropyProblem p{logits.dim(0), logits.dim(1), labels.data<int32_t>(), weights,
-                        spec.label_smoothing};
-  Tensor dlogits = recording({&logits}) ? Tensor(logits.shape()) : Tensor();
-  float loss =
-      cpu::cross_entropy(p, logits.data(), dlogits.defined() ? dlogits.mutable_data() : nullptr);
-  return record("cross_entropy", Tensor::full({}, loss),
-                {{logits, [dlogits](const Tensor& dy) {
-                    if (dy.item() == 1.0f) return dlogits;
-                    Tensor scaled(dlogits.shape());
-                    cpu::scale(scaled.size(), dy.item(), dlogits.data(), scaled.mutable_data());
-                    return scaled;
-                  }}});
+  if (logits.dtype() != DType::f32) return cross_entropy(to_f32(logits), labels, spec);
+  Tensor dlogits = recording({&logits}) ? empty_like(logits, logits.shape()) : Tensor();
+  Tensor loss = loss_of(spec, logits, labels, dlogits);
+  return record("cross_entropy", loss, {{logits, [dlogits](const Tensor& dy) {
+                                           Tensor scaled = empty_like(dlogits, dlogits.shape());
+                                           GRAFT_KERNEL(scaled, mul_columns, scaled.size(), 1, in<T>(dlogits),
+                                                        in<T>(dy), out<T>(scaled));  // dy stays where it is
+                                           return scaled;
+                                         }}});
 }
 
 }  // namespace graft

@@ -1,6 +1,7 @@
 #include "kernels/window.h"
 
 #include "core/autograd.h"
+#include "core/dispatch.h"
 #include "core/ops.h"
 #include "core/trace.h"
 
@@ -17,14 +18,14 @@ WindowProblem problem(const char* op, const Shape& map, const WindowSpec& s) {
 }
 
 Tensor split(const WindowProblem& p, const Tensor& x, Shape shape) {
-  Tensor y(std::move(shape));
-  cpu::to_windows(p, x.data(), y.mutable_data());
+  Tensor y = empty_like(x, std::move(shape));
+  GRAFT_KERNEL(y, to_windows, p, in<T>(x), out<T>(y));
   return y;
 }
 
 Tensor join(const WindowProblem& p, const Tensor& y, const Shape& map) {
-  Tensor x(map);
-  cpu::from_windows(p, y.data(), x.mutable_data());
+  Tensor x = empty_like(y, map);
+  GRAFT_KERNEL(x, from_windows, p, in<T>(y), out<T>(x));
   return x;
 }
 

@@ -84,6 +84,13 @@ void mul_columns(int64_t rows, int64_t c, const float* a, const float* b, float*
   each_column(rows, c, [=](int64_t i, int64_t j) { y[i] = a[i] * b[j]; });
 }
 
+void mul_images(int64_t images, int64_t pixels, int64_t c, const float* a, const float* b, float* y) {
+  for (int64_t n = 0, size = pixels * c; n < images; ++n) {
+    if (c == 1) scale(size, b[n], a + n * size, y + n * size);
+    else mul_columns(pixels, c, a + n * size, b + n * c, y + n * size);
+  }
+}
+
 void activate(Activation a, int64_t n, const float* x, float* y) {
   with_activation(a, [&]<class Op>(Op) { each(n, [=](int64_t i) { y[i] = Op::f(x[i]); }); });
 }

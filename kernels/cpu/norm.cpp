@@ -79,10 +79,23 @@ void each_row(const NormProblem& p, const Body& body) {
   });
 }
 
+float rstd_of(float var, float eps) { return float(1.0 / std::sqrt(double(var) + double(eps))); }
+
+// The statistics of channel j, to whoever wants them.
+void publish(const BatchStatistics& out, int64_t j, int64_t rows, float mean, float var) {
+  auto move = [&](float* running, float batch) {
+    if (running) running[j] = (1.0f - out.momentum) * running[j] + out.momentum * batch;
+  };
+  if (out.mean) out.mean[j] = mean;
+  if (out.var) out.var[j] = var;
+  if (out.rstd) out.rstd[j] = rstd_of(var, out.eps);
+  move(out.running_mean, mean);
+  move(out.running_var, var * (float(rows) / float(rows - 1)));
+}
+
 }  // namespace
 
-void batch_norm_statistics(int64_t rows, int64_t channels, const float* x, float* mean,
-                           float* var) {
+void batch_norm_statistics(int64_t rows, int64_t channels, const float* x, const BatchStatistics& out) {
   // Sums of x - pivot and its square; the first row as pivot keeps them small whatever the mean.
   const float* pivot = x;
   ColumnSums sums = sum_columns(rows, channels, [=](int64_t row, int64_t end, float* s, float* q) {
@@ -108,14 +121,13 @@ void batch_norm_statistics(int64_t rows, int64_t channels, const float* x, float
   });
   for (int64_t j = 0; j < channels; ++j) {
     double m = sums.s[size_t(j)] / double(rows);
-    mean[j] = float(double(pivot[j]) + m);
-    var[j] = float(std::max(sums.q[size_t(j)] / double(rows) - m * m, 0.0));
+    publish(out, j, rows, float(double(pivot[j]) + m),
+            float(std::max(sums.q[size_t(j)] / double(rows) - m * m, 0.0)));
   }
 }
 
 void batch_norm_rstd(int64_t channels, const float* var, float eps, float* rstd) {
-  for (int64_t j = 0; j < channels; ++j)
-    rstd[j] = float(1.0 / std::sqrt(double(var[j]) + double(eps)));
+  for (int64_t j = 0; j < channels; ++j) rstd[j] = rstd_of(var[j], eps);
 }
 
 void batch_norm_forward(const NormProblem& p, const float* x, const float* residual, float* y) {

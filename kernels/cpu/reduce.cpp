@@ -93,4 +93,9 @@ void dot_rows(int64_t rows, int64_t c, const float* a, const float* b, float* y)
   rows_of(rows, c, y, [=](int64_t i) { return a[i] * b[i]; });
 }
 
+void dot_images(int64_t images, int64_t pixels, int64_t c, const float* a, const float* b, float* y) {
+  for (int64_t n = 0, size = pixels * c; n < images; ++n)
+    dot_rows(pixels, c, a + n * size, b + n * size, y + n * c);
+}
+
 }  // namespace graft::cpu

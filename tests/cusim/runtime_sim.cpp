@@ -2,8 +2,10 @@
 #include "tests/cusim/runtime_sim.h"
 
 #include <chrono>
+#include <cstdlib>
 #include <cstring>
 #include <memory>
+#include <sstream>
 #include <vector>
 
 #include "tests/cusim/cusim.h"
@@ -14,6 +16,24 @@ namespace graft::cuda {
 constexpr int kLaunchFailure = 719;  // of cudaError_t
 
 namespace sim {
+
+Faults faults_of_environment() {
+  Faults f;
+  const char* given = std::getenv("GRAFT_SIM_FAULTS");
+  std::istringstream parts(given ? given : "");
+  for (std::string part; std::getline(parts, part, ',');) {
+    const size_t equals = std::min(part.find('='), part.size() - 1);
+    const std::string name = part.substr(0, equals);
+    const long value = std::atol(part.c_str() + equals + 1);
+    if (name == "fail_at") f.fail_at = value;
+    else if (name == "sticky") f.sticky = value != 0;
+    else if (name == "budget") f.budget = size_t(value);
+    else if (name == "devices") f.devices = int(value);
+    else if (name == "major") f.major = int(value);
+    else cusim::fail("GRAFT_SIM_FAULTS: '%s' is unknown", part.c_str());
+  }
+  return f;
+}
 
 void inject(const Faults& faults) {
   Lock lock(device().mutex);
@@ -57,7 +77,7 @@ void enqueue(Stream stream, std::function<void()> work) {
 
 }  // namespace sim
 
-int device_count() noexcept { return 1; }
+int device_count() noexcept { return device().faults.devices; }
 
 void use_device(int index) {
   sim::begin_call("cudaSetDevice");
@@ -65,7 +85,7 @@ void use_device(int index) {
 }
 
 DeviceInfo device_info() {
-  return {"cusim", 9, 0, multiprocessors(), 1u << 30, 227 << 10, 228 << 10};
+  return {"cusim", device().faults.major, 0, multiprocessors(), 1u << 30, 227 << 10, 228 << 10};
 }
 int multiprocessors() { return 4; }  // few, so that small problems come in several waves
 

@@ -14,8 +14,12 @@ struct Faults {
   long fail_at = 0;          // the n-th call from now fails once (1 is the next); 0 is never
   bool sticky = false;       // and every call after it
   size_t budget = SIZE_MAX;  // bytes of device memory
+  int devices = 1;           // 0: as without a driver
+  int major = 9;             // compute capability
 };
 void inject(const Faults& faults);  // also begins to count calls anew
+// Those a program starts with: GRAFT_SIM_FAULTS="fail_at=7,sticky=1,budget=1000000".
+Faults faults_of_environment();
 long calls();                       // that could have failed, since the last inject()
 
 void reset();  // no device memory may be live; forgets faults and any error

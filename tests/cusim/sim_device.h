@@ -35,7 +35,7 @@ struct Device {
   std::set<Queue*> queues{&standard};
   Blocks memory, pinned;
   size_t live = 0, peak = 0;
-  sim::Faults faults;
+  sim::Faults faults = sim::faults_of_environment();
   long calls = 0;
   bool lost = false;
 };

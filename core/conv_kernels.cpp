@@ -1,0 +1,84 @@
+#include "core/conv_kernels.h"
+
+#include "core/dispatch.h"
+#include "core/ops/gradients.h"
+
+namespace graft {
+namespace {
+
+ConvEpilogue for_cpu(const ConvLayerEnd& end) {
+  return {.scale = in<float>(end.scale), .bias = in<float>(end.bias),
+          .residual = in<float>(end.residual), .activation = end.activation};
+}
+
+void fprop_on_cuda(const Conv2dProblem& p, const Tensor& x, const Tensor& w, const ConvLayerEnd& end,
+                   Tensor& y) {
+  if constexpr (kWithCuda) {
+    const cuda::ConvLastStep last{.scale = in<float>(end.scale), .bias = in<float>(end.bias),
+                                  .residual = address(end.residual, y.dtype()),
+                                  .activation = end.activation};
+    cuda::conv2d_fprop(math_of(x.dtype()), p, address(x, x.dtype()), address(w, x.dtype()), last,
+                       mutable_address(y, y.dtype()), y.dtype(), stream());
+  }
+}
+
+// The weights as a CUDA kernel takes them.
+const Tensor& converted(FrozenFilter& w, DType dtype) {
+  if (w.weight.dtype() == dtype) return w.weight;
+  if (!w.converted.defined() || w.converted_version != w.version || w.converted.dtype() != dtype) {
+    w.converted = w.weight.to(dtype);
+    w.converted_version = w.version;
+  }
+  return w.converted;
+}
+
+}  // namespace
+
+void conv_fprop(const Conv2dProblem& p, const Tensor& x, const Tensor& w, const ConvLayerEnd& end,
+                Tensor& y) {
+  const KernelScope scope(x.device());
+  if (x.device() == Device::cuda) return fprop_on_cuda(p, x, w, end, y);
+  cpu::conv2d_fprop(p, in<float>(x), in<float>(w), for_cpu(end), out<float>(y));
+}
+
+void conv_fprop(const Conv2dProblem& p, const Tensor& x, FrozenFilter& w, ConvLayerEnd end, Tensor& y) {
+  const KernelScope scope(x.device());
+  end.scale = w.scale;
+  if (x.device() == Device::cuda) return fprop_on_cuda(p, x, converted(w, x.dtype()), end, y);
+  const ConvEpilogue epilogue = for_cpu(end);
+  const bool packed = cpu::conv2d_packed(p, epilogue, w.packed, w.version);
+  cpu::conv2d_fprop(p, in<float>(x), packed ? nullptr : in<float>(w.weight), epilogue, out<float>(y),
+                    &w.packed, w.version);
+  if (!packed) w.weight.can_be_made(cpu::unpacker(w.packed));
+}
+
+Tensor conv_dgrad(const Conv2dProblem& p, const Tensor& dy, const Tensor& w) {
+  const KernelScope scope(dy.device());
+  Tensor dx = empty_like(dy, {p.n, p.h, p.w, p.c});
+  if constexpr (kWithCuda) {
+    if (dy.device() == Device::cuda) {
+      cuda::conv2d_dgrad(math_of(dy.dtype()), p, address(dy, dy.dtype()), address(w, dy.dtype()),
+                         mutable_address(dx, dx.dtype()), dx.dtype(), stream());
+      return dx;
+    }
+  }
+  cpu::conv2d_dgrad(p, in<float>(dy), in<float>(w), out<float>(dx));
+  return dx;
+}
+
+Tensor conv_wgrad(const Conv2dProblem& p, const Tensor& x, const Tensor& dy, Tensor& dbias) {
+  const KernelScope scope(x.device());
+  Tensor dw = empty_f32(x, {p.k, p.r, p.s, p.c / p.groups});
+  if constexpr (kWithCuda) {
+    if (x.device() == Device::cuda) {
+      cuda::conv2d_wgrad(math_of(x.dtype()), p, address(x, x.dtype()), address(dy, x.dtype()),
+                         out<float>(dw), stream());
+      if (dbias.defined()) dbias.copy_from(sum_of_rows(dy));
+      return dw;
+    }
+  }
+  cpu::conv2d_wgrad(p, in<float>(x), in<float>(dy), out<float>(dw), out<float>(dbias));
+  return dw;
+}
+
+}  // namespace graft

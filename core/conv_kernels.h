@@ -1,0 +1,24 @@
+// The three kernels of a convolution, for tensors on the processor and on a CUDA device. Without
+// history and without checks of shapes: core/ops/conv2d.cpp is what a network uses.
+#pragma once
+#include "core/ops.h"
+#include "kernels/conv2d.h"
+
+namespace graft {
+
+struct ConvLayerEnd {  // y = activation(scale conv + bias + residual); undefined: none
+  Tensor scale, bias;  // (k) f32
+  Tensor residual;     // like y; may share its values
+  Activation activation = Activation::none;
+};
+
+// w counts as x's type: on a CUDA device it must be that.
+void conv_fprop(const Conv2dProblem& p, const Tensor& x, const Tensor& w, const ConvLayerEnd& end,
+                Tensor& y);
+// With weights that stay as they are: packed, or converted, at the first call. end.scale is theirs.
+void conv_fprop(const Conv2dProblem& p, const Tensor& x, FrozenFilter& w, ConvLayerEnd end, Tensor& y);
+Tensor conv_dgrad(const Conv2dProblem& p, const Tensor& dy, const Tensor& w);
+// -> dw (k,r,s,c/groups) f32; dbias (k) f32 is written where it is defined.
+Tensor conv_wgrad(const Conv2dProblem& p, const Tensor& x, const Tensor& dy, Tensor& dbias);
+
+}  // namespace graft

@@ -1,0 +1,107 @@
+#include "core/device.h"
+
+#include <atomic>
+#include <cstring>
+
+#include "core/check.h"
+#include "core/dispatch.h"
+#include "kernels/memory.h"
+
+namespace graft {
+namespace {
+
+constexpr int kOldest = 8;  // compute capability: what the kernels are compiled for at the least
+
+std::atomic<bool> tf32{false};
+thread_local Device kernels_on = Device::cpu;
+
+[[noreturn]] void refuse_cuda() { fail(Fault::unavailable, "device cuda: {}", why_no_cuda()); }
+
+const void* checked(const Tensor& t, DType dtype) {
+  GRAFT_CHECK(t.dtype() == dtype, "kernel: a tensor {} of {} where {} is needed", t.shape(),
+              name_of(t.dtype()), name_of(dtype));
+  GRAFT_CHECK(t.device() == kernels_on, "kernel: a tensor {} is on {}, others on {}; bring them together "
+              "with to(Device)", t.shape(), name_of(t.device()), name_of(kernels_on));
+  return &t;
+}
+
+}  // namespace
+
+bool built_with_cuda() { return kWithCuda; }
+
+std::string why_no_cuda() {
+  if constexpr (kWithCuda) {
+    if (cuda::device_count() == 0) return "no CUDA device or driver was found";
+    const cuda::DeviceInfo info = cuda::device_info();
+    if (info.major < kOldest)
+      return fmt::format("{} has compute capability {}.{}, {}.0 is needed", info.name, info.major,
+                         info.minor, kOldest);
+    return {};
+  }
+  return "this graft was built without CUDA";
+}
+
+std::string name_of_cuda_device() {
+  if constexpr (kWithCuda) return cuda::device_info().name;
+  refuse_cuda();
+}
+
+size_t peak_cuda_bytes() {
+  if constexpr (kWithCuda) return cuda::device_count() ? cuda::device_memory().peak : 0;
+  return 0;
+}
+
+void allow_tf32(bool allowed) { tf32 = allowed; }
+bool tf32_allowed() { return tf32; }
+
+cuda::GemmMath math_of(DType dtype) {
+  switch (dtype) {
+    case DType::bf16: return cuda::GemmMath::bf16;
+    case DType::f16: return cuda::GemmMath::f16;
+    default: return tf32 ? cuda::GemmMath::tf32 : cuda::GemmMath::f32;
+  }
+}
+
+void* allocate(Device device, size_t bytes) {
+  if (device == Device::cpu) return cpu::allocate(bytes);
+  if constexpr (kWithCuda) return cuda::allocate(bytes, stream());
+  refuse_cuda();
+}
+
+void release(Device device, void* block, size_t bytes) noexcept {
+  if (device == Device::cpu) return cpu::release(block, bytes);
+  if constexpr (kWithCuda) cuda::release(block, stream());
+}
+
+void copy_bytes(Device to_device, void* to, Device from_device, const void* from, size_t bytes) {
+  if (bytes == 0) return;
+  if (to_device == Device::cpu && from_device == Device::cpu) {
+    std::memmove(to, from, bytes);
+    return;
+  }
+  if constexpr (kWithCuda) return cuda::copy(to, from, bytes, stream());
+  refuse_cuda();
+}
+
+void clear_bytes(Device device, void* to, size_t bytes) {
+  if (bytes == 0) return;
+  if (device == Device::cpu) {
+    std::memset(to, 0, bytes);
+    return;
+  }
+  if constexpr (kWithCuda) return cuda::fill_bytes(to, 0, bytes, stream());
+  refuse_cuda();
+}
+
+KernelScope::KernelScope(Device device) : before_(kernels_on) { kernels_on = device; }
+KernelScope::~KernelScope() { kernels_on = before_; }
+
+const void* address(const Tensor& t, DType dtype) {
+  return t.defined() && checked(t, dtype) ? t.address() : nullptr;
+}
+
+void* mutable_address(Tensor& t, DType dtype) {
+  return t.defined() && checked(t, dtype) ? t.mutable_address() : nullptr;
+}
+
+}  // namespace graft

@@ -1,0 +1,32 @@
+// Where the values of tensors are: on the processor, or on a CUDA device where this build and this
+// machine have one. One device, the calling thread's, and one stream of work on it: kernels run in
+// the order of the calls, and only what reads values on the processor waits for them.
+#pragma once
+#include <cstddef>
+#include <cstdint>
+#include <string>
+
+namespace graft {
+
+enum class Device : uint8_t { cpu, cuda };
+
+constexpr const char* name_of(Device device) { return device == Device::cpu ? "cpu" : "cuda"; }
+
+bool built_with_cuda();
+// Why no CUDA device can be used: "no CUDA device or driver was found". Empty where one can.
+std::string why_no_cuda();
+std::string name_of_cuda_device();  // "NVIDIA H100 80GB HBM3"
+size_t peak_cuda_bytes();           // most that tensors held there at one time; 0 without a device
+
+// Whether products of f32 tensors on a CUDA device may round their factors to 10 bits of mantissa
+// (tf32), which runs on tensor cores. Off at first; holds for every thread.
+void allow_tf32(bool allowed);
+bool tf32_allowed();
+
+// Memory of a device, uninitialised, null for 0 bytes; copies between any two.
+void* allocate(Device device, size_t bytes);
+void release(Device device, void* block, size_t bytes) noexcept;
+void copy_bytes(Device to_device, void* to, Device from_device, const void* from, size_t bytes);
+void clear_bytes(Device device, void* to, size_t bytes);
+
+}  // namespace graft

@@ -1,0 +1,105 @@
+"""The program on a CUDA device that is simulated (GRAFT_SIM, a graft built with GRAFT_CUDA=SIM): the same
+answers as on the processor, and every fault of a device as one line and an exit code."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from conftest import SMALL, Program, losses, make_data
+
+TINY = [*SMALL, "--batch", 2, "--image-size", 16, "--augment", "none"]
+
+
+@pytest.fixture
+def sim(tmp_path):
+    path = os.environ.get("GRAFT_SIM")
+    if not path:
+        pytest.skip("GRAFT_SIM names no graft built with GRAFT_CUDA=SIM")
+    assert Path(path).is_file(), f"GRAFT_SIM={path} is no file"
+    return Program(Path(path).resolve(), tmp_path)
+
+
+@pytest.fixture(scope="session")
+def few(tmp_path_factory):
+    """Two classes of two images to train and one to validate."""
+    names = {"blue": (60, 80, 190), "red": (190, 70, 60)}
+    return make_data(tmp_path_factory.mktemp("data") / "few", train=2, val=1, names=names)
+
+
+def faults(**given):
+    text = ",".join(f"{name}={value}" for name, value in given.items())
+    return {**os.environ, "GRAFT_SIM_FAULTS": text}
+
+
+def train(sim, few, *more, device="cuda", out="run", code=0, **options):
+    return sim("train", *TINY, "--data", few, "--freeze", "until:layer4", "--epochs", 1, "--device", device,
+               "--out", out, "--json", *more, code=code, **options)
+
+
+def test_training_is_that_of_the_processor(sim, few):
+    there = train(sim, few, "--precision", "f32").json
+    here = train(sim, few, device="cpu", out="here").json
+    assert (there["device"], there["precision"]) == ("cusim", "f32") and here["device"] == "cpu"
+    for a, b in zip(losses(there), losses(here)):
+        assert a["train_loss"] == pytest.approx(b["train_loss"], rel=1e-4)
+        assert a["val_loss"] == pytest.approx(b["val_loss"], rel=1e-3)
+    assert there["peak_device_mb"] > 0
+    args = ["--weights", "run/model.h5", "--data", few, "--json"]
+    on_device = sim("eval", *args, "--device", "cuda", "--precision", "f32").json
+    assert on_device["top1"] == sim("eval", *args, "--device", "cpu").json["top1"]
+
+
+def test_half_precision_is_near(sim, few):
+    exact = train(sim, few, device="cpu", out="exact").json["epochs"][0]["train_loss"]
+    for precision in ("bf16", "f16"):
+        run = train(sim, few, "--precision", precision, out=precision).json
+        assert run["epochs"][0]["train_loss"] == pytest.approx(exact, rel=0.03), precision
+        assert run["precision"] == precision
+
+
+def test_a_stopped_run_goes_on_with_the_same_bits(sim, few):
+    whole = train(sim, few, "--epochs", 2, "--precision", "bf16", out="whole").json
+    train(sim, few, "--epochs", 2, "--precision", "bf16", code=69, env=faults(fail_at=2500, sticky=1))
+    resumed = sim("train", "--resume", "--out", "run", "--device", "cuda", "--json").json
+    assert losses(resumed) == losses(whole)
+
+
+def test_predict(sim, few):
+    train(sim, few, "--precision", "f32")
+    image = next((few / "val" / "red").iterdir())
+    args = ["predict", "--weights", "run/model.h5", image, "--json"]
+    there = sim(*args, "--device", "cuda", "--precision", "f32").json[0]["classes"]
+    here = sim(*args, "--device", "cpu").json[0]["classes"]
+    for a, b in zip(there, here):
+        assert a["name"] == b["name"] and a["probability"] == pytest.approx(b["probability"], abs=1e-4)
+
+
+def test_no_device_and_an_old_one(sim, few):
+    message = train(sim, few, code=69, env=faults(devices=0)).message
+    assert "no CUDA device" in message and "--device cpu" in message
+    assert "7.0" in train(sim, few, code=69, env=faults(major=7)).message
+    auto = train(sim, few, device="auto", env=faults(devices=0))
+    assert auto.json["device"] == "cpu" and auto.err.count("notice:") == 1
+
+
+def test_out_of_memory_says_what_fits(sim, few):
+    message = train(sim, few, "--precision", "f32", code=71, env=faults(budget=5_000_000)).message
+    assert "does not fit" in message and ("--batch 1" in message or "freeze more" in message)
+
+
+def test_a_device_that_fails_leaves_the_checkpoint_whole(sim, few):
+    message = train(sim, few, code=69, env=faults(fail_at=700, sticky=1)).message
+    assert "CUDA device failed" in message
+
+
+def test_one_failure_ends_in_one_line(sim, few):
+    for call in (1, 40, 300, 900):
+        result = train(sim, few, out=f"run{call}", code=None, env=faults(fail_at=call))
+        assert result.code in (69, 71), result.err
+        assert len([line for line in result.err.splitlines() if line.startswith("graft: ")]) == 1
+
+
+def test_precision_needs_a_device(sim, few):
+    assert "CUDA" in train(sim, few, "--precision", "bf16", device="cpu", code=69).message
+    train(sim, few, "--precision", "f8", code=64)

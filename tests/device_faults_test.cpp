@@ -1,0 +1,96 @@
+// Every call to the simulated CUDA runtime fails once, in a step of training: it ends as an exception,
+// nothing leaks, and where the device still works the next step is as if nothing had been.
+#ifdef GRAFT_CUSIM
+#include "models/zoo.h"
+#include "tests/cusim/runtime_sim.h"
+#include "tests/device.h"
+#include "tests/layer_helpers.h"
+
+namespace graft::tests {
+namespace {
+
+namespace sim = cuda::sim;
+
+class DeviceFaults : public DeviceTest {
+ protected:
+  void TearDown() override { sim::inject({}); }
+
+  // -> the loss before the step
+  static float step(Classifier& model, Optimizer& optimizer) {
+    Tensor x = normal({2, 8, 8, 3}, 1).to(Device::cuda);
+    model.train();
+    optimizer.zero_grad();
+    Tensor loss = cross_entropy(model(x), labels_of(2, 4).to(Device::cuda));
+    loss.backward();
+    optimizer.step(0.01);
+    return loss.item();
+  }
+
+  static std::unique_ptr<Classifier> model() {
+    auto model = make_model("resnet10_small", 4, 1);
+    model->place(Device::cuda);
+    freeze(*model, "until:layer4");
+    return model;
+  }
+
+  static size_t live() {
+    cuda::synchronize_device();
+    return cuda::device_memory().live;
+  }
+};
+
+TEST_F(DeviceFaults, OneFailureIsAnExceptionAndLeaksNothing) {
+  auto reference = model();
+  Optimizer optimizer(*reference, {});
+  sim::inject({});
+  step(*reference, optimizer);
+  const long calls = sim::calls();
+  for (long n = 1; n <= calls; n += std::max(1l, calls / 40)) {
+    auto net = model();
+    Optimizer again(*net, {});
+    const size_t before = live();
+    sim::inject({.fail_at = n});
+    bool failed = false;
+    try {
+      step(*net, again);
+    } catch (const cuda::DeviceError& e) {
+      failed = std::string(e.what()).find("injected") != std::string::npos;
+    } catch (const cuda::OutOfMemory&) {
+      failed = true;
+    }
+    EXPECT_TRUE(failed) << "call " << n << " of " << calls;
+    sim::inject({});
+    again.zero_grad();
+    EXPECT_LE(live(), before + (1 << 20)) << "call " << n;  // what is frozen may have been folded
+    EXPECT_TRUE(std::isfinite(step(*net, again))) << "call " << n;
+  }
+}
+
+TEST_F(DeviceFaults, AfterAStickyErrorEverythingIsRefusedAndEndsCleanly) {
+  {
+    auto net = model();
+    Optimizer optimizer(*net, {});
+    sim::inject({.fail_at = 20, .sticky = true});
+    EXPECT_THROW(step(*net, optimizer), cuda::DeviceError);
+    EXPECT_THROW(step(*net, optimizer), cuda::DeviceError);
+  }
+  sim::inject({});
+}
+
+TEST_F(DeviceFaults, TooLittleMemoryIsSaid) {
+  auto net = model();
+  Optimizer optimizer(*net, {});
+  sim::inject({.budget = live() + 10000});
+  EXPECT_THROW(step(*net, optimizer), cuda::OutOfMemory);
+}
+
+TEST_F(DeviceFaults, NoDeviceOrAnOldOne) {
+  sim::inject({.devices = 0});
+  EXPECT_EQ(why_no_cuda(), "no CUDA device or driver was found");
+  sim::inject({.major = 7});
+  EXPECT_EQ(why_no_cuda(), "cusim has compute capability 7.0, 8.0 is needed");
+}
+
+}  // namespace
+}  // namespace graft::tests
+#endif

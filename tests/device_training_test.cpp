@@ -1,0 +1,172 @@
+// Whole networks trained on the CUDA device against the processor, step by step.
+#include "core/autograd.h"
+#include "layers/state.h"
+#include "models/zoo.h"
+#include "tests/device.h"
+#include "tests/layer_helpers.h"
+
+namespace graft::tests {
+namespace {
+
+constexpr int64_t kImages = 3, kSide = 16, kClasses = 10;
+
+struct Outcome {
+  std::vector<float> losses;
+  TensorMap values;  // on the processor
+};
+
+TensorMap brought_back(Module& model) {
+  TensorMap all;
+  each_param(model, [&](auto& path, Param& p) { all[path] = p.clone(Device::cpu); });
+  each_buffer(model, [&](auto& path, Tensor& t) { all[path] = t.clone(Device::cpu); });
+  return all;
+}
+
+Tensor pixels(int step) { return normal({kImages, kSide, kSide, 3}, uint64_t(step)); }
+
+struct Training {
+  std::string network = "resnet10_small", plan = "none";
+  OptimizerOptions optimizer{.momentum = 0.9};
+  DType activations = DType::f32;
+  double loss_scale = 1;
+  int steps = 2;
+};
+
+Outcome train(const Training& t, Device device) {
+  auto model = make_model(t.network, kClasses, 1);
+  model->place(device, device == Device::cpu ? DType::f32 : t.activations);
+  freeze(*model, t.plan);
+  Optimizer optimizer(*model, t.optimizer);
+  model->train();
+  Outcome run;
+  for (int step = 0; step < t.steps; ++step) {
+    set_random_step(*model, 1, uint64_t(step));
+    optimizer.zero_grad();
+    Tensor x = pixels(step).to(device).to(model->activations());
+    Tensor loss = cross_entropy((*model)(x), labels_of(kImages, kClasses).to(device));
+    loss.backward(float(t.loss_scale));
+    EXPECT_TRUE(optimizer.try_step(0.02, t.loss_scale).has_value());
+    run.losses.push_back(loss.item());
+  }
+  run.values = brought_back(*model);
+  return run;
+}
+
+double largest(const Tensor& t) {
+  double top = 0;
+  for (int64_t i = 0; i < t.size(); ++i) top = std::max(top, std::abs(double(t.data()[i])));
+  return top;
+}
+
+// How far the values moved apart, as a share of how far they moved from where they began.
+double apart(const TensorMap& a, const TensorMap& b, const TensorMap& start) {
+  double difference = 0, way = 0;
+  for (auto& [path, tensor] : b) {
+    if (tensor.dtype() != DType::f32) continue;
+    for (int64_t i = 0; i < tensor.size(); ++i) {
+      difference += std::pow(double(a.at(path).data()[i]) - tensor.data()[i], 2);
+      way += std::pow(double(start.at(path).data()[i]) - tensor.data()[i], 2);
+    }
+  }
+  return std::sqrt(difference / way);
+}
+
+void compare(const Training& t, double loss_tolerance, double way_tolerance) {
+  Outcome device = train(t, Device::cuda), cpu = train(t, Device::cpu);
+  TensorMap start = brought_back(*make_model(t.network, kClasses, 1));
+  for (size_t i = 0; i < cpu.losses.size(); ++i)
+    EXPECT_NEAR(device.losses[i], cpu.losses[i], loss_tolerance * cpu.losses[i]) << "step " << i;
+  EXPECT_LE(apart(device.values, cpu.values, start), way_tolerance);
+}
+
+class DeviceTraining : public DeviceTest {};
+
+TEST_F(DeviceTraining, EverythingLearns) { compare({}, 1e-5, 1e-3); }
+TEST_F(DeviceTraining, LastStageLearns) { compare({.plan = "until:layer4"}, 1e-5, 1e-3); }
+TEST_F(DeviceTraining, NormsTakeStatisticsOnly) { compare({.plan = "trunk,bn=stats"}, 1e-5, 1e-3); }
+
+TEST_F(DeviceTraining, AdamWWithDecayAndClipping) {
+  // Adam's first steps are the signs of gradients: where those are nearly 0 rounding decides.
+  compare({.optimizer = {.kind = OptimizerOptions::Kind::adamw, .weight_decay = 0.1, .clip_norm = 0.5}},
+          1e-4, 0.1);
+}
+
+TEST_F(DeviceTraining, Bf16) { compare({.activations = DType::bf16}, 0.02, 0.25); }
+
+TEST_F(DeviceTraining, F16WithLossScale) {
+  compare({.activations = DType::f16, .loss_scale = 1024}, 0.005, 0.05);
+}
+
+TEST_F(DeviceTraining, SameSeedSameBits) {
+  const Training t{.activations = DType::bf16};
+  Outcome a = train(t, Device::cuda), b = train(t, Device::cuda);
+  EXPECT_EQ(a.losses, b.losses);
+  EXPECT_TRUE(changed(a.values, b.values).empty());
+}
+
+TEST_F(DeviceTraining, FrozenStaysToTheBit) {
+  auto model = make_model("resnet10_small", kClasses, 1);
+  freeze(*model, "trunk");
+  std::set<std::string> frozen;
+  for (auto& [path, tensor] : frozen_tensors(*model)) frozen.insert(path);
+  TensorMap before = snapshot(*model);
+  Outcome run = train({.plan = "trunk", .optimizer = {.momentum = 0.9, .weight_decay = 0.1}}, Device::cuda);
+  for (auto& [path, tensor] : run.values)
+    EXPECT_EQ(same_bits(tensor, before.at(path)), frozen.contains(path)) << path;
+}
+
+// Gradients that leave the range of f16 change nothing, not even momenta.
+TEST_F(DeviceTraining, BrokenGradientsChangeNothing) {
+  auto model = make_model("resnet10_small", kClasses, 1);
+  model->place(Device::cuda, DType::f16);
+  Optimizer optimizer(*model, {.momentum = 0.9});
+  TensorMap before = brought_back(*model), moments = optimizer.state();
+  model->train();
+  cross_entropy((*model)(pixels(0).to(Device::cuda).to(DType::f16)),
+                labels_of(kImages, kClasses).to(Device::cuda))
+      .backward(1e9f);
+  EXPECT_FALSE(optimizer.try_step(0.1, 1e9).has_value());
+  TensorMap after = brought_back(*model);
+  each_param(*model, [&](auto& path, Param&) { EXPECT_TRUE(same_bits(after.at(path), before.at(path))); });
+  EXPECT_TRUE(changed(moments, optimizer.state()).empty());
+}
+
+TEST_F(DeviceTraining, StateComesBackAndGoesThere) {
+  auto there = make_model("resnet10_small", kClasses, 1), here = make_model("resnet10_small", kClasses, 2);
+  there->place(Device::cuda);
+  load_state(*here, state(*there));
+  EXPECT_TRUE(changed(snapshot(*here), brought_back(*there)).empty());
+  auto other = make_model("resnet10_small", kClasses, 3);
+  other->place(Device::cuda, DType::bf16);
+  load_state(*other, state(*here));
+  EXPECT_TRUE(changed(snapshot(*here), brought_back(*other)).empty());
+}
+
+TEST_F(DeviceTraining, AMixOfDevicesIsAnError) {
+  auto model = make_model("resnet10_small", kClasses, 1);
+  model->place(Device::cuda);
+  std::string message = error_of([&] { (*model)(pixels(0)); }, Fault::data);
+  EXPECT_NE(message.find("to(Device)"), std::string::npos) << message;
+}
+
+// In inference the layers of the other families: depthwise filters, squeeze and excitation, concat,
+// attention in windows.
+class DeviceNetworks : public DeviceTest, public testing::WithParamInterface<const char*> {};
+
+TEST_P(DeviceNetworks, AnswerAsOnTheProcessor) {
+  const int64_t side = zoo_row(GetParam()).small;
+  auto model = make_model(GetParam(), kClasses, 1);
+  NoGrad off;
+  model->eval();
+  Tensor x = normal({1, side, side, 3}, 1), wanted = (*model)(x).clone();
+  model->place(Device::cuda);
+  Tensor got = (*model)(x.to(Device::cuda));
+  expect_close(got.to(Device::cpu), wanted, 1e-4);
+}
+
+INSTANTIATE_TEST_SUITE_P(Small, DeviceNetworks,
+                         testing::Values("resnet10_small", "squeezenet1_1", "mobilenet_v3_small",
+                                         "shufflenet_v2_x0_5"));
+
+}  // namespace
+}  // namespace graft::tests
