@@ -2,7 +2,6 @@
 
 #include <filesystem>
 
-#include "apps/place.h"
 #include "core/check.h"
 
 namespace graft::app {
@@ -22,7 +21,8 @@ template <class Options, class Field> void each_setting(Options& o, const Field&
   field("class-weights", o.class_weights), field("warmup-epochs", o.warmup_epochs);
   field("step-epochs", o.step_epochs), field("gamma", o.gamma);
   field("label-smoothing", o.label_smoothing), field("val-split", o.val_split);
-  field("head-solver", o.head_solver), field("precision", o.precision);
+  field("head-solver", o.head_solver), field("precision", o.place.precision);
+  field("trunk-precision", o.trunk_precision);
   field("max-bad-images", o.max_bad_images), field("image-size", o.image_size);
   field("seed", o.common.seed);
 }
@@ -130,7 +130,11 @@ void add_train_options(CLI::App& c, TrainOptions& o) {
   c.add_flag("--force", o.force, "--resume even if the data has changed");
   add_integer(c, "--loader-threads", o.loader_threads, -1, 1024, "Decoding threads; -1: as needed");
   add_integer(c, "--cache-mb", o.cache_mb, 0, 1 << 20, "Memory for decoded images");
-  add_precision(c, o.precision);
+  add_place(c, o.place);
+  c.add_option("--trunk-precision", o.trunk_precision, "On the processor: f32, or bf16 for the products of "
+               "what is frozen, sums in f32; the difference in accuracy is measured at the end")
+      ->check(CLI::IsMember({"f32", "bf16"}))
+      ->capture_default_str();
   add_common(c, o.common);
 }
 

@@ -1,6 +1,7 @@
 """The program on a CUDA device that is simulated (GRAFT_SIM, a graft built with GRAFT_CUDA=SIM): the same
 answers as on the processor, and every fault of a device as one line and an exit code."""
 
+import json
 import os
 from pathlib import Path
 
@@ -103,3 +104,36 @@ def test_one_failure_ends_in_one_line(sim, few):
 def test_precision_needs_a_device(sim, few):
     assert "CUDA" in train(sim, few, "--precision", "bf16", device="cpu", code=69).message
     train(sim, few, "--precision", "f8", code=64)
+
+
+def test_kernels_of_nvidia_are_refused_where_they_are_not(sim, few):
+    for whose in ("vendor", "auto"):
+        message = train(sim, few, "--kernels", whose, code=69).message
+        assert "cuBLASLt" in message
+
+
+def test_what_was_measured_is_shown(graft):
+    environment = {**os.environ, "GRAFT_CACHE": str(graft.folder)}
+    assert "nothing" in graft("kernels", env=environment).out
+    known = {"graft": "1", "device": "A GPU", "libraries": "cuDNN 1",
+             "kernels": {"gemm m1": {"own_us": 3.0, "vendor_us": 2.0}}}
+    (graft.folder / "kernels.json").write_text(json.dumps(known))
+    shown = graft("kernels", env=environment).out
+    assert "A GPU" in shown and "vendor  gemm m1" in shown
+    assert graft("kernels", "--json", env=environment).json == known
+    (graft.folder / "kernels.json").write_text("{damaged")
+    assert "nothing" in graft("kernels", env=environment).out
+
+
+def test_rounding_the_trunk_is_measured(graft, shapes, trained):
+    """On the processor: the accuracy in f32 stands beside that of the rounded trunk."""
+    args = ["train", "--weights", trained[0] / "model.h5", "--threads", 1, "--data", shapes, "--epochs", 1,
+            "--augment", "none", "--json"]
+    exact = graft(*args, "--out", "exact").json
+    rounded = graft(*args, "--out", "rounded", "--trunk-precision", "bf16").json
+    assert "val_accuracy_trunk_f32" not in exact
+    assert rounded["val_accuracy_trunk_f32"] == pytest.approx(rounded["val_accuracy"], abs=0.12)
+    a, b = (losses(run)[0]["train_loss"] for run in (exact, rounded))
+    assert a == pytest.approx(b, rel=0.05)
+    graft(*args, "--out", "none", "--trunk-precision", "f8", code=64)
+    graft("verify", "rounded/model.h5")
