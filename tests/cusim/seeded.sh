@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Proves that cusim finds bugs in kernels: plants one at a time in a copy of the sources, builds
-# seeded.cpp (convolutions: seeded_conv.cpp) in three ways and runs it in three orders. The table says which build must see the bug, so
+# seeded.cpp (or seeded_conv.cpp, seeded_attention.cpp) in three ways and runs it in three orders. The table says which build must see the bug, so
 # that a check that has gone blind is seen, too.   tests/cusim/seeded.sh [BUG...]
 # Environment: CXX, CUDA_HEADERS (default /usr/local/cuda/include), JOBS.
 set -euo pipefail
@@ -38,6 +38,11 @@ conv: channels past the filter | conv2d_operands.cuh | s/c < f.c \&\& i/i/      
 conv: pixels past the last    | conv2d_operands.cuh | s/i < grid.size() \&\& at.r/at.r/                          | plain
 conv: phase of another origin | conv2d_geometry.h | s/any ? (phase + pad - dilation \* first) \/ stride/& + 1/ | plain
 conv: phases mixed up         | conv2d_block.cuh | s/w = phase_w + at.column/w = phase_h + at.column/         | plain
+none of attention             | attention.cu     |                                                            | -
+attention: sums not shrunk    | attention.cu     | /sums\[w\]\[0\] \*= shrink/d                                 | plain
+attention: keys past the last | attention_block.cuh | s/key >= tokens())/false)/                              | plain
+attention: totals of a lane   | attention_backward.cu | s/1.0f \/ sum_of_row(softmax.total\[half\])/1.0f \/ softmax.total[half]/ | plain
+attention: image over image   | attention_backward.cu | /the next image takes/d                                 | race
 f32: wrong group              | gemm_simt.cuh    | s/column + 16 \* j), b/column + 8 * j), b/                  | plain
 '
 FLAGS=(-std=c++20 -g1 -fno-strict-aliasing -w -isystem "$CUDA_HEADERS")
@@ -79,7 +84,7 @@ build_and_run() { # folder, program -> one line for each build and order: what w
 }
 
 plant() { # folder, file, sed command
-  mkdir -p "$1/tests" && cp -r kernels "$1/kernels" && cp -r tests/cusim "$1/tests/cusim"
+  mkdir -p "$1/tests" && cp -r kernels "$1/kernels" && cp -r tests/cusim tests/*.h "$1/tests"
   [ -z "$3" ] && return
   sed -i -e "$3" "$1/kernels/cuda/$2"
   ! cmp -s "kernels/cuda/$2" "$1/kernels/cuda/$2"
@@ -100,6 +105,7 @@ one_bug() { # name, file, sed command, expected build
   plant "$at" "$2" "$3" || { echo "$1: the sed command changes nothing in $2"; return 1; }
   local program=seeded
   [[ $2 != conv2d* ]] || program=seeded_conv
+  [[ $2 != attention* ]] || program=seeded_attention
   build_and_run "$at" $program >"$at/said"
   local verdict=0
   judge "$1" "$4" "$at/said" || verdict=1
