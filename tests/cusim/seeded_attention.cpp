@@ -46,7 +46,12 @@ bool run(const AttentionShape& s) {
   cusim::Guarded<bf16> qkv(s.qkv_size()), dy(s.y_size()), y(s.y_size()), dqkv(s.qkv_size());
   cusim::Guarded<float> bias(s.squares(s.heads)), mask(s.squares(s.masks));
   cusim::Guarded<float> dbias(s.squares(s.heads));
-  const auto x = fill(qkv, 5), dout = fill(dy, 11), added = fill(bias, 7), masked = fill(mask, 3);
+  const auto x = fill(qkv, 5), dout = fill(dy, 11), masked = fill(mask, 3);
+  auto added = fill(bias, 7);
+  for (size_t i = 0; i < added.size(); ++i) {  // every tile has scores above those before it
+    added[i] += double(int64_t(i) % s.tokens) / 16;
+    bias[i] = float(added[i]);
+  }
   const AttentionProblem p{s.images, s.tokens,    s.heads,     s.width,
                            0.25f,    bias.data(), mask.data(), s.masks};
   attention(p, qkv.data(), y.data(), {});
