@@ -177,7 +177,7 @@ std::map<std::string, std::string> hash_frozen(Classifier& model) {
     if (hashes.contains(path)) hashes[path] = sha256_of(published(p));
   });
   each_buffer(model, [&](const std::string& path, Tensor& t) {
-    if (hashes.contains(path)) hashes[path] = sha256_of(t);
+    if (hashes.contains(path)) hashes[path] = sha256_of(t.to(Device::cpu));
   });
   return hashes;
 }

@@ -9,7 +9,7 @@ import pytest
 
 from conftest import SMALL, Program, losses, make_data
 
-TINY = [*SMALL, "--batch", 2, "--image-size", 16, "--augment", "none"]
+TINY = [*SMALL, "--batch", 2, "--image-size", 8, "--augment", "none"]
 
 
 @pytest.fixture
@@ -33,9 +33,9 @@ def faults(**given):
     return {**os.environ, "GRAFT_SIM_FAULTS": text}
 
 
-def train(sim, few, *more, device="cuda", out="run", code=0, **options):
-    return sim("train", *TINY, "--data", few, "--freeze", "until:layer4", "--epochs", 1, "--device", device,
-               "--out", out, "--json", *more, code=code, **options)
+def train(sim, few, *more, device="cuda", out="run", epochs=1, code=0, **options):
+    return sim("train", *TINY, "--data", few, "--freeze", "until:layer4", "--epochs", epochs, "--device",
+               device, "--out", out, "--json", *more, code=code, **options)
 
 
 def test_training_is_that_of_the_processor(sim, few):
@@ -53,15 +53,14 @@ def test_training_is_that_of_the_processor(sim, few):
 
 def test_half_precision_is_near(sim, few):
     exact = train(sim, few, device="cpu", out="exact").json["epochs"][0]["train_loss"]
-    for precision in ("bf16", "f16"):
-        run = train(sim, few, "--precision", precision, out=precision).json
-        assert run["epochs"][0]["train_loss"] == pytest.approx(exact, rel=0.03), precision
-        assert run["precision"] == precision
+    run = train(sim, few, "--precision", "f16", out="f16").json
+    assert run["epochs"][0]["train_loss"] == pytest.approx(exact, rel=0.03)
+    assert run["precision"] == "f16"
 
 
 def test_a_stopped_run_goes_on_with_the_same_bits(sim, few):
-    whole = train(sim, few, "--epochs", 2, "--precision", "bf16", out="whole").json
-    train(sim, few, "--epochs", 2, "--precision", "bf16", code=69, env=faults(fail_at=2500, sticky=1))
+    whole = train(sim, few, "--precision", "bf16", epochs=2, out="whole").json
+    train(sim, few, "--precision", "bf16", epochs=2, code=69, env=faults(fail_at=FIRST_EPOCH, sticky=1))
     resumed = sim("train", "--resume", "--out", "run", "--device", "cuda", "--json").json
     assert losses(resumed) == losses(whole)
 
@@ -90,12 +89,12 @@ def test_out_of_memory_says_what_fits(sim, few):
 
 
 def test_a_device_that_fails_leaves_the_checkpoint_whole(sim, few):
-    message = train(sim, few, code=69, env=faults(fail_at=700, sticky=1)).message
+    message = train(sim, few, code=69, env=faults(fail_at=300, sticky=1)).message
     assert "CUDA device failed" in message
 
 
 def test_one_failure_ends_in_one_line(sim, few):
-    for call in (1, 40, 300, 900):
+    for call in (1, 40, 300):
         result = train(sim, few, out=f"run{call}", code=None, env=faults(fail_at=call))
         assert result.code in (69, 71), result.err
         assert len([line for line in result.err.splitlines() if line.startswith("graft: ")]) == 1
