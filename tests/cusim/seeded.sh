@@ -28,7 +28,7 @@ tile written past its end     | operand_tile.cuh | s/return (row \* kChunks + ch
 no swizzle                    | operand_tile.cuh | s/chunk ^= row \/ 2 % 4;/;/                                | plain
 sums staged across each other | gemm_mma.cuh     | s/lane \/ 4 + half \* 8/lane \/ 4 + half * 7/              | race
 misaligned vectors            | gemm_block.cuh   | s/kStride = N + 8;/kStride = N + 6;/                       | asan
-c past the end of its rows    | gemm_block.cuh   | s/ .. n >= p.n) continue/) continue/                       | plain
+c past the end of its rows    | gemm_block.cuh   | s/ .. n >= p.n) return/) return/                           | plain
 tile computed by two blocks   | gemm_block.cuh   | s/within \/ high \* N/within \/ high * (N - 8)/            | race
 f32: rows past the end        | gemm_simt.cuh    | s/depth + d < from.depth ? max/true ? max/                 | asan
 none of a convolution         | conv2d_mma.cuh   |                                                            | -
