@@ -54,6 +54,11 @@ bool whole_fours(const GemmProblem& p) {
          aligned(p.bias, 16);
 }
 
+bool on_hopper() {  // all of a machine's GPUs are of the first one's kind
+  static const bool is = device_info().major == 9;
+  return is;
+}
+
 template <class T>
 void launch_half(const GemmProblem& p, const GemmPlan& plan, const GemmWork& work, int splits,
                  Stream stream) {
@@ -67,8 +72,8 @@ void launch_half(const GemmProblem& p, const GemmPlan& plan, const GemmWork& wor
 
 void gemm(const GemmProblem& p, const GemmPlan& plan, Stream stream) {
   check(p);
-  if (plan.wgmma && !wgmma_takes(p))
-    throw std::invalid_argument("gemm: a plan for wgmma, which cannot take these operands");
+  if (plan.wgmma && (!wgmma_takes(p) || !on_hopper()))
+    throw std::invalid_argument("gemm: a plan for wgmma, and operands or a GPU that are not");
   if (p.m == 0 || p.n == 0) return;
   const GemmTile& tile = tile_of(p, plan);
   const GemmSplit split = split_k(p.k, tile.step_bytes / element_size(p.math), plan.splits);
@@ -103,8 +108,7 @@ void gemm(const GemmProblem& p, const GemmPlan& plan, Stream stream) {
 void gemm(const GemmProblem& problem, Stream stream) {
   check(problem);  // before the device is asked
   GemmProblem p = problem;
-  if (p.variant == GemmVariant::wgmma && device_info().major != 9)
-    p.variant = GemmVariant::automatic;
+  if (p.variant == GemmVariant::wgmma && !on_hopper()) p.variant = GemmVariant::automatic;
   gemm(p, plan_gemm(p, multiprocessors()), stream);
 }
 

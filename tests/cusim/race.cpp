@@ -76,6 +76,9 @@ Touch touch(unsigned thread, Access access) {
   const char* now = names[int(access)];
   if (then.blocks || then.block != block_number())
     fail("race on %p: %s by thread %u, %s by another block", p, now, thread, past);
+  if (then.thread >= 1024)
+    fail("race on %p: %s by thread %u, which has not waited for a box copy to there", p, now,
+         thread);
   fail("race on %p: %s by thread %u, %s by thread %u with no barrier between", p, now, thread, past,
        unsigned(then.thread));
 }

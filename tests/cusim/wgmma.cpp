@@ -90,10 +90,11 @@ spans::Span* begin_reading(const Factor& f) {
   f.each_chunk([&](uint32_t at) { first = std::min(first, at), last = std::max(last, at); });
   if (!is_shared(shared_at(first), last + 16 - first))
     fail("wgmma reads bytes %u to %u of shared memory, more than there are", first, last + 16);
+  spans::Span* span = spans::begin_product(shared_at(first), last + 16 - first);
   f.each_chunk([&](uint32_t at) {
     race::note(running() / 32 * 32, shared_at(at), 16, race::Access::operand);
   });
-  return spans::begin_product(shared_at(first), last + 16 - first);
+  return span;
 }
 
 float value_at(uint32_t offset, bool is_bf16) {
