@@ -1,6 +1,6 @@
 // Matrix product on tensor cores, for Hopper: H100 and H200. Not yet run on a GPU. As in
-// gemm_mma.cuh, k passes through a ring in shared memory; but copies and products are started by a
-// single thread and a warpgroup (four warps), and no warp does both:
+// gemm_mma.cuh, k passes through a ring in shared memory. There every warp copies and multiplies;
+// here one thread starts all copies, and two groups of four warps start all products:
 //
 //   warpgroup 0, one thread   global ──TMA──► shared: A (128,64) B (N,64)             box_tile.cuh
 //   warpgroups 1 and 2        shared ──wgmma──► registers: sums (64,N) of each
@@ -15,8 +15,8 @@
 //   copies wait at `empty`      1  0  1  0     the first passes at once: the ring is empty
 //
 // A block computes one tile after the other, and copies for the next tile start while sums of the
-// last are still being written. After "Fast matrix multiplication on Hopper" in CUTLASS' media/docs
-// (efficient_gemm.md, warp specialisation) and the sections on wgmma of the PTX ISA.
+// last are still being written. Sources: the sections on wgmma, mbarrier and cp.async.bulk.tensor
+// of the PTX ISA; CUTLASS' warp-specialised persistent kernels (media/docs, efficient_gemm.md).
 #pragma once
 #include <algorithm>
 
