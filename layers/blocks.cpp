@@ -35,6 +35,8 @@ bool is_one_layer(Module& chain) {
   return with_weights <= 1;
 }
 
+bool begins_with_norm(Module& chain) { return is_norm(*children_of(chain).front()); }
+
 // A module that is not a chain itself but holds a long one: the encoder of a ViT.
 bool holds_long_chain(Module& m) {
   for (Module* child : children_of(m)) {
@@ -55,11 +57,13 @@ class Blocks : public Visitor {
     if (parameter_count(m) == 0) return;
     const std::string outer = path_;
     path_ = join(name);
-    const bool chain = dynamic_cast<Sequential*>(&m) && (depth_ == 0 || !is_one_layer(m));
+    const bool chain = dynamic_cast<Sequential*>(&m) &&
+                       (name.empty() || !is_one_layer(m) || (depth_ == 0 && begins_with_norm(m)));
     if ((chain && depth_ < kDeepest) || (depth_ == 0 && holds_long_chain(m))) {
-      ++depth_;
+      const int level = name.empty() ? 0 : 1;  // without a name it only holds what is the parent's
+      depth_ += level;
       m.fields(*this);
-      --depth_;
+      depth_ -= level;
     } else {
       if (!is_norm(m) || blocks.empty()) blocks.push_back({path_, {}});
       each_param(m, [&](const std::string& below, Param&) { add(join(below)); });

@@ -52,7 +52,9 @@ class Optimizer {
     int64_t offset, size;  // elements in the arena
     bool decay;
     double rate_factor;
-    bool like(const Slot& other) const { return decay == other.decay && rate_factor == other.rate_factor; }
+    bool like(const Slot& other) const {
+      return decay == other.decay && rate_factor == other.rate_factor;
+    }
   };
   std::vector<std::pair<std::string, Tensor>> moments() const;  // prefix, arena
   void check_state(const TensorMap& state) const;
