@@ -14,10 +14,10 @@ using namespace tests;
 TEST(Blocks, OfASmallNetwork) {
   SmallNet net;
   std::vector<Block> blocks = blocks_of(net);
-  ASSERT_EQ(blocks.size(), 3u);  // bn1 belongs to conv1, and block.1 to block.0
+  ASSERT_EQ(blocks.size(), 3u);  // bn1 belongs to conv1
   EXPECT_EQ(blocks[0].path, "conv1");
   EXPECT_EQ(blocks[0].parameters, (std::vector<std::string>{"conv1.weight", "bn1.weight", "bn1.bias"}));
-  EXPECT_EQ(blocks[1].path, "block.0");
+  EXPECT_EQ(blocks[1].path, "block");  // a convolution with its norm
   EXPECT_EQ(blocks[1].parameters.back(), "block.1.bias");
   EXPECT_EQ(blocks[2].parameters, (std::vector<std::string>{"fc.weight", "fc.bias"}));
 }
