@@ -62,6 +62,7 @@ Run add_inspect(CLI::App& program);
 Run add_convert(CLI::App& program);
 Run add_models(CLI::App& program);
 Run add_pull(CLI::App& program);
+Run add_soup(CLI::App& program);
 Run add_verify(CLI::App& program);
 Run add_kernels(CLI::App& program);
 Run add_demo(CLI::App& program);

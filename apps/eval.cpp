@@ -13,7 +13,7 @@ constexpr const char* kFooter = R"(Example:
 
 struct EvalOptions {
   Common common;
-  std::string weights, model, data;
+  std::string weights, model, data, tta = "none";
   PlaceOptions place;
   int64_t batch = 32;
   bool strict = false, verify = false;
@@ -38,6 +38,7 @@ Dataset open_data(const EvalOptions& o, const Classifier& model) {
 
 int run_eval(const EvalOptions& o) {
   apply(o.common);
+  const Views views = views_named(o.tta);
   const Place where(o.common, o.place);
   Adopted adopted = adopt(o.weights, o.model);
   Classifier& model = *adopted.model;
@@ -52,7 +53,7 @@ int run_eval(const EvalOptions& o) {
   Loader loader(data, Transform(model.preprocess), options);
   BadImages named_at_the_end(loader);
   double begin = now();
-  Evaluation result = evaluate(model, loader);
+  Evaluation result = evaluate(model, loader, {}, views);
   double seconds = now() - begin;
   GRAFT_CHECK(result.images > 0, "{}: no image could be used", printable(o.data));
   double top1 = result.accuracy(), top5 = double(result.top5) / double(result.images);
@@ -79,6 +80,8 @@ Run add_eval(CLI::App& program) {
   c->add_flag("--strict", o->strict, "Refuse the first bad image instead of skipping it");
   c->add_flag("--verify", o->verify, "Replay the golden input of the weights first");
   add_integer(*c, "--loader-threads", o->loader_threads, -1, 1024, "Decoding threads; -1: as needed");
+  c->add_option("--tta", o->tta, "flip: the mean of the probabilities of each image and its mirror, in twice "
+                "the time; none")->capture_default_str();
   add_place(*c, o->place);
   add_common(*c, o->common);
   c->footer(kFooter);

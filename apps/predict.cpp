@@ -15,7 +15,7 @@ constexpr const char* kFooter = R"(Example:
 
 struct PredictOptions {
   Common common;
-  std::string weights, model;
+  std::string weights, model, tta = "none";
   PlaceOptions place;
   std::vector<std::string> images;
   int top = 5;
@@ -35,9 +35,8 @@ Tensor pixels_of(const std::string& path, const Transform& transform) {
   return pixels;
 }
 
-std::vector<Ranked> classify(Classifier& model, const Tensor& pixels, int top) {
-  Tensor logits = model(input_of(model, {pixels, {}, {}})).to(Device::cpu).to(DType::f32);
-  Tensor probabilities = softmax(logits);
+std::vector<Ranked> classify(Classifier& model, const Tensor& pixels, int top, Views views) {
+  Tensor probabilities = softmax(outputs_of(model, {pixels, {}, {}}, views));
   const float* p = probabilities.data();
   std::vector<int64_t> order(probabilities.size());
   for (size_t i = 0; i < order.size(); ++i) order[i] = int64_t(i);
@@ -68,6 +67,7 @@ void report(Json& document, const Common& common, const std::string& file,
 
 int run_predict(const PredictOptions& o) {
   apply(o.common);
+  const Views views = views_named(o.tta);
   const Place where(o.common, o.place);
   Adopted adopted = adopt(o.weights, o.model);
   Classifier& model = *adopted.model;
@@ -80,7 +80,7 @@ int run_predict(const PredictOptions& o) {
   int code = 0;
   for (const std::string& file : o.images) {
     try {
-      report(document, o.common, file, classify(model, pixels_of(file, transform), o.top));
+      report(document, o.common, file, classify(model, pixels_of(file, transform), o.top, views));
     } catch (const Error& e) {
       if (o.strict || o.images.size() == 1 || e.fault == Fault::io) throw;
       say(std::string("graft: skipped: ") + e.what());
@@ -102,6 +102,8 @@ Run add_predict(CLI::App& program) {
   add_integer(*c, "--top", o->top, 1, 1000, "How many classes to show");
   c->add_flag("--strict", o->strict, "Stop at the first bad image");
   c->add_flag("--verify", o->verify, "Replay the golden input of the weights first");
+  c->add_option("--tta", o->tta, "flip: the mean of the probabilities of the image and its mirror; none")
+      ->capture_default_str();
   add_place(*c, o->place);
   add_common(*c, o->common);
   c->footer(kFooter);

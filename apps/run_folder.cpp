@@ -67,11 +67,14 @@ void RunFolder::log(const std::string& json) {
 }
 
 std::string event_of(const EpochRecord& r) {
-  return Json{{"epoch", r.epoch}, {"train_loss", r.train_loss}, {"val_loss", r.val_loss},
-              {"val_accuracy", r.val_accuracy}, {"seconds", r.seconds}}.dump();
+  Json event{{"epoch", r.epoch}, {"train_loss", r.train_loss}, {"val_loss", r.val_loss},
+             {"val_accuracy", r.val_accuracy}, {"seconds", r.seconds}};
+  if (!r.phase.empty()) event["phase"] = r.phase;
+  return event.dump();
 }
 
 void put_progress(Checkpoint& c, const Progress& p) {
+  c.integers["phase"] = p.phase;
   c.integers["epoch"] = p.epoch;
   c.integers["batch"] = p.batch;
   c.integers["step"] = p.step;
@@ -89,6 +92,7 @@ void put_progress(Checkpoint& c, const Progress& p) {
 
 Progress get_progress(const Checkpoint& c) {
   Progress p;
+  if (c.integers.contains("phase")) p.phase = integer(c, "phase");  // earlier programs had none
   p.epoch = integer(c, "epoch");
   p.batch = integer(c, "batch");
   p.step = integer(c, "step");
@@ -102,7 +106,7 @@ Progress get_progress(const Checkpoint& c) {
   for (const std::string& line : c.history) {
     Json r = Json::parse(line);
     p.history.push_back({r["epoch"], r["train_loss"], r["val_loss"], r["val_accuracy"],
-                         r["seconds"]});
+                         r["seconds"], r.value("phase", "")});
   }
   return p;
 }

@@ -5,11 +5,12 @@
 namespace graft::app {
 namespace {
 
-void require_solution(const LbfgsResult& result) {
+void require_solution(const LbfgsResult& result, bool alone) {
   if (result.end == LbfgsResult::End::iterations)
     fail(Fault::internal, "--head-solver lbfgs: not converged after {} iterations, a gradient of "
-         "{:.1e} is left; raise --weight-decay, or use --head-solver sgd", result.iterations,
-         result.gradient);
+         "{:.1e} is left; {}", result.iterations, result.gradient,
+         alone ? "raise --weight-decay, or use --head-solver sgd"
+               : "train the head step by step, with --probe-epochs 10");
   say(fmt::format("head solved: {} iterations, gradient {:.1e}{}", result.iterations, result.gradient,
                   result.end == LbfgsResult::End::precision ? ", no lower in single precision" : ""));
 }
@@ -34,13 +35,14 @@ bool solve(Classifier& model, Loader& training, Loader& validation,
   LbfgsResult result = solve_head(model, features, settings.solver, stopped);
   move_to(model.head_layer(), device);
   if (stopped()) return false;
-  require_solution(result);
+  require_solution(result, settings.phase.empty());
   double middle = now();
   progress.train_seconds = middle - begin;
   Evaluation val = evaluate(model, validation, stopped);
   if (stopped()) return false;
   progress.eval_seconds = now() - middle;
-  progress.history.push_back({1, result.value, val.loss, val.accuracy(), now() - begin});
+  progress.history.push_back({1, result.value, val.loss, val.accuracy(), now() - begin,
+                              settings.phase});
   progress.epoch = 1;
   progress.batch = 0;
   if (hooks.epoch_done) hooks.epoch_done();

@@ -3,6 +3,8 @@
 #include <optional>
 
 #include "apps/command.h"
+#include "apps/find_lr.h"
+#include "apps/phases.h"
 #include "apps/progress.h"
 #include "apps/run_folder.h"
 #include "apps/solving.h"
@@ -18,6 +20,7 @@ constexpr const char* kFooter = R"(Examples:
   graft train --weights resnet18.h5 --data photos --freeze trunk --epochs 10 --out run
   graft train --weights resnet18.h5 --data photos --head-solver lbfgs
   graft train --weights resnet18.h5 --data photos --freeze until:layer4 --lr 0.0005
+  graft train --weights resnet18.h5 --data photos --recipe lp-ft --lr-decay 0.75 --ema 0.999
   graft train --model resnet18 --weights none --data photos --freeze none
   graft train --resume --out run)";
 
@@ -45,6 +48,7 @@ void save_checkpoint(TrainRun& s, RunFolder& run) {
     c.integers["threads"] = cpu::thread_count();
     c.text["data"] = fingerprint(s);
     put_progress(c, s.progress);
+    put_recipe(c, s);
     write_checkpoint(run.checkpoint(), c);
     std::error_code ignored;  // the previous one is of another run, which this one replaces
     if (s.replaces) std::filesystem::remove(previous_checkpoint(run.checkpoint()), ignored);
@@ -61,13 +65,17 @@ void resume(TrainRun& s, const Checkpoint& c) {
     say("warning: --force: the images have changed since the run was stopped");
   }
   s.progress = get_progress(c);
+  enter_phase(s);
+  get_recipe(c, s);
   s.optimizer->load_state(c.optimizer, s.progress.step);
 }
 
-// Frozen means frozen: every hash after training must be what it was before.
+// Frozen means frozen: every hash after training must be what it was before. A phase may freeze more
+// than the plan does.
 void prove_frozen(TrainRun& s) {
-  for (auto& [name, hash] : hash_frozen(*s.model)) {
-    if (s.frozen_hashes.at(name) != hash)
+  std::map<std::string, std::string> after = hash_frozen(*s.model);
+  for (auto& [name, hash] : s.frozen_hashes) {
+    if (after.at(name) != hash)
       fail(Fault::internal, "frozen tensor {} was changed by training; please report this", name);
   }
 }
@@ -156,16 +164,16 @@ void prepare(TrainRun& s, std::optional<RunFolder>& run, const CLI::App& command
   if (parameter_count(*s.model, true) == 0)
     fail(Fault::usage, "--freeze {}: leaves nothing to learn; spare some layers, or measure the "
          "model as it is with graft eval", s.options.freeze);
-  s.optimizer = std::make_unique<Optimizer>(*s.model, optimizer_options(s.options));
-  make_loaders(s);
-  make_settings(s);
-  if (stopped) resume(s, stopped->checkpoint);
   if (!stopped) s.frozen_hashes = hash_frozen(*s.model);
-  open_folder(s, run);
+  make_recipe(s);
+  if (stopped) resume(s, stopped->checkpoint);
+  else enter_phase(s);
+  if (!s.options.recipes.find_lr) open_folder(s, run);
 }
 
 SolvingSettings solving_settings(const TrainRun& s) {
-  return {solver_options(s.options, s.settings.loss), int64_t(s.data.train.samples.size())};
+  return {solver_options(s.phase().options, s.settings.loss), int64_t(s.data.train.samples.size()),
+          s.phase().name};
 }
 
 // A frozen trunk of random values teaches nothing: from scratch, everything learns.
@@ -179,6 +187,7 @@ void from_scratch(TrainOptions& options, const CLI::App& command) {
 std::optional<double> accuracy_in_f32(TrainRun& s) {
   if (!bf16_allowed() || s.place.device != Device::cpu) return {};
   const ExactProducts exact;
+  const Averaged values(s.average.get());
   const double rounded = s.progress.history.back().val_accuracy;
   const double accuracy = evaluate(*s.model, *s.validation).accuracy();
   say(fmt::format("validation accuracy of the last epoch: {:.4f} with the trunk in bf16, {:.4f} in f32",
@@ -186,10 +195,10 @@ std::optional<double> accuracy_in_f32(TrainRun& s) {
   return accuracy;
 }
 
-// Runs the loop; a device that fails ends it as a stopped run.
+// Runs the loop of one phase; a device that fails ends it as a stopped run.
 bool learn(TrainRun& s, const TrainingHooks& hooks) {
   try {
-    if (s.options.head_solver != "sgd")
+    if (s.phase().options.head_solver != "sgd")
       return solve(*s.model, *s.training, *s.validation, solving_settings(s), s.progress, hooks);
     return train(*s.model, *s.optimizer, *s.training, s.validation.get(), s.settings, s.progress, hooks);
   } catch (const cuda::DeviceError& e) {
@@ -201,22 +210,35 @@ bool learn(TrainRun& s, const TrainingHooks& hooks) {
   }
 }
 
+// Phase after phase; false where it was stopped.
+bool learn_all(TrainRun& s, const TrainingHooks& hooks) {
+  do {
+    if (s.phases.size() > 1)
+      say(fmt::format("phase {} of {}: {}", s.progress.phase + 1, s.phases.size(), s.phase().name));
+    show_plan(*s.model, s.phase().options.freeze, int64_t(s.data.train.samples.size()),
+              int64_t(s.data.val.samples.size()));
+    BadImages bad_training(*s.training), bad_validation(*s.validation);
+    if (!learn(s, hooks)) return false;
+    if (s.progress.epoch < s.settings.epochs)
+      say(fmt::format("no better for {} epochs: stopped early", s.settings.patience));
+  } while (next_phase(s));
+  return true;
+}
+
 int run_train(TrainOptions options, const CLI::App& command) {
   apply(options.common);
   check_together(options, command);
   if (options.weights == "none" && !options.resume) from_scratch(options, command);
+  settle_recipe(options, command);
   TrainRun s;
   s.options = std::move(options);
   std::optional<RunFolder> folder;
   prepare(s, folder, command);
+  if (s.options.recipes.find_lr) return find_rate(s);
   RunFolder& run = *folder;
   defer_signals();
   if (s.replaces) save_checkpoint(s, run);  // so that --resume never takes up the run before
   s.load_seconds = seconds_since_start();
-  show_plan(*s.model, s.options.freeze, int64_t(s.data.train.samples.size()),
-            int64_t(s.data.val.samples.size()));
-
-  BadImages bad_training(*s.training), bad_validation(*s.validation);
   ProgressLine line;
   auto step_done = [&] {
     line.update(s.progress.epoch + 1, s.settings.epochs, s.progress.batch, s.training->batches(),
@@ -228,13 +250,16 @@ int run_train(TrainOptions options, const CLI::App& command) {
                             "{:.4f}  {:.1f} s", r.epoch, s.settings.epochs, r.train_loss,
                             r.val_loss, r.val_accuracy, r.seconds));
     bool best = r.val_accuracy > s.progress.best_accuracy;
-    auto write_best = [&] { write_model_file(run.model(), model_file(s, true)); };
+    auto write_best = [&] {
+      Averaged values(s.average.get());
+      write_model_file(run.model(), model_file(s, true));
+    };
     if (best && run.save(run.model(), write_best)) s.progress.best_accuracy = r.val_accuracy;
     save_checkpoint(s, run);
     run.log(event_of(r));
   };
   TrainingHooks hooks{step_done, epoch_done, [] { return stop_signal() != 0; }};
-  if (!learn(s, hooks)) {
+  if (!learn_all(s, hooks)) {
     save_checkpoint(s, run);
     if (run.last_save_failed()) return int(Fault::io);
     say(fmt::format("stopped; go on with: graft train --resume --out {}", printable(s.options.out)));
@@ -246,9 +271,10 @@ int run_train(TrainOptions options, const CLI::App& command) {
     Json document = report(s, run);
     if (in_f32) document["val_accuracy_trunk_f32"] = *in_f32;
     print(document);
+  } else {
+    print(fmt::format("best validation accuracy {:.4f}; model in {}", s.progress.best_accuracy,
+                      printable(run.model().string())));
   }
-  else print(fmt::format("best validation accuracy {:.4f}; model in {}", s.progress.best_accuracy,
-                         printable(run.model().string())));
   return run.last_save_failed() ? int(Fault::io) : 0;
 }
 

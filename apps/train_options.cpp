@@ -25,6 +25,7 @@ template <class Options, class Field> void each_setting(Options& o, const Field&
   field("trunk-precision", o.trunk_precision);
   field("max-bad-images", o.max_bad_images), field("image-size", o.image_size);
   field("seed", o.common.seed);
+  each_recipe_setting(o.recipes, field);
 }
 
 }  // namespace
@@ -44,6 +45,8 @@ void check_together(const TrainOptions& o, const CLI::App& command) {
   };
   clash("--strict", command.count("--max-bad-images"), "--max-bad-images", "strict allows none");
   if (o.force && !o.resume) fail(Fault::usage, "--force has a meaning with --resume only; add it");
+  check_recipe(o.recipes, {o.head_solver == "sgd", o.weights == "none", o.resume,
+                           o.class_weights == "balanced"}, command);
   if (o.resume) return;  // what is given now is compared with the stopped run instead
   clash("--partial", o.weights == "none", "--weights none", "there are no weights to accept");
   clash("--allow-nonfinite", o.weights == "none", "--weights none", "there are no weights to accept");
@@ -89,8 +92,9 @@ void add_train_options(CLI::App& c, TrainOptions& o) {
   c.add_option("--out", o.out, "Folder of the run: model.h5, checkpoint.h5, events.jsonl")
       ->capture_default_str();
   c.add_option("--freeze", o.freeze, "What stays: trunk (all but the head), until:LAYER, none, 60%, "
-               "globs like layer1 or *.bias, !glob to except, bn=frozen|affine|stats|train; from "
-               "scratch: none")
+               "globs like layer1 or *.bias, !glob to except, bn=frozen|affine|stats|train; "
+               "bias-only (BitFit: Zaken et al., ACL 2022), norm-only (Frankle et al., ICLR 2021), "
+               "both with the head; from scratch: none")
       ->capture_default_str();
   c.add_flag("--resume", o.resume, "Go on with the run in --out where it stopped, bit for bit; with as many "
              "threads as before, unless --threads says otherwise");
@@ -114,8 +118,9 @@ void add_train_options(CLI::App& c, TrainOptions& o) {
   add_number(c, "--gamma", o.gamma, 1e-6, 1, "step: factor of a drop");
   add_number(c, "--label-smoothing", o.label_smoothing, 0, 0.999, "Of the loss");
   c.add_option("--class-weights", o.class_weights, "none or balanced")->capture_default_str();
-  c.add_option("--augment", o.augment, "none, standard (random crop and flip) or colour (and "
-               "brightness, contrast, saturation, hue)")->capture_default_str();
+  c.add_option("--augment", o.augment, "none, standard (random crop and flip) colour (and "
+               "brightness, contrast, saturation, hue) or rand (and two of RandAugment's fourteen "
+               "changes, of strength 9; Cubuk et al., NeurIPS 2020)")->capture_default_str();
   add_integer(c, "--image-size", o.image_size, 0, 4096, "Side in pixels; 0: the model's own");
   add_number(c, "--val-split", o.val_split, 0, 0.9, "Part held back, by a hash of the file name, "
              "when the data has no val/");
@@ -130,6 +135,7 @@ void add_train_options(CLI::App& c, TrainOptions& o) {
   c.add_flag("--force", o.force, "--resume even if the data has changed");
   add_integer(c, "--loader-threads", o.loader_threads, -1, 1024, "Decoding threads; -1: as needed");
   add_integer(c, "--cache-mb", o.cache_mb, 0, 1 << 20, "Memory for decoded images");
+  add_recipe_options(c, o.recipes);
   add_place(c, o.place);
   c.add_option("--trunk-precision", o.trunk_precision, "On the processor: f32, or bf16 for the products of "
                "what is frozen, sums in f32; the difference in accuracy is measured at the end")
@@ -141,8 +147,9 @@ void add_train_options(CLI::App& c, TrainOptions& o) {
 Augment augment_named(const std::string& name) {
   Augment augment;
   if (name == "standard") return augment;
+  if (name == "rand") return augment.rand_changes = 2, augment;
   if (name != "colour")
-    fail(Fault::usage, "--augment: '{}' is unknown; use none, standard or colour", name);
+    fail(Fault::usage, "--augment: '{}' is unknown; use none, standard, colour or rand", name);
   augment.brightness = augment.contrast = augment.saturation = 0.4f;
   augment.hue = 0.1f;
   return augment;

@@ -4,6 +4,7 @@
 
 #include "apps/command.h"
 #include "apps/place.h"
+#include "apps/recipe_options.h"
 #include "apps/training.h"
 #include "models/head_solver.h"
 
@@ -23,6 +24,7 @@ struct TrainOptions {
   double warmup_epochs = 0, step_epochs = 3, gamma = 0.1, label_smoothing = 0, val_split = 0;
   double max_bad_images = 0.001;
   int64_t image_size = 0, loader_threads = -1, cache_mb = 256;
+  RecipeOptions recipes;
 
   Json to_json() const;  // what decides the result: not threads, not where it is written
 };

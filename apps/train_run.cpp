@@ -86,7 +86,7 @@ void open_data(TrainRun& s) {
 }
 
 void make_loaders(TrainRun& s) {
-  const TrainOptions& o = s.options;
+  const TrainOptions& o = s.phase().options;
   LoaderOptions options;
   options.batch = o.batch;
   options.seed = o.common.seed;
@@ -97,6 +97,7 @@ void make_loaders(TrainRun& s) {
   s.validation = std::make_unique<Loader>(s.data.val, Transform(s.model->preprocess), options);
   bool solved = o.head_solver != "sgd";
   options.shuffle = !solved;
+  options.balanced = o.recipes.sampling == "balanced";
   options.cache_bytes = (o.cache_mb << 20) / 4 * 3;
   bool batch_statistics = uses_batch_statistics(*s.model);
   if (batch_statistics && (o.batch < 2 || s.data.train.samples.size() < 2))
@@ -111,10 +112,15 @@ void make_loaders(TrainRun& s) {
 }
 
 void make_settings(TrainRun& s) {
-  const TrainOptions& o = s.options;
+  const TrainOptions& o = s.phase().options;
   s.settings.epochs = o.head_solver == "sgd" ? o.epochs : 1;
   s.settings.seed = o.common.seed;
   s.settings.schedule = schedule_of(o, s.training->batches());
+  s.settings.mix = {o.recipes.mixup, o.recipes.cutmix};
+  s.settings.patience = o.recipes.patience;
+  s.settings.phase = s.phase().name;
+  s.settings.first_epoch = s.phase().first_epoch;
+  s.settings.first_step = s.phase().first_epoch * s.training->batches();
   s.settings.loss.label_smoothing = float(o.label_smoothing);
   if (o.class_weights == "balanced") s.settings.loss.class_weights = balanced_weights(s.data.train);
   else if (o.class_weights != "none")

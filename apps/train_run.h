@@ -5,6 +5,7 @@
 #include <string>
 
 #include "apps/place.h"
+#include "apps/recipe.h"
 #include "apps/train_options.h"
 #include "io/dataset.h"
 #include "models/classifier.h"
@@ -13,12 +14,17 @@ namespace graft::app {
 
 struct TrainRun {
   TrainOptions options;
+  std::vector<Phase> phases;  // what the options come to; one without a recipe
+  const Phase& phase() const { return phases.at(size_t(progress.phase)); }
   Place place;
   std::unique_ptr<Classifier> model;
   std::map<std::string, std::string> origin;
   Split data;
   std::unique_ptr<Loader> training, validation;
   std::unique_ptr<Optimizer> optimizer;
+  std::map<std::string, double> rate_factors;
+  std::unique_ptr<L2Sp> pull;
+  std::unique_ptr<Ema> average;
   TrainingSettings settings;
   Progress progress;
   std::map<std::string, std::string> frozen_hashes;

@@ -1,8 +1,10 @@
 #include "apps/training.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "apps/command.h"
+#include "apps/mixed_loss.h"
 #include "core/autograd.h"
 #include "kernels/runtime.h"
 #include "layers/accuracy.h"
@@ -19,29 +21,13 @@ namespace {
        where.empty() ? "" : fmt::format(", not finite from {} on", where));
 }
 
-Tensor loss_of(Classifier& model, const Batch& batch, const TrainingSettings& settings) {
-  return cross_entropy(model(input_of(model, batch)), batch.labels.to(model.device()), settings.loss);
-}
-
-// One update; -> the batch's mean loss.
-double train_step(Classifier& model, Optimizer& optimizer, const Batch& batch,
-                  const TrainingSettings& settings, Progress& progress) {
-  set_random_step(model, settings.seed, uint64_t(progress.step));
-  optimizer.zero_grad();
-  Tensor loss = loss_of(model, batch, settings);
-  double value = loss.item();
-  if (!std::isfinite(value)) refuse_loss(model, batch, value, progress.step);
-  LossScale& scale = progress.loss_scale;
-  loss.backward(float(scale.value));
-  const double rate = settings.schedule.rate(progress.step);
-  if (scale.value == 1) {
-    optimizer.step(rate);
-  } else if (optimizer.try_step(rate, scale.value)) {
-    scale.succeeded();
-  } else {
-    scale.failed();
+Tensor loss_of(Classifier& model, const Batch& batch, const TrainingSettings& settings, int64_t step = 0) {
+  if (settings.mix.any()) {
+    Random random(settings.seed, "mix", uint64_t(settings.first_step + step));
+    Mix mix = draw_mix(settings.mix, batch.labels.size(), int(batch.images.dim(1)), random);
+    return mixed_loss(model, batch, mix, settings.loss);
   }
-  return value;
+  return cross_entropy(model(input_of(model, batch)), batch.labels.to(model.device()), settings.loss);
 }
 
 // The largest half, quarter, ... of the batch of which one step fits into the device's memory; 0: none.
@@ -70,14 +56,45 @@ int64_t images_that_fit(Classifier& model, Optimizer& optimizer, const Batch& ba
 
 }  // namespace
 
-Evaluation evaluate(Classifier& model, Loader& loader, const std::function<bool()>& stop) {
+double train_step(Classifier& model, Optimizer& optimizer, const Batch& batch,
+                  const TrainingSettings& settings, Progress& progress) {
+  set_random_step(model, settings.seed, uint64_t(settings.first_step + progress.step));
+  optimizer.zero_grad();
+  Tensor loss = loss_of(model, batch, settings, progress.step);
+  double value = loss.item();
+  if (!std::isfinite(value)) refuse_loss(model, batch, value, progress.step);
+  LossScale& scale = progress.loss_scale;
+  loss.backward(float(scale.value));
+  if (settings.pull) settings.pull->add_gradient(scale.value);
+  const double rate = settings.schedule.rate(progress.step);
+  if (scale.value == 1) {
+    optimizer.step(rate);
+  } else if (optimizer.try_step(rate, scale.value)) {
+    scale.succeeded();
+  } else {
+    scale.failed();
+    return value;
+  }
+  if (settings.average) settings.average->update();
+  return value;
+}
+
+// Of the records of this phase.
+bool out_of_patience(const Progress& progress, int64_t patience) {
+  if (patience == 0 || progress.epoch == 0) return false;
+  auto end = progress.history.end(), begin = end - progress.epoch;
+  auto worse = [](const EpochRecord& a, const EpochRecord& b) { return a.val_accuracy < b.val_accuracy; };
+  return end - std::max_element(begin, end, worse) > patience;
+}
+
+Evaluation evaluate(Classifier& model, Loader& loader, const std::function<bool()>& stop, Views views) {
   NoGrad no_grad;
   model.eval();
   Evaluation result;
   double loss_sum = 0;
   loader.start(0);
   for (Batch batch; loader.next(batch);) {
-    Tensor logits = model(input_of(model, batch)).to(Device::cpu).to(DType::f32);
+    Tensor logits = outputs_of(model, batch, views);
     int64_t n = batch.labels.size();
     result.images += n;
     result.top1 += count_correct(logits, batch.labels, 1);
@@ -94,7 +111,7 @@ Evaluation evaluate(Classifier& model, Loader& loader, const std::function<bool(
 
 bool train(Classifier& model, Optimizer& optimizer, Loader& training, Loader* validation,
            const TrainingSettings& settings, Progress& progress, const TrainingHooks& hooks) {
-  while (progress.epoch < settings.epochs) {
+  while (progress.epoch < settings.epochs && !out_of_patience(progress, settings.patience)) {
     double begin = now();
     int64_t images_before = progress.images;
     auto account = [&] {
@@ -102,7 +119,7 @@ bool train(Classifier& model, Optimizer& optimizer, Loader& training, Loader* va
       progress.trained_images += progress.images - images_before;
     };
     model.train();
-    training.start(uint64_t(progress.epoch), progress.batch);
+    training.start(uint64_t(settings.first_epoch + progress.epoch), progress.batch);
     for (Batch batch; training.next(batch);) {
       int64_t n = batch.labels.size();
       try {
@@ -121,11 +138,12 @@ bool train(Classifier& model, Optimizer& optimizer, Loader& training, Loader* va
     GRAFT_CHECK(progress.images > 0, "training: no image of the training set could be used");
     account();
     double middle = now();
-    Evaluation val = validation ? evaluate(model, *validation, hooks.stop) : Evaluation{};
+    Evaluation val;
+    if (Averaged values(settings.average); validation) val = evaluate(model, *validation, hooks.stop);
     if (hooks.stop && hooks.stop()) return false;  // it is made anew after resuming
     progress.eval_seconds += now() - middle;
     progress.history.push_back({progress.epoch + 1, progress.loss_sum / double(progress.images),
-                                val.loss, val.accuracy(), now() - begin});
+                                val.loss, val.accuracy(), now() - begin, settings.phase});
     ++progress.epoch;
     progress.batch = progress.images = 0;
     progress.loss_sum = 0;

@@ -7,10 +7,13 @@
 
 #include "core/ops.h"
 #include "io/loader.h"
+#include "io/mixup.h"
+#include "layers/ema.h"
+#include "layers/l2_sp.h"
 #include "layers/loss_scale.h"
 #include "layers/optimizer.h"
 #include "layers/schedule.h"
-#include "models/features.h"
+#include "models/outputs.h"
 
 namespace graft::app {
 
@@ -18,6 +21,7 @@ struct EpochRecord {
   int64_t epoch = 0;  // from 1
   double train_loss = 0, val_loss = 0, val_accuracy = 0;
   double seconds = 0;
+  std::string phase;  // of the recipe; mostly empty
 };
 
 struct Evaluation {
@@ -28,6 +32,7 @@ struct Evaluation {
 
 // Where a run stands. Together with the model, the optimiser and the settings: all of it.
 struct Progress {
+  int64_t phase = 0;       // of the recipe; what follows, up to the images, is within it
   int64_t epoch = 0;       // finished ones
   int64_t batch = 0;       // next batch within the current epoch
   int64_t step = 0;        // updates so far
@@ -45,10 +50,17 @@ struct TrainingSettings {
   uint64_t seed = 0;
   Schedule schedule;
   CrossEntropySpec loss;
+  MixOptions mix;
+  int64_t patience = 0;           // epochs in a row that may be no better than the best; 0: any number
+  std::string phase;              // of the recipe, for the records,
+  int64_t first_epoch = 0, first_step = 0;  // and what was before it, where random draws go on
+  L2Sp* pull = nullptr;           // joins the gradient
+  Ema* average = nullptr;         // of the weights: what is evaluated
 };
 
 // Over the whole of the data, or until `stop` says so after a batch.
-Evaluation evaluate(Classifier& model, Loader& loader, const std::function<bool()>& stop = {});
+Evaluation evaluate(Classifier& model, Loader& loader, const std::function<bool()>& stop = {},
+                    Views views = Views::one);
 
 // Trains to the end, or until `stop` says so after a step or while evaluating. `epoch_done` is
 // called after each epoch with its record appended to progress; `step_done` after each step.
@@ -57,6 +69,10 @@ struct TrainingHooks {
   std::function<void()> step_done, epoch_done;
   std::function<bool()> stop;
 };
+// One update; -> the batch's mean loss.
+double train_step(Classifier& model, Optimizer& optimizer, const Batch& batch,
+                  const TrainingSettings& settings, Progress& progress);
+bool out_of_patience(const Progress& progress, int64_t patience);
 bool train(Classifier& model, Optimizer& optimizer, Loader& training, Loader* validation,
            const TrainingSettings& settings, Progress& progress, const TrainingHooks& hooks);
 

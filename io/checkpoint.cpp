@@ -19,6 +19,7 @@ Checkpoint read_one(const fs::path& path) {
               file.name());
   GRAFT_CHECK(file.sealed(), "{}: its checksum is gone: the file was cut or edited", file.name());
   c.optimizer = get_tensors(file, "/optimizer");
+  if (file.has("/extra")) c.extra = get_tensors(file, "/extra");
   for (const std::string& name : file.attributes("/integers"))
     c.integers[name] = file.integer("/integers", name);
   for (const std::string& name : file.attributes("/numbers"))
@@ -55,6 +56,7 @@ void write_checkpoint(const fs::path& path, const Checkpoint& c) {
   Hdf5Writer file(path);
   put_model(file, c.model, kFormat);
   put_tensors(file, "/optimizer", c.optimizer);
+  if (!c.extra.empty()) put_tensors(file, "/extra", c.extra);
   file.group("/integers");
   for (const auto& [name, value] : c.integers) file.attribute("/integers", name, value);
   file.group("/numbers");

@@ -1,5 +1,5 @@
 // All that resuming a run bit for bit takes. A checkpoint is a model file (any command reads it as
-// one) with /optimizer, /integers, /numbers, /text and /history besides.
+// one) with /optimizer, /extra, /integers, /numbers, /text and /history besides.
 // Written whole or not at all, under a checksum; the one before is kept as NAME.previous.EXT until
 // the next is whole, and a damaged newest falls back to it.
 #pragma once
@@ -16,6 +16,7 @@ namespace graft {
 struct Checkpoint {
   ModelFile model;
   TensorMap optimizer;                      // its state by parameter name: "momentum/fc.weight"
+  TensorMap extra;                          // what else a run needs: "mean/fc.weight"; mostly none
   std::map<std::string, std::string> text;  // options, fingerprint of the data ...
   std::map<std::string, int64_t> integers;  // step, epoch, position, seed ...
   std::map<std::string, double> numbers;    // best accuracy ...; bit for bit

@@ -17,6 +17,7 @@
 
 #include "core/check.h"
 #include "io/sample_maker.h"
+#include "io/sampling.h"
 
 namespace graft {
 namespace {
@@ -161,7 +162,9 @@ void Loader::Impl::run(const Task& task) {
   std::optional<std::string> bad;
   std::exception_ptr broken;
   try {
-    maker.make(index, epoch, slot.pixels + task.place * transform.bytes());
+    // A sample that comes up again must not look the same: its place tells them apart.
+    int64_t draw = options.balanced ? range(slot.number).first + task.place : index;
+    maker.make(index, epoch, draw, slot.pixels + task.place * transform.bytes());
   } catch (const Error& error) {
     if (is_fault_of_file(error))
       bad = error.what();
@@ -186,7 +189,8 @@ void Loader::Impl::start(uint64_t new_epoch, int64_t first_batch) {
   }
   slots.clear();
   epoch = new_epoch;
-  order = epoch_order(int64_t(data.samples.size()), options.shuffle, options.seed, epoch);
+  order = options.balanced ? balanced_order(data, options.seed, epoch)
+                           : epoch_order(int64_t(data.samples.size()), options.shuffle, options.seed, epoch);
   next_batch = first_batch;
   lock.unlock();
   refill();

@@ -24,6 +24,7 @@ struct Batch {
 struct LoaderOptions {
   int64_t batch = 32;
   bool shuffle = false;
+  bool balanced = false;  // shuffled so that each class comes up equally often: io/sampling.h
   uint64_t seed = 0;
   int threads = 2;       // beside the caller's; 0: all work is done in next()
   int64_t prefetch = 4;  // batches made ahead of the one that is handed out

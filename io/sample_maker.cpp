@@ -6,9 +6,9 @@
 
 namespace graft {
 
-void SampleMaker::make(int64_t index, uint64_t epoch, uint8_t* out) {
+void SampleMaker::make(int64_t index, uint64_t epoch, int64_t draw, uint8_t* out) {
   const Sample& sample = data_.samples[size_t(index)];
-  Random random(seed_, "augment", epoch * data_.samples.size() + uint64_t(index));
+  Random random(seed_, "augment", epoch * data_.samples.size() + uint64_t(draw));
   if (std::shared_ptr<const Image> kept = cache_.find(index)) {
     if (transform_.random()) return transform_.run(*kept, random, out);
     std::memcpy(out, kept->rgb.get(), size_t(transform_.bytes()));

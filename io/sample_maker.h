@@ -19,8 +19,9 @@ class SampleMaker {
         seed_(seed),
         cache_(int64_t(data.samples.size()), cache_bytes) {}
 
-  // Writes transform.bytes() bytes; random changes depend on (seed, epoch, index) only.
-  void make(int64_t index, uint64_t epoch, uint8_t* out);
+  // Writes transform.bytes() bytes; random changes depend on (seed, epoch, draw) only, draw being less
+  // than the number of samples.
+  void make(int64_t index, uint64_t epoch, int64_t draw, uint8_t* out);
 
  private:
   const Dataset& data_;

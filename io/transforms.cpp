@@ -6,6 +6,7 @@
 
 #include "core/check.h"
 #include "io/colour.h"
+#include "io/randaugment.h"
 #include "io/resize.h"
 
 namespace graft {
@@ -33,15 +34,15 @@ Resize resize_of(const Geometry& g, Interpolation interpolation) {
   return {g.from.width(), g.from.height(), g.to_width, g.to_height, g.window, interpolation};
 }
 
-void mirror(uint8_t* pixels, int width, int height) {
-  for (int y = 0; y < height; ++y) {
-    uint8_t* left = pixels + int64_t(y) * width * 3;
+}  // namespace
+
+void mirror(uint8_t* pixels, int width, int64_t height) {
+  for (int64_t y = 0; y < height; ++y) {
+    uint8_t* left = pixels + y * width * 3;
     uint8_t* right = left + (width - 1) * 3;
     for (; left < right; left += 3, right -= 3) std::swap_ranges(left, left + 3, right);
   }
 }
-
-}  // namespace
 
 void check_preprocess(const Preprocess& p) {
   constexpr int longest = 16384;
@@ -62,6 +63,9 @@ void check_augment(const Augment& a) {
   GRAFT_CHECK(a.flip >= 0 && a.flip <= 1, "augmentation: flip {} is no probability", a.flip);
   GRAFT_CHECK(a.brightness >= 0 && a.contrast >= 0 && a.saturation >= 0,
               "augmentation: colour strengths must not be negative");
+  GRAFT_CHECK(a.rand_changes >= 0 && a.rand_strength >= 0 && a.rand_strength <= kRandStrengths,
+              "augmentation: {} random changes of strength {} (0..{})", a.rand_changes, a.rand_strength,
+              kRandStrengths);
   GRAFT_CHECK(a.hue >= 0 && a.hue <= 0.5f, "augmentation: hue {} must be in 0..0.5", a.hue);
 }
 
@@ -130,6 +134,8 @@ void Transform::finish(const Geometry& g, const ImageView& view, Random& random,
   resize_of(g, preprocess_.interpolation).run(cut, out + g.top * stride + int64_t(g.left) * 3, stride);
   if (!augment_) return;
   if (random.uniform() < augment_->flip) mirror(out, size(), size());
+  if (augment_->rand_changes > 0)
+    rand_augment({augment_->rand_changes, augment_->rand_strength}, random, out, size());
   jitter_colours({augment_->brightness, augment_->contrast, augment_->saturation, augment_->hue},
                  random, out, int64_t(size()) * size());
 }

@@ -1,6 +1,6 @@
 // From a picture of any size to the square of 8-bit pixels that a network was trained with.
-// Evaluation is torchvision's Resize + CenterCrop; training its RandomResizedCrop, horizontal flip
-// and colour jitter. What is random comes from the Random that is handed in, so it depends only on
+// Evaluation is torchvision's Resize + CenterCrop; training its RandomResizedCrop, horizontal flip,
+// RandAugment and colour jitter. What is random comes from the Random that is handed in, so it depends only on
 // (seed, epoch, image). Only the part of the picture that is used gets decoded.
 #pragma once
 #include <array>
@@ -38,6 +38,8 @@ struct Augment {
   float aspect_min = 3.0f / 4, aspect_max = 4.0f / 3;  // width / height of the cut
   float flip = 0.5f;                                   // probability
   float brightness = 0, contrast = 0, saturation = 0, hue = 0;
+  int rand_changes = 0;  // of RandAugment, io/randaugment.h, after the flip; 0: none
+  int rand_strength = 9;  // of 30
 };
 void check_augment(const Augment& augment);
 
@@ -52,6 +54,8 @@ struct Geometry {
 Geometry eval_geometry(const Preprocess& preprocess, int width, int height);
 Geometry train_geometry(const Preprocess& preprocess, const Augment& augment, Random& random,
                         int width, int height);
+
+void mirror(uint8_t* rgb, int width, int64_t height);  // left to right, of (height, width, 3)
 
 class Transform {
  public:

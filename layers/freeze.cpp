@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "core/text.h"
+#include "layers/layer_norm.h"
 
 namespace graft {
 namespace {
@@ -25,6 +26,20 @@ class CountOwn : public Visitor {
   void buffer(std::string_view, Tensor&) override {}
   void child(std::string_view, Module&) override {}
   int64_t total = 0, trained = 0;
+};
+
+// Lets those of a module's own parameters learn that `chosen` says.
+class SomeOwn : public Visitor {
+ public:
+  explicit SomeOwn(std::function<bool(std::string_view)> chosen) : chosen_(std::move(chosen)) {}
+  void param(std::string_view name, Param& p) override {
+    if (chosen_(name)) p.requires_grad(true);
+  }
+  void buffer(std::string_view, Tensor&) override {}
+  void child(std::string_view, Module&) override {}
+
+ private:
+  std::function<bool(std::string_view)> chosen_;
 };
 
 std::vector<Layer> layers_of(Module& model) {
@@ -91,6 +106,21 @@ void freeze_matching(Module& model, const std::string& term) {
   if (!hit) unknown(model, term, pattern);
 }
 
+bool is_norm(Module& m) { return dynamic_cast<BatchNorm2d*>(&m) || dynamic_cast<LayerNorm*>(&m); }
+
+// All stays but the head and what `learns` says of a layer's own parameters, by their names.
+void freeze_all_but(Module& model, const std::string& head,
+                    const std::function<bool(Module&, std::string_view)>& learns) {
+  each_module(model, [&](const std::string& path, Module& m) {
+    if (!under(path, head)) m.own_requires_grad(false);
+  });
+  each_module(model, [&](const std::string& path, Module& m) {
+    if (under(path, head)) return;
+    SomeOwn wake([&](std::string_view name) { return learns(m, name); });
+    m.fields(wake);
+  });
+}
+
 // A norm whose parameters all stay, by whatever term, is frozen as a whole; a frozen one of which a
 // single parameter was asked to learn keeps its statistics.
 void settle_norms(Module& model, std::optional<NormPolicy> policy) {
@@ -146,6 +176,10 @@ void freeze(Module& model, const FreezePlan& plan, const std::string& head) {
       each_module(model, [&](const std::string& path, Module& m) {
         if (!under(path, head)) m.own_requires_grad(false);
       });
+    } else if (term == "bias-only") {
+      freeze_all_but(model, head, [](Module&, std::string_view name) { return name.ends_with("bias"); });
+    } else if (term == "norm-only") {
+      freeze_all_but(model, head, [](Module& m, std::string_view) { return is_norm(m); });
     } else if (term.starts_with("until:")) {
       freeze_until(model, term, term.substr(6));
     } else if (term.ends_with("%")) {

@@ -4,6 +4,9 @@
 //   layer1        this layer stays, and all in it   *.bias       so do all that match (* ? [a-c])
 //   !layer1.0     but this one learns               bn=frozen    policy of every norm layer:
 //                                                                frozen, affine, stats or train
+//   bias-only     all but the head and biases stays (BitFit: Zaken et al., ACL 2022)
+//   norm-only     all but the head and the gamma and beta of norms stays (Frankle et al., ICLR 2021)
+// In the last two running statistics stay, too, unless bn=train, which lets gamma learn as well.
 // Terms are separated by commas or spaces and apply from left to right, bn= last. A frozen norm
 // keeps its policy when its block learns again (see layers/batch_norm.h). A name that matches
 // nothing is an error.

@@ -50,7 +50,10 @@ Optimizer::Optimizer(Module& model, const OptimizerOptions& options) : options_(
   int64_t total = 0;
   each_param(model, [&](const std::string& path, Param& p) {
     if (!p.requires_grad()) return;
-    slots_.push_back({path, p, total, p.size(), options.decay_all || p.rank() > 1});
+    auto factor = options.rate_factors.find(path);
+    const bool decays = (options.decay_all || p.rank() > 1) && !options.no_decay.contains(path);
+    slots_.push_back({path, p, total, p.size(), decays,
+                      factor == options.rate_factors.end() ? 1 : factor->second});
     total += (p.size() + kAlign - 1) / kAlign * kAlign;
   });
   GRAFT_CHECK(!slots_.empty(), "optimizer: nothing learns; the freeze plan leaves no parameter");
@@ -123,11 +126,11 @@ std::optional<double> Optimizer::try_step(double rate, double loss_scale) {
   Tensor scale;
   const double norm = measure(loss_scale, scale);
   if (!std::isfinite(norm)) return {};
-  for (size_t i = 0; i < slots_.size();) {  // runs of slots with the same decay are one range
+  for (size_t i = 0; i < slots_.size();) {  // runs of slots with the same decay and rate are one range
     size_t end = i + 1;
-    while (end < slots_.size() && slots_[end].decay == slots_[i].decay) ++end;
+    while (end < slots_.size() && slots_[end].like(slots_[i])) ++end;
     int64_t last = end < slots_.size() ? slots_[end].offset : grads_.size();
-    update(slots_[i].offset, last, slots_[i].decay, rate, scale);
+    update(slots_[i].offset, last, slots_[i].decay, rate * slots_[i].rate_factor, scale);
     i = end;
   }
   ++steps_;

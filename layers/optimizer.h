@@ -3,7 +3,9 @@
 // that moment, where the parameters are; it never sees anything frozen. Build a new one after the
 // freeze plan changes or the model moves to another device.
 #pragma once
+#include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -21,6 +23,8 @@ struct OptimizerOptions {
   double weight_decay = 0;
   bool decay_all = true;   // false: biases and norms (tensors of one dimension) do not decay
   double clip_norm = 0;    // gradients are scaled down to this global norm; 0: never
+  std::map<std::string, double> rate_factors;  // of step()'s rate, by path; absent: 1
+  std::set<std::string> no_decay;              // paths; they do not decay in any case
 };
 
 class Optimizer {
@@ -47,6 +51,10 @@ class Optimizer {
     Tensor param;          // a handle of our own: the layer may be replaced before we end
     int64_t offset, size;  // elements in the arena
     bool decay;
+    double rate_factor;
+    bool like(const Slot& other) const {
+      return decay == other.decay && rate_factor == other.rate_factor;
+    }
   };
   std::vector<std::pair<std::string, Tensor>> moments() const;  // prefix, arena
   void check_state(const TensorMap& state) const;

@@ -7,6 +7,7 @@ Without images it draws some of its own, in every mode that both sides treat ali
                                          eval_N.npy     (224, 224, 3) u8, short side 256, centre crop
   resize.txt   w h out_w out_h           in_WxH.npy, resize_WxH_OWxOH.npy
   colour.txt   name factor               colour_in.npy, colour_I.npy (I: line from 0)
+  rand.txt     change amount             rand_in.npy, rand_I.npy: changes of RandAugment, numbered as here
 """
 import os
 import sys
@@ -99,6 +100,45 @@ def write_colours(folder, rng):
             index.write("%s %g\n" % (name, factor))
 
 
+def sharpened(im, x):
+    return ImageEnhance.Sharpness(im).enhance(1 + x)
+
+
+def warped(im, *matrix):
+    return im.transform(im.size, Image.AFFINE, matrix, Image.NEAREST)
+
+
+RAND_CHANGES = [  # as torchvision's RandAugment calls PIL
+    lambda im, x: im,
+    lambda im, x: warped(im, 1, x, 0, 0, 1, 0),
+    lambda im, x: warped(im, 1, 0, 0, x, 1, 0),
+    lambda im, x: warped(im, 1, 0, -int(x), 0, 1, 0),
+    lambda im, x: warped(im, 1, 0, 0, 0, 1, -int(x)),
+    lambda im, x: im.rotate(x),
+    lambda im, x: ImageEnhance.Brightness(im).enhance(1 + x),
+    lambda im, x: ImageEnhance.Color(im).enhance(1 + x),
+    lambda im, x: ImageEnhance.Contrast(im).enhance(1 + x),
+    sharpened,
+    lambda im, x: ImageOps.posterize(im, int(x)),
+    lambda im, x: ImageOps.solarize(im, x),
+    lambda im, x: ImageOps.autocontrast(im),
+    lambda im, x: ImageOps.equalize(im),
+]
+
+
+def write_rand_changes(folder, rng):
+    im = Image.fromarray(noise(rng, 61, 61) // 2 + 40)
+    np.save(os.path.join(folder, "rand_in.npy"), np.asarray(im))
+    free = {1: 0.3, 2: 0.3, 3: 20, 4: 20, 5: 30, 6: 0.9, 7: 0.9, 8: 0.9, 9: 0.9}
+    lines = [(0, 0.0), (12, 0.0), (13, 0.0)]
+    lines += [(c, sign * part * most) for c, most in free.items() for part in (0.1, 0.3, 1) for sign in (1, -1)]
+    lines += [(10, float(bits)) for bits in (4, 6, 8)] + [(11, t) for t in (0.0, 100.0, 178.5, 255.0)]
+    with open(os.path.join(folder, "rand.txt"), "w") as index:
+        for i, (change, amount) in enumerate(lines):
+            np.save(os.path.join(folder, "rand_%d.npy" % i), np.asarray(RAND_CHANGES[change](im, amount)))
+            index.write("%d %.17g\n" % (change, amount))
+
+
 def main():
     if len(sys.argv) < 2:
         sys.exit(__doc__)
@@ -108,6 +148,7 @@ def main():
     write_decoded(folder, images + draw_images(folder, rng))
     write_resized(folder, rng)
     write_colours(folder, rng)
+    write_rand_changes(folder, rng)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from conftest import COLOURS, SMALL, make_data, make_images, read_safetensors
 
-COMMANDS = ["train", "eval", "predict", "inspect", "convert", "models", "demo"]
+COMMANDS = ["train", "eval", "predict", "inspect", "convert", "soup", "models", "demo"]
 
 
 # ---- help -------------------------------------------------------------------------------------

@@ -1,0 +1,80 @@
+#include "apps/phases.h"
+
+namespace graft::app {
+namespace {
+
+constexpr double kTuneRate = 1e-4;  // small, for what comes after a probe
+const std::string kStart = "start/", kMean = "mean/";
+
+void put(TensorMap& extra, const std::string& prefix, const TensorMap& tensors) {
+  for (auto& [path, tensor] : tensors) extra[prefix + path] = tensor;
+}
+
+TensorMap of(const TensorMap& extra, const std::string& prefix) {
+  TensorMap tensors;
+  for (auto& [name, tensor] : extra)
+    if (name.starts_with(prefix)) tensors[name.substr(prefix.size())] = tensor;
+  return tensors;
+}
+
+bool has_rates(const RecipeOptions& o) { return o.lr_decay != 1 || !o.lr_of.empty(); }
+
+}  // namespace
+
+void make_recipe(TrainRun& s) {
+  const RecipeOptions& o = s.options.recipes;
+  if (has_rates(o)) s.rate_factors = rate_factors(*s.model, o.rates(), s.options.lr);
+  if (o.l2_sp > 0) s.pull = std::make_unique<L2Sp>(*s.model, s.model->head_path(), o.l2_sp);
+  s.phases = phases_of(s.options, *s.model);
+}
+
+void enter_phase(TrainRun& s) {
+  const Phase& phase = s.phase();
+  const RecipeOptions& o = phase.options.recipes;
+  freeze_for(phase, *s.model);
+  s.average.reset();
+  OptimizerOptions options = optimizer_options(phase.options);
+  if (has_rates(o)) options.rate_factors = s.rate_factors;
+  if (o.l2_sp > 0) options.no_decay = s.pull->paths();
+  s.optimizer = std::make_unique<Optimizer>(*s.model, options);
+  make_loaders(s);
+  make_settings(s);
+  if (o.ema > 0 && phase.options.head_solver == "sgd")
+    s.average = std::make_unique<Ema>(*s.model, o.ema);
+  s.settings.average = s.average.get();
+  s.settings.pull = o.l2_sp > 0 ? s.pull.get() : nullptr;
+}
+
+bool next_phase(TrainRun& s) {
+  Progress& p = s.progress;
+  if (p.phase + 1 == int64_t(s.phases.size())) return false;
+  ++p.phase;
+  p.epoch = p.batch = p.step = p.images = 0;
+  p.loss_sum = 0;
+  p.loss_scale = {s.place.precision == "f16" ? 0x1p16 : 1};
+  enter_phase(s);
+  return true;
+}
+
+void put_recipe(Checkpoint& c, const TrainRun& s) {
+  if (s.pull) put(c.extra, kStart, s.pull->state());
+  if (!s.average) return;
+  put(c.extra, kMean, s.average->state());
+  c.integers["averaged"] = s.average->updates();
+}
+
+void get_recipe(const Checkpoint& c, TrainRun& s) {
+  if (s.pull) s.pull->load_state(of(c.extra, kStart));
+  if (!s.average) return;
+  auto updates = c.integers.find("averaged");
+  GRAFT_CHECK(updates != c.integers.end(), "checkpoint: 'averaged' is missing");
+  s.average->load_state(of(c.extra, kMean), updates->second);
+}
+
+void settle_recipe(TrainOptions& o, const CLI::App& command) {
+  if (o.resume || o.recipes.recipe == "none") return;
+  if (command.count("--freeze") == 0) o.freeze = "none";
+  if (o.recipes.recipe == "lp-ft" && command.count("--lr") == 0) o.lr = kTuneRate;
+}
+
+}  // namespace graft::app

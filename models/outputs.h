@@ -1,0 +1,14 @@
+// What a network says of a batch, for measuring and predicting.
+#pragma once
+#include "models/features.h"
+
+namespace graft {
+
+enum class Views { one, flip };  // flip: the image and its mirror (test-time augmentation)
+Views views_named(const std::string& name);  // "none" or "flip"; else throws Fault::usage
+
+// Logits (N, classes) f32 on the processor. With flip, logarithms of the mean of the probabilities of
+// both views: softmax of those is that mean. In the mode the model is in; records nothing under NoGrad.
+Tensor outputs_of(Classifier& model, const Batch& batch, Views views = Views::one);
+
+}  // namespace graft
