@@ -42,6 +42,7 @@ int run_eval(const EvalOptions& o) {
   Classifier& model = *adopted.model;
   if (o.verify) require_golden(adopted, o.weights);
   place(model, where);
+  model.images_at_a_time(model.part_for(o.batch));  // to the bit what training said of these images
   Dataset data = open_data(o, model);
   LoaderOptions options;
   options.batch = o.batch;

@@ -8,6 +8,7 @@ namespace graft::app {
 struct SolvingSettings {
   HeadSolverOptions solver;
   int64_t images = 0;  // of the training set
+  TrunkOf trunk;       // for both sets
 };
 
 // Counts as one epoch; the hooks are those of train(), step_done after each batch of features.

@@ -44,6 +44,8 @@ void save_checkpoint(TrainRun& s, RunFolder& run) {
     c.text["options"] = s.options.to_json().dump();
     c.integers["threads"] = cpu::thread_count();
     c.text["data"] = fingerprint(s);
+    c.text["cache"] = s.options.cache;
+    c.integers["cache_limit"] = s.options.cache_limit;
     put_progress(c, s.progress);
     write_checkpoint(run.checkpoint(), c);
     std::error_code ignored;  // the previous one is of another run, which this one replaces
@@ -92,10 +94,20 @@ Json report(TrainRun& s, const RunFolder& run) {
           {"trained_parameters", trained},
           {"model", run.model().string()},
           {"classes", s.model->class_names},
+          {"cache", report_of(s.cache.get())},
           {"bad_images", s.training->bad_files().size() + s.validation->bad_files().size()}};
 }
 
 // ---- the command ------------------------------------------------------------------------------
+
+// As the stopped run had it, unless it is said now: that changes no result.
+void restore_cache(TrainOptions& options, const Checkpoint& c, const CLI::App& command) {
+  auto cache = c.text.find("cache");
+  if (command.count("--cache") == 0 && cache != c.text.end()) options.cache = cache->second;
+  auto limit = c.integers.find("cache_limit");
+  if (command.count("--cache-limit") == 0 && limit != c.integers.end())
+    options.cache_limit = std::clamp<int64_t>(limit->second, 0, 1 << 24);
+}
 
 std::optional<LoadedCheckpoint> stopped_run(TrainRun& s, std::optional<RunFolder>& run,
                                             const CLI::App& command) {
@@ -110,6 +122,7 @@ std::optional<LoadedCheckpoint> stopped_run(TrainRun& s, std::optional<RunFolder
   auto threads = stopped.checkpoint.integers.find("threads");  // sums depend on them in the last bit
   if (command.count("--threads") == 0 && threads != stopped.checkpoint.integers.end())
     cpu::set_thread_count(int(std::clamp<int64_t>(threads->second, 1, 1024)));
+  restore_cache(s.options, stopped.checkpoint, command);
   return stopped;
 }
 
@@ -156,6 +169,7 @@ void prepare(TrainRun& s, std::optional<RunFolder>& run, const CLI::App& command
     fail(Fault::usage, "--freeze {}: leaves nothing to learn; spare some layers, or measure the "
          "model as it is with graft eval", s.options.freeze);
   s.optimizer = std::make_unique<Optimizer>(*s.model, optimizer_options(s.options));
+  open_cache(s);
   make_loaders(s);
   make_settings(s);
   if (stopped) resume(s, stopped->checkpoint);
@@ -164,7 +178,8 @@ void prepare(TrainRun& s, std::optional<RunFolder>& run, const CLI::App& command
 }
 
 SolvingSettings solving_settings(const TrainRun& s) {
-  return {solver_options(s.options, s.settings.loss), int64_t(s.data.train.samples.size())};
+  return {solver_options(s.options, s.settings.loss), int64_t(s.data.train.samples.size()),
+          s.settings.trunk};
 }
 
 // A frozen trunk of random values teaches nothing: from scratch, everything learns.
@@ -192,6 +207,7 @@ bool learn(TrainRun& s, const TrainingHooks& hooks) {
 int run_train(TrainOptions options, const CLI::App& command) {
   apply(options.common);
   check_together(options, command);
+  check_cache_options(options);
   if (options.weights == "none" && !options.resume) from_scratch(options, command);
   TrainRun s;
   s.options = std::move(options);
@@ -220,9 +236,12 @@ int run_train(TrainOptions options, const CLI::App& command) {
     if (best && run.save(run.model(), write_best)) s.progress.best_accuracy = r.val_accuracy;
     save_checkpoint(s, run);
     run.log(event_of(r));
+    if (s.cache) s.cache->save(false);
   };
   TrainingHooks hooks{step_done, epoch_done, [] { return stop_signal() != 0; }};
-  if (!learn(s, hooks)) {
+  const bool finished = learn(s, hooks);
+  if (s.cache) s.cache->save(true);
+  if (!finished) {
     save_checkpoint(s, run);
     if (run.last_save_failed()) return int(Fault::io);
     say(fmt::format("stopped; go on with: graft train --resume --out {}", printable(s.options.out)));

@@ -85,6 +85,13 @@ void open_data(TrainRun& s) {
               "hold some back with --val-split 0.2", printable(o.data));
 }
 
+// Whether or not it is cached, an image gets the same bits.
+void open_cache(TrainRun& s) {
+  s.model->images_at_a_time(s.model->part_for(s.options.batch));
+  s.cache = TrainCache::open(s.options, *s.model, s.data);
+  if (s.cache) s.settings.trunk = s.cache->trunk();
+}
+
 void make_loaders(TrainRun& s) {
   const TrainOptions& o = s.options;
   LoaderOptions options;
@@ -94,7 +101,9 @@ void make_loaders(TrainRun& s) {
   options.strict = o.strict;
   options.max_bad_fraction = o.max_bad_images;
   options.cache_bytes = (o.cache_mb << 20) / 4;
-  s.validation = std::make_unique<Loader>(s.data.val, Transform(s.model->preprocess), options);
+  LoaderOptions validation = options;
+  if (s.cache) s.cache->join(validation, false);
+  s.validation = std::make_unique<Loader>(s.data.val, Transform(s.model->preprocess), validation);
   bool solved = o.head_solver != "sgd";
   options.shuffle = !solved;
   options.cache_bytes = (o.cache_mb << 20) / 4 * 3;
@@ -107,6 +116,8 @@ void make_loaders(TrainRun& s) {
   options.min_last_batch = batch_statistics ? 2 : 1;
   Transform transform = o.augment == "none" || solved ? Transform(s.model->preprocess)
                                             : Transform(s.model->preprocess, augment_named(o.augment));
+  options.views = o.cache_views;
+  if (s.cache) s.cache->join(options, true);
   s.training = std::make_unique<Loader>(s.data.train, transform, options);
 }
 

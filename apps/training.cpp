@@ -12,15 +12,17 @@
 namespace graft::app {
 namespace {
 
-[[noreturn]] void refuse_loss(Classifier& model, const Batch& batch, double loss, int64_t step) {
-  std::string where = first_not_finite(model, input_of(model, batch));
+[[noreturn]] void refuse_loss(Classifier& model, const Batch& batch, double loss, int64_t step,
+                              const TrunkOf& trunk) {
+  std::string where = first_not_finite(model, [&] { logits_of(model, batch, trunk); });
   fail(Fault::internal, "training: the loss is {} at step {}{}; lower the learning rate (--lr), clip the "
        "gradient (--clip-norm), or look for broken weights", loss, step,
        where.empty() ? "" : fmt::format(", not finite from {} on", where));
 }
 
 Tensor loss_of(Classifier& model, const Batch& batch, const TrainingSettings& settings) {
-  return cross_entropy(model(input_of(model, batch)), batch.labels.to(model.device()), settings.loss);
+  return cross_entropy(logits_of(model, batch, settings.trunk), batch.labels.to(model.device()),
+                       settings.loss);
 }
 
 // One update; -> the batch's mean loss.
@@ -30,7 +32,7 @@ double train_step(Classifier& model, Optimizer& optimizer, const Batch& batch,
   optimizer.zero_grad();
   Tensor loss = loss_of(model, batch, settings);
   double value = loss.item();
-  if (!std::isfinite(value)) refuse_loss(model, batch, value, progress.step);
+  if (!std::isfinite(value)) refuse_loss(model, batch, value, progress.step, settings.trunk);
   LossScale& scale = progress.loss_scale;
   loss.backward(float(scale.value));
   const double rate = settings.schedule.rate(progress.step);
@@ -47,6 +49,8 @@ double train_step(Classifier& model, Optimizer& optimizer, const Batch& batch,
 // The largest half, quarter, ... of the batch of which one step fits into the device's memory; 0: none.
 int64_t images_that_fit(Classifier& model, Optimizer& optimizer, const Batch& batch,
                         const TrainingSettings& settings) {
+  if (settings.trunk) return 0;  // the pixels of some are not here
+  model.images_at_a_time(0);
   for (int64_t n = batch.labels.size() / 2; n > 0; n /= 2) {
     try {
       optimizer.zero_grad();
@@ -70,14 +74,15 @@ int64_t images_that_fit(Classifier& model, Optimizer& optimizer, const Batch& ba
 
 }  // namespace
 
-Evaluation evaluate(Classifier& model, Loader& loader, const std::function<bool()>& stop) {
+Evaluation evaluate(Classifier& model, Loader& loader, const std::function<bool()>& stop,
+                    const TrunkOf& trunk) {
   NoGrad no_grad;
   model.eval();
   Evaluation result;
   double loss_sum = 0;
   loader.start(0);
   for (Batch batch; loader.next(batch);) {
-    Tensor logits = model(input_of(model, batch)).to(Device::cpu).to(DType::f32);
+    Tensor logits = logits_of(model, batch, trunk).to(Device::cpu).to(DType::f32);
     int64_t n = batch.labels.size();
     result.images += n;
     result.top1 += count_correct(logits, batch.labels, 1);
@@ -121,7 +126,7 @@ bool train(Classifier& model, Optimizer& optimizer, Loader& training, Loader* va
     GRAFT_CHECK(progress.images > 0, "training: no image of the training set could be used");
     account();
     double middle = now();
-    Evaluation val = validation ? evaluate(model, *validation, hooks.stop) : Evaluation{};
+    Evaluation val = validation ? evaluate(model, *validation, hooks.stop, settings.trunk) : Evaluation{};
     if (hooks.stop && hooks.stop()) return false;  // it is made anew after resuming
     progress.eval_seconds += now() - middle;
     progress.history.push_back({progress.epoch + 1, progress.loss_sum / double(progress.images),

@@ -45,10 +45,12 @@ struct TrainingSettings {
   uint64_t seed = 0;
   Schedule schedule;
   CrossEntropySpec loss;
+  TrunkOf trunk;  // for training and evaluation
 };
 
 // Over the whole of the data, or until `stop` says so after a batch.
-Evaluation evaluate(Classifier& model, Loader& loader, const std::function<bool()>& stop = {});
+Evaluation evaluate(Classifier& model, Loader& loader, const std::function<bool()>& stop = {},
+                    const TrunkOf& trunk = {});
 
 // Trains to the end, or until `stop` says so after a step or while evaluating. `epoch_done` is
 // called after each epoch with its record appended to progress; `step_done` after each step.
