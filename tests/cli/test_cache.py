@@ -22,8 +22,12 @@ class Cached:
     def __init__(self, graft, weights, data):
         self.graft, self.weights, self.data = graft, weights, data
 
-    def args(self, *more, out="run", net=NET, data=None):
-        return ["train", "--weights", self.weights, *net, "--data", data or self.data, "--out", out, "--json", *more]
+    def args(self, *more, out="run", net=NET):
+        """The options of `net`, but for those that are given."""
+        pairs = zip(net[::2], net[1::2])
+        rest = [part for pair in pairs if pair[0] not in more for part in pair]
+        where = ["--weights", self.weights, "--data", self.data, "--out", out]
+        return ["train", *where, *rest, "--json", *more]
 
     def __call__(self, *more, code=0, **where):
         result = self.graft(*self.args(*more, **where), code=code)
@@ -122,6 +126,7 @@ def test_one_image_of_other_bytes(train, own_data):
 def test_one_weight(train, tmp_path):
     train.graft("convert", train.weights, "w.safetensors")
     tensors = read_safetensors(tmp_path / "w.safetensors")
+    tensors = {name: values.copy() for name, values in tensors.items()}
     train.weights = tmp_path / "w.safetensors"
     args = ["--epochs", 1, "--cache", "c"]
     assert train.counts(*args) == (0, IMAGES)
@@ -226,6 +231,7 @@ def test_killed_while_it_is_written(train):
         train.graft.finish(process, code=None)
         if hit:
             break
+    assert hit, "never met it at work"
     report = train(*args)
     assert report["cache"]["hits"] + report["cache"]["misses"] == IMAGES
     assert report["cache"]["misses"] in (0, IMAGES)
@@ -276,7 +282,7 @@ def empty(raw, other):
 def test_a_file_that_cannot_be_used(train, spoil):
     args = ["--epochs", 1, "--cache", "c"]
     plain = train(*args)
-    train(*args, "--freeze", "until:layer4", "--cache", "other", out="other")
+    train("--epochs", 1, "--freeze", "until:layer4", "--cache", "other", out="other")
     file = cache_file(train.graft.folder / "c")
     file.write_bytes(spoil(file.read_bytes(), cache_file(train.graft.folder / "other").read_bytes()))
     again = train(*args, out="again")
