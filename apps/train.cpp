@@ -17,6 +17,7 @@ namespace {
 constexpr const char* kFooter = R"(Examples:
   graft train --weights resnet18.h5 --data photos --freeze trunk --epochs 10 --out run
   graft train --weights resnet18.h5 --data photos --head-solver lbfgs
+  graft train --weights resnet18.h5 --data photos --augment none --cache photos.cache
   graft train --weights resnet18.h5 --data photos --freeze until:layer4 --lr 0.0005
   graft train --model resnet18 --weights none --data photos --freeze none
   graft train --resume --out run)";
