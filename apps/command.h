@@ -63,6 +63,7 @@ Run add_convert(CLI::App& program);
 Run add_models(CLI::App& program);
 Run add_pull(CLI::App& program);
 Run add_verify(CLI::App& program);
+Run add_kernels(CLI::App& program);
 Run add_demo(CLI::App& program);
 
 }  // namespace graft::app

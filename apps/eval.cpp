@@ -13,7 +13,8 @@ constexpr const char* kFooter = R"(Example:
 
 struct EvalOptions {
   Common common;
-  std::string weights, model, data, precision = "auto";
+  std::string weights, model, data;
+  PlaceOptions place;
   int64_t batch = 32;
   bool strict = false, verify = false;
   double max_bad_images = 0.001;
@@ -37,11 +38,11 @@ Dataset open_data(const EvalOptions& o, const Classifier& model) {
 
 int run_eval(const EvalOptions& o) {
   apply(o.common);
-  const Place where = place_for(o.common, o.precision);
+  const Place where(o.common, o.place);
   Adopted adopted = adopt(o.weights, o.model);
   Classifier& model = *adopted.model;
   if (o.verify) require_golden(adopted, o.weights);
-  place(model, where);
+  where.bring(model);
   model.images_at_a_time(model.part_for(o.batch));  // to the bit what training said of these images
   Dataset data = open_data(o, model);
   LoaderOptions options;
@@ -79,7 +80,7 @@ Run add_eval(CLI::App& program) {
   c->add_flag("--strict", o->strict, "Refuse the first bad image instead of skipping it");
   c->add_flag("--verify", o->verify, "Replay the golden input of the weights first");
   add_integer(*c, "--loader-threads", o->loader_threads, -1, 1024, "Decoding threads; -1: as needed");
-  add_precision(*c, o->precision);
+  add_place(*c, o->place);
   add_common(*c, o->common);
   c->footer(kFooter);
   return [o] { return run_eval(*o); };

@@ -96,7 +96,7 @@ int run(int argc, char** argv) {
   program.set_version_flag("--version", std::string("graft ") + GRAFT_VERSION);
   std::vector<std::pair<CLI::App*, Run>> commands;
   for (auto add : {add_train, add_eval, add_predict, add_inspect, add_convert, add_verify, add_models,
-                   add_pull, add_demo}) {
+                   add_pull, add_kernels, add_demo}) {
     Run command = add(program);
     commands.emplace_back(program.get_subcommands({}).back(), std::move(command));
   }

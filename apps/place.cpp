@@ -1,6 +1,8 @@
 #include "apps/place.h"
 
+#include "apps/kernel_file.h"
 #include "core/check.h"
+#include "core/kernel_choice.h"
 
 namespace graft::app {
 namespace {
@@ -9,33 +11,65 @@ DType type_of(const std::string& precision) {
   return precision == "bf16" ? DType::bf16 : precision == "f16" ? DType::f16 : DType::f32;
 }
 
+Kernels kernels_of(const std::string& name) {
+  return name == "vendor" ? Kernels::vendor : name == "auto" ? Kernels::automatic : Kernels::own;
+}
+
 }  // namespace
 
-void add_precision(CLI::App& command, std::string& precision) {
-  command.add_option("--precision", precision,
+struct Place::Measuring {
+  std::string device;
+  size_t known;  // verdicts at the beginning
+
+  explicit Measuring(const std::string& device) : device(device) {
+    set_kernel_verdicts(read_verdicts(device));
+    known = kernel_verdicts().size();
+  }
+  ~Measuring() {
+    const KernelVerdicts verdicts = kernel_verdicts();
+    if (verdicts.size() > known) write_verdicts(device, verdicts);
+  }
+};
+
+Place::Place() = default;
+Place::~Place() = default;
+Place::Place(Place&&) = default;
+Place& Place::operator=(Place&&) = default;
+
+void add_place(CLI::App& command, PlaceOptions& o) {
+  command.add_option("--precision", o.precision,
                      "On a CUDA device: f32, tf32, bf16, f16 (with loss scaling); auto: bf16. Parameters "
                      "are f32 always; on the processor all is")
       ->check(CLI::IsMember({"auto", "f32", "tf32", "bf16", "f16"}))
       ->capture_default_str();
+  command.add_option("--kernels", o.kernels,
+                     "On a CUDA device: own, vendor (cuBLASLt and cuDNN), or auto: each shape is measured once, "
+                     "and the verdict kept; see graft kernels")
+      ->check(CLI::IsMember({"own", "vendor", "auto"}))
+      ->capture_default_str();
 }
 
-Place place_for(const Common& common, const std::string& precision) {
+Place::Place(const Common& common, const PlaceOptions& o) {
   const std::string missing = common.device == "cpu" ? "" : why_no_cuda();
   if (common.device == "cuda" && !missing.empty())
     fail(Fault::unavailable, "--device cuda: {}; use --device cpu", missing);
   if (common.device == "auto" && !missing.empty() && built_with_cuda())
     say("notice: " + missing + "; computing on the processor");
-  if (common.device != "cpu" && missing.empty())
-    return {Device::cuda, precision == "auto" ? "bf16" : precision};
-  if (precision != "auto" && precision != "f32")
+  if (common.device != "cpu" && missing.empty()) {
+    device = Device::cuda;
+    precision = o.precision == "auto" ? "bf16" : o.precision;
+    use_kernels(kernels_of(o.kernels));
+    if (o.kernels == "auto") measuring_ = std::make_unique<Measuring>(name_of_cuda_device());
+    return;
+  }
+  if (o.precision != "auto" && o.precision != "f32")
     fail(Fault::unavailable, "--precision {}: needs a CUDA device; the processor computes in f32",
-         precision);
-  return {};
+         o.precision);
 }
 
-void place(Classifier& model, const Place& place) {
-  allow_tf32(place.precision == "tf32");
-  model.place(place.device, type_of(place.precision));
+void Place::bring(Classifier& model) const {
+  allow_tf32(precision == "tf32");
+  model.place(device, type_of(precision));
 }
 
 }  // namespace graft::app

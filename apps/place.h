@@ -1,21 +1,35 @@
-// --device and --precision: where a model computes, and how exactly.
+// --device, --precision and --kernels: where a model computes, how exactly, and by whose kernels.
 #pragma once
 #include "apps/command.h"
 #include "models/classifier.h"
 
 namespace graft::app {
 
-// What a command computes on and with, "auto" resolved.
-struct Place {
+struct PlaceOptions {
+  std::string precision = "auto", kernels = "own";
+};
+void add_place(CLI::App& command, PlaceOptions& options);
+
+// What a command computes on and with, "auto" resolved. What --kernels auto measures while one lives is
+// kept for the next program.
+class Place {
+ public:
+  Place();
+  // Throws Fault::unavailable where --device cuda cannot be had; --device auto then says why, once, and
+  // takes the processor, where all is f32.
+  Place(const Common& common, const PlaceOptions& options);
+  ~Place();
+  Place(Place&&);
+  Place& operator=(Place&&);
+
+  void bring(Classifier& model) const;
+
   Device device = Device::cpu;
   std::string precision = "f32";  // f32, tf32, bf16 or f16
+
+ private:
+  struct Measuring;
+  std::unique_ptr<Measuring> measuring_;
 };
-
-void add_precision(CLI::App& command, std::string& precision);
-
-// Throws Fault::unavailable where --device cuda cannot be had; --device auto then says why, once, and
-// takes the processor, where all is f32.
-Place place_for(const Common& common, const std::string& precision);
-void place(Classifier& model, const Place& place);
 
 }  // namespace graft::app

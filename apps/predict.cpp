@@ -15,7 +15,8 @@ constexpr const char* kFooter = R"(Example:
 
 struct PredictOptions {
   Common common;
-  std::string weights, model, precision = "auto";
+  std::string weights, model;
+  PlaceOptions place;
   std::vector<std::string> images;
   int top = 5;
   bool strict = false, verify = false;
@@ -67,11 +68,11 @@ void report(Json& document, const Common& common, const std::string& file,
 
 int run_predict(const PredictOptions& o) {
   apply(o.common);
-  const Place where = place_for(o.common, o.precision);
+  const Place where(o.common, o.place);
   Adopted adopted = adopt(o.weights, o.model);
   Classifier& model = *adopted.model;
   if (o.verify) require_golden(adopted, o.weights);
-  place(model, where);
+  where.bring(model);
   NoGrad no_grad;
   model.eval();
   Transform transform(model.preprocess);
@@ -101,7 +102,7 @@ Run add_predict(CLI::App& program) {
   add_integer(*c, "--top", o->top, 1, 1000, "How many classes to show");
   c->add_flag("--strict", o->strict, "Stop at the first bad image");
   c->add_flag("--verify", o->verify, "Replay the golden input of the weights first");
-  add_precision(*c, o->precision);
+  add_place(*c, o->place);
   add_common(*c, o->common);
   c->footer(kFooter);
   return [o] { return run_predict(*o); };

@@ -1,6 +1,5 @@
 // graft pull: published weights from the network, checked, as a model file of ours.
-#include <cstdlib>
-
+#include "apps/cache_folder.h"
 #include "apps/command.h"
 #include "io/download.h"
 #include "io/file.h"
@@ -27,15 +26,6 @@ struct PullOptions {
   int stall = 30;
 };
 
-fs::path cache_folder(const std::string& given) {
-  auto variable = [](const char* name) { return std::string(std::getenv(name) ? std::getenv(name) : ""); };
-  if (!given.empty()) return given;
-  if (std::string folder = variable("GRAFT_CACHE"); !folder.empty()) return folder;
-  if (std::string folder = variable("XDG_CACHE_HOME"); !folder.empty()) return fs::path(folder) / "graft";
-  if (std::string home = variable("HOME"); !home.empty()) return fs::path(home) / ".cache" / "graft";
-  fail(Fault::usage, "pull: there is no home folder to keep downloads in; name one with --cache");
-}
-
 // One line on a terminal, rewritten at most ten times a second.
 std::function<void(int64_t, int64_t)> progress_line(const std::string& name) {
   return [name, last = 0.0](int64_t done, int64_t total) mutable {
@@ -49,6 +39,8 @@ std::function<void(int64_t, int64_t)> progress_line(const std::string& name) {
 
 fs::path fetch(const PublishedWeights& w, const PullOptions& o) {
   fs::path folder = cache_folder(o.cache);
+  if (folder.empty())
+    fail(Fault::usage, "pull: there is no home folder to keep downloads in; name one with --cache");
   make_writable_folder(folder);
   fs::path file = folder / (w.sha256 + ".pth");
   DownloadOptions options{.stall_seconds = o.stall, .progress = progress_line(w.name)};

@@ -141,7 +141,7 @@ void open_folder(TrainRun& s, std::optional<RunFolder>& run) {
 
 void prepare(TrainRun& s, std::optional<RunFolder>& run, const CLI::App& command) {
   std::optional<LoadedCheckpoint> stopped = stopped_run(s, run, command);
-  s.place = place_for(s.options.common, s.options.precision);
+  s.place = Place(s.options.common, s.options.place);
   if (s.place.precision == "f16") s.progress.loss_scale.value = 0x1p16;
   if (s.options.data.empty())
     fail(Fault::usage, "--data is missing: a folder of images or a CSV file");
@@ -164,7 +164,8 @@ void prepare(TrainRun& s, std::optional<RunFolder>& run, const CLI::App& command
     open_data(s);
     fit_head(s);
   }
-  place(*s.model, s.place);
+  s.place.bring(*s.model);
+  allow_bf16(s.options.trunk_precision == "bf16");
   freeze(*s.model, plan);
   if (parameter_count(*s.model, true) == 0)
     fail(Fault::usage, "--freeze {}: leaves nothing to learn; spare some layers, or measure the "
@@ -188,6 +189,17 @@ void from_scratch(TrainOptions& options, const CLI::App& command) {
   if (command.count("--freeze") == 0) options.freeze = "none";
   else if (options.freeze != "none")
     say("warning: --weights none with --freeze " + options.freeze + " keeps random values as they are");
+}
+
+// What rounding the trunk's products costs: the last epoch's network once more in f32.
+std::optional<double> accuracy_in_f32(TrainRun& s) {
+  if (!bf16_allowed() || s.place.device != Device::cpu) return {};
+  const ExactProducts exact;
+  const double rounded = s.progress.history.back().val_accuracy;
+  const double accuracy = evaluate(*s.model, *validation_loader(s, nullptr)).accuracy();
+  say(fmt::format("validation accuracy of the last epoch: {:.4f} with the trunk in bf16, {:.4f} in f32",
+                  rounded, accuracy));
+  return accuracy;
 }
 
 // Runs the loop; a device that fails ends it as a stopped run.
@@ -249,7 +261,12 @@ int run_train(TrainOptions options, const CLI::App& command) {
     return 128 + stop_signal();
   }
   prove_frozen(s);
-  if (s.options.common.json) print(report(s, run));
+  const std::optional<double> in_f32 = accuracy_in_f32(s);
+  if (s.options.common.json) {
+    Json document = report(s, run);
+    if (in_f32) document["val_accuracy_trunk_f32"] = *in_f32;
+    print(document);
+  }
   else print(fmt::format("best validation accuracy {:.4f}; model in {}", s.progress.best_accuracy,
                          printable(run.model().string())));
   return run.last_save_failed() ? int(Fault::io) : 0;

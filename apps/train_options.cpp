@@ -2,7 +2,6 @@
 
 #include <filesystem>
 
-#include "apps/place.h"
 #include "core/check.h"
 
 namespace graft::app {
@@ -22,7 +21,8 @@ template <class Options, class Field> void each_setting(Options& o, const Field&
   field("class-weights", o.class_weights), field("warmup-epochs", o.warmup_epochs);
   field("step-epochs", o.step_epochs), field("gamma", o.gamma);
   field("label-smoothing", o.label_smoothing), field("val-split", o.val_split);
-  field("head-solver", o.head_solver), field("precision", o.precision);
+  field("head-solver", o.head_solver), field("precision", o.place.precision);
+  field("trunk-precision", o.trunk_precision);
   field("max-bad-images", o.max_bad_images), field("image-size", o.image_size);
   field("seed", o.common.seed), field("cache-views", o.cache_views);
 }
@@ -137,7 +137,11 @@ void add_train_options(CLI::App& c, TrainOptions& o) {
   add_integer(c, "--cache-views", o.cache_views, 0, 1'000'000, "Augmented views of an image that take "
               "turns by epoch; 0: new ones in every epoch");
   add_integer(c, "--cache-limit", o.cache_limit, 0, 1 << 24, "MB that --cache may take");
-  add_precision(c, o.precision);
+  add_place(c, o.place);
+  c.add_option("--trunk-precision", o.trunk_precision, "On the processor: f32, or bf16 for the products of "
+               "what is frozen, sums in f32; the difference in accuracy is measured at the end")
+      ->check(CLI::IsMember({"f32", "bf16"}))
+      ->capture_default_str();
   add_common(c, o.common);
 }
 

@@ -3,6 +3,7 @@
 #include <set>
 
 #include "apps/command.h"
+#include "apps/place.h"
 #include "apps/training.h"
 #include "models/head_solver.h"
 
@@ -17,7 +18,8 @@ struct TrainOptions {
   double lr = 1e-3, momentum = 0.9, weight_decay = 0, clip_norm = 0;
   bool nesterov = false, decay_all = false;
   std::string optimizer = "sgd", schedule = "constant", augment = "standard", class_weights = "none",
-              head_solver = "sgd", precision = "auto";
+              head_solver = "sgd", trunk_precision = "f32";
+  PlaceOptions place;
   double warmup_epochs = 0, step_epochs = 3, gamma = 0.1, label_smoothing = 0, val_split = 0;
   double max_bad_images = 0.001;
   int64_t image_size = 0, loader_threads = -1, cache_mb = 256;

@@ -33,6 +33,17 @@ std::vector<float> balanced_weights(const Dataset& data) {
   return weights;
 }
 
+LoaderOptions loader_options(const TrainOptions& o) {
+  LoaderOptions options;
+  options.batch = o.batch;
+  options.seed = o.common.seed;
+  options.threads = o.loader_threads >= 0 ? int(o.loader_threads) : cpu::thread_count();
+  options.strict = o.strict;
+  options.max_bad_fraction = o.max_bad_images;
+  options.cache_bytes = (o.cache_mb << 20) / 4;
+  return options;
+}
+
 }  // namespace
 
 void load_weights(TrainRun& s) {
@@ -92,18 +103,16 @@ void open_cache(TrainRun& s) {
   if (s.cache) s.settings.trunk = s.cache->trunk();
 }
 
+std::unique_ptr<Loader> validation_loader(const TrainRun& s, TrainCache* cache) {
+  LoaderOptions options = loader_options(s.options);
+  if (cache) cache->join(options, false);
+  return std::make_unique<Loader>(s.data.val, Transform(s.model->preprocess), options);
+}
+
 void make_loaders(TrainRun& s) {
   const TrainOptions& o = s.options;
-  LoaderOptions options;
-  options.batch = o.batch;
-  options.seed = o.common.seed;
-  options.threads = o.loader_threads >= 0 ? int(o.loader_threads) : cpu::thread_count();
-  options.strict = o.strict;
-  options.max_bad_fraction = o.max_bad_images;
-  options.cache_bytes = (o.cache_mb << 20) / 4;
-  LoaderOptions validation = options;
-  if (s.cache) s.cache->join(validation, false);
-  s.validation = std::make_unique<Loader>(s.data.val, Transform(s.model->preprocess), validation);
+  s.validation = validation_loader(s, s.cache.get());
+  LoaderOptions options = loader_options(o);
   bool solved = o.head_solver != "sgd";
   options.shuffle = !solved;
   options.cache_bytes = (o.cache_mb << 20) / 4 * 3;

@@ -32,6 +32,7 @@ void load_weights(TrainRun& s);   // the model, from --weights or from nothing
 void open_data(TrainRun& s);      // the images, in the order of the model's classes where it knows them
 void fit_head(TrainRun& s);       // keeps a head that knows exactly these classes, else a new one
 void open_cache(TrainRun& s);     // after freezing
+std::unique_ptr<Loader> validation_loader(const TrainRun& s, TrainCache* cache);
 void make_loaders(TrainRun& s);   // after freezing: batch norms that learn need batches
 void make_settings(TrainRun& s);  // what the loop is told
 

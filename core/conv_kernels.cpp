@@ -2,6 +2,7 @@
 
 #include "core/dispatch.h"
 #include "core/ops/gradients.h"
+#include "core/product_kernels.h"
 
 namespace graft {
 namespace {
@@ -13,13 +14,16 @@ ConvEpilogue for_cpu(const ConvLayerEnd& end) {
 
 void fprop_on_cuda(const Conv2dProblem& p, const Tensor& x, const Tensor& w, const ConvLayerEnd& end,
                    Tensor& y) {
-  if constexpr (kWithCuda) {
-    const cuda::ConvLastStep last{.scale = in<float>(end.scale), .bias = in<float>(end.bias),
-                                  .residual = address(end.residual, y.dtype()),
-                                  .activation = end.activation};
-    cuda::conv2d_fprop(math_of(x.dtype()), p, address(x, x.dtype()), address(w, x.dtype()), last,
-                       mutable_address(y, y.dtype()), y.dtype(), stream());
-  }
+  const cuda::ConvLastStep last{.scale = in<float>(end.scale), .bias = in<float>(end.bias),
+                                .residual = address(end.residual, y.dtype()),
+                                .activation = end.activation};
+  const void *from = address(x, x.dtype()), *filter = address(w, x.dtype());
+  void* to = mutable_address(y, y.dtype());
+  with_product_kernels(vendor_offers(last) && last.residual != to,
+                       [&] { return name_of("fprop", x.dtype(), p, last); },
+                       [&](const ProductKernels& kernels) {
+                         kernels.fprop(math_of(x.dtype()), p, from, filter, last, to, y.dtype(), stream());
+                       });
 }
 
 // The weights as a CUDA kernel takes them.
@@ -46,6 +50,7 @@ void conv_fprop(const Conv2dProblem& p, const Tensor& x, FrozenFilter& w, ConvLa
   end.scale = w.scale;
   if (x.device() == Device::cuda) return fprop_on_cuda(p, x, converted(w, x.dtype()), end, y);
   const ConvEpilogue epilogue = for_cpu(end);
+  w.packed.bf16 = w.may_round && bf16_allowed();
   const bool packed = cpu::conv2d_packed(p, epilogue, w.packed, w.version);
   cpu::conv2d_fprop(p, in<float>(x), packed ? nullptr : in<float>(w.weight), epilogue, out<float>(y),
                     &w.packed, w.version);
@@ -55,12 +60,14 @@ void conv_fprop(const Conv2dProblem& p, const Tensor& x, FrozenFilter& w, ConvLa
 Tensor conv_dgrad(const Conv2dProblem& p, const Tensor& dy, const Tensor& w) {
   const KernelScope scope(dy.device());
   Tensor dx = empty_like(dy, {p.n, p.h, p.w, p.c});
-  if constexpr (kWithCuda) {
-    if (dy.device() == Device::cuda) {
-      cuda::conv2d_dgrad(math_of(dy.dtype()), p, address(dy, dy.dtype()), address(w, dy.dtype()),
-                         mutable_address(dx, dx.dtype()), dx.dtype(), stream());
-      return dx;
-    }
+  if (dy.device() == Device::cuda) {
+    const void *from = address(dy, dy.dtype()), *filter = address(w, dy.dtype());
+    void* to = mutable_address(dx, dx.dtype());
+    with_product_kernels(vendor_offers(cuda::ConvLastStep{}), [&] { return name_of("dgrad", dy.dtype(), p); },
+                         [&](const ProductKernels& kernels) {
+                           kernels.dgrad(math_of(dy.dtype()), p, from, filter, to, dx.dtype(), stream());
+                         });
+    return dx;
   }
   cpu::conv2d_dgrad(p, in<float>(dy), in<float>(w), out<float>(dx));
   return dx;
@@ -69,13 +76,15 @@ Tensor conv_dgrad(const Conv2dProblem& p, const Tensor& dy, const Tensor& w) {
 Tensor conv_wgrad(const Conv2dProblem& p, const Tensor& x, const Tensor& dy, Tensor& dbias) {
   const KernelScope scope(x.device());
   Tensor dw = empty_f32(x, {p.k, p.r, p.s, p.c / p.groups});
-  if constexpr (kWithCuda) {
-    if (x.device() == Device::cuda) {
-      cuda::conv2d_wgrad(math_of(x.dtype()), p, address(x, x.dtype()), address(dy, x.dtype()),
-                         out<float>(dw), stream());
-      if (dbias.defined()) dbias.copy_from(sum_of_rows(dy));
-      return dw;
-    }
+  if (x.device() == Device::cuda) {
+    const void *from = address(x, x.dtype()), *gradient = address(dy, x.dtype());
+    float* to = out<float>(dw);
+    with_product_kernels(vendor_offers(cuda::ConvLastStep{}), [&] { return name_of("wgrad", x.dtype(), p); },
+                         [&](const ProductKernels& kernels) {
+                           kernels.wgrad(math_of(x.dtype()), p, from, gradient, to, stream());
+                         });
+    if (dbias.defined()) dbias.copy_from(sum_of_rows(dy));
+    return dw;
   }
   cpu::conv2d_wgrad(p, in<float>(x), in<float>(dy), out<float>(dw), out<float>(dbias));
   return dw;

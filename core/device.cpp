@@ -12,7 +12,7 @@ namespace {
 
 constexpr int kOldest = 8;  // compute capability: what the kernels are compiled for at the least
 
-std::atomic<bool> tf32{false};
+std::atomic<bool> tf32{false}, bf16_factors{false};
 thread_local Device kernels_on = Device::cpu;
 
 [[noreturn]] void refuse_cuda() { fail(Fault::unavailable, "device cuda: {}", why_no_cuda()); }
@@ -53,6 +53,8 @@ size_t peak_cuda_bytes() {
 
 void allow_tf32(bool allowed) { tf32 = allowed; }
 bool tf32_allowed() { return tf32; }
+void allow_bf16(bool allowed) { bf16_factors = allowed; }
+bool bf16_allowed() { return bf16_factors; }
 
 cuda::GemmMath math_of(DType dtype) {
   switch (dtype) {

@@ -35,6 +35,7 @@ struct FrozenFilter {
   Tensor weight;          // (O,R,S,C/groups)
   Tensor scale;           // (O) or undefined
   uint64_t version = 0;   // grows when one of the two changes
+  bool may_round = false; // to bf16 where that is allowed (core/device.h)
   PackedFilter packed;    // on the processor
   Tensor converted;       // on a CUDA device, where activations are of another type
   uint64_t converted_version = 0;

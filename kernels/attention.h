@@ -2,6 +2,8 @@
 #pragma once
 #include <cstdint>
 
+#include "kernels/runtime.h"
+
 namespace graft {
 
 // qkv (images, tokens, 3, heads, width): queries, keys and values. For every image and head
@@ -28,4 +30,22 @@ void attention_backward(const AttentionProblem& p, const float* qkv, const float
                         const AttentionGradients& out);
 
 }  // namespace cpu
+
+namespace cuda {
+
+template <class T>
+struct AttentionGradients {  // null: not wanted
+  T* dqkv = nullptr;
+  float* dbias = nullptr;
+};
+
+// As above, in device memory, bias and mask too; T (float, bf16 or f16) is the type of qkv, y and
+// their gradients. Heads of at most 128 channels.
+template <class T>
+void attention(const AttentionProblem& p, const T* qkv, T* y, Stream stream);
+template <class T>
+void attention_backward(const AttentionProblem& p, const T* qkv, const T* dy,
+                        const AttentionGradients<T>& out, Stream stream);
+
+}  // namespace cuda
 }  // namespace graft

@@ -45,6 +45,7 @@ struct ConvEpilogue {            // y = activation(scale conv + bias + residual)
 // so that the weights they were made from need not be kept as well.
 struct PackedFilter {
   uint64_t version = 0;  // of the weights and the scale inside; set by the caller
+  bool bf16 = false;     // set by the caller: factors may be rounded to bf16; sums stay in f32
   struct Impl;
   std::shared_ptr<const Impl> impl;
 };

@@ -3,6 +3,8 @@
 #pragma once
 #include <cstdint>
 
+#include "kernels/runtime.h"
+
 namespace graft {
 
 // qkv (rows, 3, heads, width): every head's queries become q factors[head] / max(|q|, 1e-12), its keys
@@ -22,4 +24,15 @@ void cosine_backward(const CosineProblem& p, const float* qkv, const float* dy, 
                      float* dots);
 
 }  // namespace cpu
+
+namespace cuda {
+
+// As above, in device memory, factors too; T is float, bf16 or f16.
+template <class T>
+void cosine(const CosineProblem& p, const T* qkv, T* y, Stream stream);
+template <class T>
+void cosine_backward(const CosineProblem& p, const T* qkv, const T* dy, T* dqkv, float* dots,
+                     Stream stream);
+
+}  // namespace cuda
 }  // namespace graft

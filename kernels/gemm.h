@@ -31,6 +31,11 @@ enum class GemmMath {
   f16,
 };
 
+enum class GemmVariant {
+  automatic,  // the kernel that is expected to be the fastest
+  wgmma,      // Hopper's own, on the devices and for the operands that it can take: in bf16 and f16
+};
+
 // c (m,n) = activation(alpha op(a) (m,k) op(b) (k,n) + beta residual (m,n) + bias (n)).
 // Rows are `stride` elements apart, and at most 2^31 - 1 in every dimension. No sum depends on
 // anything but the shape and the device. residual may be c; c must not overlap anything else.
@@ -50,6 +55,7 @@ struct GemmProblem {
   int64_t residual_stride = 0;
   float beta = 0;
   Activation activation = Activation::none;
+  GemmVariant variant = GemmVariant::automatic;
 };
 
 // Throws std::invalid_argument for a type or size that there is no kernel for.

@@ -3,6 +3,8 @@
 #pragma once
 #include <cstdint>
 
+#include "kernels/runtime.h"
+
 namespace graft {
 
 struct WindowProblem {
@@ -28,4 +30,14 @@ void from_windows(const WindowProblem& p, const float* y, float* x);
 void window_mask(const WindowProblem& p, float value, float* mask);
 
 }  // namespace cpu
+
+namespace cuda {
+
+// As above, in device memory; T is float, bf16 or f16. A mask is made once, by the processor.
+template <class T>
+void to_windows(const WindowProblem& p, const T* x, T* y, Stream stream);
+template <class T>
+void from_windows(const WindowProblem& p, const T* y, T* x, Stream stream);
+
+}  // namespace cuda
 }  // namespace graft

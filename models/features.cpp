@@ -7,7 +7,10 @@ namespace graft {
 namespace {
 
 Tensor hidden_of(Classifier& model, const Batch& batch, const TrunkOf& trunk) {
-  return model.hidden(trunk ? trunk(batch) : model.trunk_in_parts(input_of(model, batch)));
+  if (trunk) return model.hidden(trunk(batch));
+  GRAFT_CHECK(batch.images.defined() && batch.images.dim(0) == batch.labels.size(),
+              "features: a batch without the pixels of some of its samples");
+  return model.hidden(model.trunk_in_parts(input_of(model, batch)));
 }
 
 }  // namespace

@@ -39,9 +39,9 @@ void add(Sha256& hash, const Tensor& t) {
 
 void add_setting(Sha256& hash, const Classifier& model, size_t end) {
   const Preprocess& p = model.preprocess;
-  add(hash, fmt::format("graft features {}\n{}\n{} steps on {} in {}, {} threads, {} at a time\n",
-                        kVersion, model.architecture, end, int(model.device()),
-                        name_of(model.activations()), cpu::thread_count(),
+  add(hash, fmt::format("graft features {}\n{}\n{} steps on {} in {}, bf16 products {}, {} threads, "
+                        "{} at a time\n", kVersion, model.architecture, end, int(model.device()),
+                        name_of(model.activations()), bf16_allowed(), cpu::thread_count(),
                         model.images_at_a_time()));
   add(hash, fmt::format("{} {} {} {} {} {} {} {}\n", p.resize, p.crop, p.resize_rule,
                         int(p.interpolation), fmt::join(p.mean, ","), fmt::join(p.std, ","),

@@ -139,6 +139,7 @@ void tell_sources(const Adopted& adopted, ModelFile& file) {
 // On the processor, where any machine can replay it.
 Golden make_golden(Classifier& model) {
   if (model.device() != Device::cpu) return make_golden(*from_file(to_file(model)));
+  const ExactProducts exact;
   const int64_t side = zoo_row(model.architecture).small;
   Tensor input({1, side, side, 3});
   Random random(0, "golden");
@@ -176,7 +177,7 @@ std::map<std::string, std::string> hash_frozen(Classifier& model) {
     if (hashes.contains(path)) hashes[path] = sha256_of(published(p));
   });
   each_buffer(model, [&](const std::string& path, Tensor& t) {
-    if (hashes.contains(path)) hashes[path] = sha256_of(t);
+    if (hashes.contains(path)) hashes[path] = sha256_of(t.to(Device::cpu));
   });
   return hashes;
 }

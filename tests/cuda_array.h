@@ -53,4 +53,11 @@ void on_device(const Body& body) {
 #endif
 }
 
+// The same for what only Hopper has (compute capability 9.0).
+template <class Body>
+void on_hopper(const Body& body) {
+  if (device_count() > 0 && device_info().major != 9) GTEST_SKIP() << "not a GPU of Hopper's kind";
+  on_device(body);
+}
+
 }  // namespace graft::cuda

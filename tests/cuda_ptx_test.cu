@@ -6,6 +6,7 @@
 #include <bit>
 #include <vector>
 
+#include "kernels/cuda/box_tile.cuh"
 #include "kernels/cuda/launch.cuh"
 #include "kernels/cuda/ptx.cuh"
 #include "kernels/dtype.h"
@@ -103,11 +104,13 @@ struct Product {  // a (16,k) b (k,8) + c (16,8), small integers
   // One element (tf32) or two neighbours along k.
   uint32_t a_register(int row, int column) const {
     const auto* p = &a[size_t(row * k + column)];
-    return kind == Kind::tf32 ? bits_of(kind, p[0]) : bits_of(kind, p[0]) | bits_of(kind, p[1]) << 16;
+    return kind == Kind::tf32 ? bits_of(kind, p[0])
+                              : bits_of(kind, p[0]) | bits_of(kind, p[1]) << 16;
   }
   uint32_t b_register(int row, int column) const {
     const auto* p = &b[size_t(row * 8 + column)];
-    return kind == Kind::tf32 ? bits_of(kind, p[0]) : bits_of(kind, p[0]) | bits_of(kind, p[8]) << 16;
+    return kind == Kind::tf32 ? bits_of(kind, p[0])
+                              : bits_of(kind, p[0]) | bits_of(kind, p[8]) << 16;
   }
 };
 
@@ -121,12 +124,13 @@ void run_product() {
     const int g = lane / 4, t = lane % 4 * each;
     for (int i = 0; i < 4; ++i) a.push_back(p.a_register(g + i % 2 * 8, t + i / 2 * half));
     for (int i = 0; i < 2; ++i) b.push_back(p.b_register(t + i * half, g));
-    for (int i = 0; i < 4; ++i) c.push_back(p.c[size_t((g + i / 2 * 8) * 8 + lane % 4 * 2 + i % 2)]);
+    for (int i = 0; i < 4; ++i)
+      c.push_back(p.c[size_t((g + i / 2 * 8) * 8 + lane % 4 * 2 + i % 2)]);
   }
   const Array<uint32_t> device_a(a), device_b(b);
   const Array<float> device_c(c);
-  launch(multiply_fragments<kKind>, {dim3(1), dim3(kLanes), 0, {}}, device_a.data(), device_b.data(),
-         device_c.data());
+  launch(multiply_fragments<kKind>, {dim3(1), dim3(kLanes), 0, {}}, device_a.data(),
+         device_b.data(), device_c.data());
   const std::vector<float> got = device_c.host();
   for (int lane = 0; lane < kLanes; ++lane)
     for (int i = 0; i < 4; ++i)
@@ -195,6 +199,190 @@ TEST(Ptx, CopiesFillWithZeros) {
     run_copies<4>();
     run_copies<8>();
     run_copies<16>();
+  });
+}
+
+// ---- Hopper: box copies and mbarriers ---------------------------------------------------------
+
+struct Box {
+  alignas(1024) uint16_t elements[64 * 64];  // 64 rows of 128 bytes
+  uint64_t barrier;
+};
+
+__device__ void init(uint64_t* barrier, int arrivals) {
+  if (threadIdx.x == 0) {
+    ptx::barrier_init(barrier, arrivals);
+    ptx::barrier_init_fence();
+  }
+  __syncthreads();
+}
+
+// The same place twice: the barrier's second phase has the other parity.
+__global__ void copy_box(const __grid_constant__ TensorMap map, int row, int column, uint16_t* to) {
+  if constexpr (ptx::kHopper) {
+    GRAFT_SHARED(Box, shared);
+    init(&shared.barrier, 1);
+    for (uint32_t phase : {0, 1}) {
+      if (threadIdx.x == 0) {
+        ptx::barrier_arrive_expect(&shared.barrier, int(sizeof shared.elements));
+        ptx::copy_box_async(shared.elements, map, row + int(phase), column, &shared.barrier);
+      }
+      ptx::barrier_wait(&shared.barrier, phase);
+      for (int i = int(threadIdx.x); i < 64 * 64; i += int(blockDim.x))
+        to[int(phase) * 64 * 64 + i] = shared.elements[i];
+      __syncthreads();
+    }
+  }
+}
+
+TEST(Ptx, BoxCopies) {
+  on_hopper([] {
+    constexpr int kRows = 70, kColumns = 100, kStride = 104;
+    std::vector<uint16_t> elements(kRows * kStride, 0xffff);
+    for (int r = 0; r < kRows; ++r)
+      for (int c = 0; c < kColumns; ++c) elements[size_t(r * kStride + c)] = uint16_t(r * 128 + c);
+    const Array<uint16_t> from(elements);
+    const TensorMap map = encode({.type = DType::bf16,
+                                  .data = from.data(),
+                                  .rows = kRows,
+                                  .columns = kColumns,
+                                  .stride = kStride,
+                                  .box_rows = 64});
+    for (auto [row, column] : {std::pair{0, 0}, {10, 40}, {-3, -5}, {69, 99}, {-63, 8}, {200, 0}}) {
+      const Array<uint16_t> to(2 * 64 * 64);
+      launch(copy_box, {dim3(1), dim3(96), sizeof(Box), {}}, map, row, column, to.data());
+      const std::vector<uint16_t> got = to.host();
+      for (int i = 0; i < 2 * 64 * 64; ++i) {
+        const int line = i / 64 % 64, chunk = i / 8 % 8 ^ line % 8;  // of the box
+        const int r = row + line + i / 4096, c = column + chunk * 8 + i % 8;
+        const bool inside = r >= 0 && r < kRows && c >= 0 && c < kColumns;
+        ASSERT_EQ(got[size_t(i)], inside ? r * 128 + c : 0)
+            << "element " << i << " of the box at " << row << ", " << column;
+      }
+    }
+  });
+}
+
+__global__ void count_arrivals(int* order) {  // (2): what thread 0 finds when it has waited
+  if constexpr (ptx::kHopper) {
+    GRAFT_SHARED(Box, shared);
+    int* counter = reinterpret_cast<int*>(shared.elements);
+    if (threadIdx.x == 0) *counter = 0;
+    init(&shared.barrier, 64);
+    ptx::barrier_wait(&shared.barrier, 1);  // a fresh barrier: passes
+    __syncthreads();
+    for (uint32_t phase : {0, 1}) {
+      if (threadIdx.x >= 32) {
+        atomicAdd(counter, 1);
+        ptx::barrier_arrive(&shared.barrier);
+      }
+      ptx::barrier_wait(&shared.barrier, phase);
+      __syncwarp();
+      if (threadIdx.x == 0) order[phase] = atomicAdd(counter, 0);
+      __syncthreads();
+    }
+  }
+}
+
+TEST(Ptx, Mbarriers) {
+  on_hopper([] {
+    const Array<int> order(2);
+    launch(count_arrivals, {dim3(1), dim3(96), sizeof(Box), {}}, order.data());
+    EXPECT_EQ(order.host(), (std::vector<int>{64, 128}));
+  });
+}
+
+// ---- Hopper: wgmma ----------------------------------------------------------------------------
+
+template <class T, int N, bool kDepthA, bool kDepthB>
+struct WgmmaTiles {
+  BoxTile<T, 64, kDepthA> a;
+  BoxTile<T, N, kDepthB> b;
+  uint64_t barrier;
+};
+
+// 16 of 64 along k: block number `block`. c (128, N / 2): the registers of each thread.
+template <class T, int N, bool kDepthA, bool kDepthB>
+__global__ void multiply_boxes(const __grid_constant__ TensorMap a,
+                               const __grid_constant__ TensorMap b, int block, float* c) {
+  if constexpr (ptx::kHopper) {
+    using Tiles = WgmmaTiles<T, N, kDepthA, kDepthB>;
+    GRAFT_SHARED(Tiles, shared);
+    init(&shared.barrier, 1);
+    if (threadIdx.x == 0) {
+      ptx::barrier_arrive_expect(&shared.barrier, int(sizeof shared.a + sizeof shared.b));
+      shared.a.load(a, 0, 0, &shared.barrier);
+      shared.b.load(b, 0, 0, &shared.barrier);
+    }
+    ptx::barrier_wait(&shared.barrier, 0);
+    float sums[N / 2];
+#pragma unroll
+    for (int i = 0; i < N / 2; ++i) sums[i] = c[threadIdx.x * (N / 2) + i];
+    ptx::wgmma_fence(sums);
+    ptx::wgmma_k16<T, !kDepthA, !kDepthB>(sums, shared.a.descriptor(0, block),
+                                          shared.b.descriptor(0, block));
+    ptx::wgmma_commit();
+    ptx::wgmma_wait<0>(sums);
+#pragma unroll
+    for (int i = 0; i < N / 2; ++i) c[threadIdx.x * (N / 2) + i] = sums[i];
+  }
+}
+
+// a (64,64) b (64,N): small integers that differ from neighbour to neighbour
+float a_at(int m, int k) { return float((m * 3 + k * 5) % 13 - 6); }
+float b_at(int k, int n) { return float((n * 7 + k * 3) % 11 - 5); }
+
+template <class T, int N, bool kDepthA, bool kDepthB>
+void run_wgmma() {
+  constexpr bool is_bf16 = std::is_same_v<T, __nv_bfloat16>;
+  constexpr DType type = is_bf16 ? DType::bf16 : DType::f16;
+  std::vector<uint16_t> a(64 * 64), b(64 * N);
+  auto bits = [](float x) { return is_bf16 ? bf16(x).bits : f16(x).bits; };
+  for (int k = 0; k < 64; ++k) {
+    for (int m = 0; m < 64; ++m) a[size_t(kDepthA ? m * 64 + k : k * 64 + m)] = bits(a_at(m, k));
+    for (int n = 0; n < N; ++n) b[size_t(kDepthB ? n * 64 + k : k * N + n)] = bits(b_at(k, n));
+  }
+  using Tiles = WgmmaTiles<T, N, kDepthA, kDepthB>;
+  const Array<uint16_t> device_a(a), device_b(b);
+  const auto map_a = decltype(Tiles::a)::map(type, device_a.data(), 64, 64, 64);
+  const auto map_b = decltype(Tiles::b)::map(type, device_b.data(), N, 64, kDepthB ? 64 : N);
+  std::vector<float> c(128 * N / 2);
+  for (size_t i = 0; i < c.size(); ++i) c[i] = float(i % 1000);
+  for (int block : {0, 3}) {
+    const Array<float> device_c(c);
+    launch(multiply_boxes<T, N, kDepthA, kDepthB>, {dim3(1), dim3(128), sizeof(Tiles), {}}, map_a,
+           map_b, block, device_c.data());
+    const std::vector<float> got = device_c.host();
+    for (int i = 0; i < 128 * N / 2; ++i) {
+      const int thread = i / (N / 2), e = i % (N / 2), lane = thread % 32;
+      const int m = thread / 32 * 16 + lane / 4 + e / 2 % 2 * 8,
+                n = e / 4 * 8 + lane % 4 * 2 + e % 2;
+      float sum = c[size_t(i)];
+      for (int k = 16 * block; k < 16 * block + 16; ++k) sum += a_at(m, k) * b_at(k, n);
+      ASSERT_EQ(got[size_t(i)], sum) << "thread " << thread << ", register " << e << ", N " << N
+                                     << ", depth-contiguous " << kDepthA << kDepthB;
+    }
+  }
+}
+
+template <class T, int N>
+void run_wgmma_of_every_layout() {
+  run_wgmma<T, N, true, true>();
+  run_wgmma<T, N, true, false>();
+  run_wgmma<T, N, false, true>();
+  run_wgmma<T, N, false, false>();
+}
+
+TEST(Ptx, WgmmaBf16) {
+  on_hopper([] {
+    run_wgmma_of_every_layout<__nv_bfloat16, 128>();
+    run_wgmma_of_every_layout<__nv_bfloat16, 256>();
+  });
+}
+TEST(Ptx, WgmmaF16) {
+  on_hopper([] {
+    run_wgmma_of_every_layout<__half, 128>();
+    run_wgmma_of_every_layout<__half, 256>();
   });
 }
 

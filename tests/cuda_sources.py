@@ -16,7 +16,7 @@ RULES = [  # pattern, the files of kernels/ that may have it, what to do instead
     (r"__CUDA_ARCH__", set(), "what depends on the architecture is a function of kernels/cuda/ptx.cuh"),
 ]
 FUNCTION = re.compile(r"__forceinline__ \w+ (\w+)(?:<\w+>)?\(")
-INTERNAL = {"shared_address"}  # of ptx.cuh
+INTERNAL = {"shared_address", "pin"}  # of ptx.cuh
 
 
 def code_of(path):

@@ -145,5 +145,28 @@ TEST(Conv2dKernel, PackedFilterFollowsItsVersion) {
   for (size_t i = 0; i < first.size(); ++i) EXPECT_FLOAT_EQ(a.y[i], 2 * first[i]);
 }
 
+// Filters that may round: products of bf16 factors, so 2^-8 of each at most, summed in f32.
+TEST(Conv2dKernel, RoundedFactorsStayNear) {
+  for (const Conv2dProblem& p : {problem(3, 14, 64, 32, 1, 1), problem(2, 23, 32, 48, 3, 1),
+                                 problem(2, 15, 64, 64, 3, 2), problem(2, 16, 3, 32, 7, 2)}) {
+    Arrays exact(p), rounded(p);
+    const std::vector<float> bias = ramp(p.k, 0.7f), scale = ramp(p.k, 0.3f);
+    const std::vector<float> residual = ramp(int64_t(exact.y.size()), 0.19f);
+    const ConvEpilogue e{.scale = scale.data(), .bias = bias.data(), .residual = residual.data(),
+                         .activation = Activation::relu};
+    PackedFilter plain, packed;
+    packed.bf16 = true;
+    cpu::conv2d_fprop(p, exact.x.data(), exact.w.data(), e, exact.y.data(), &plain, 1);
+    cpu::conv2d_fprop(p, rounded.x.data(), rounded.w.data(), e, rounded.y.data(), &packed, 1);
+    ASSERT_TRUE(cpu::conv2d_packed(p, e, packed, 1));
+    std::vector<float> again(rounded.y.size());
+    cpu::conv2d_fprop(p, rounded.x.data(), nullptr, e, again.data(), &packed, 1);
+    EXPECT_EQ(again, rounded.y);
+    const double depth = double(p.r * p.s * p.c);
+    for (size_t i = 0; i < again.size(); ++i)
+      ASSERT_NEAR(again[i], exact.y[i], std::sqrt(depth) / 128) << "element " << i;
+  }
+}
+
 }  // namespace
 }  // namespace graft

@@ -21,6 +21,7 @@ BUDGET = [  # kernel, its template arguments; registers of a thread at most; 655
     (r"gemm_mma<float, 2,", 128),   # 32 x 32 a warp
     (r"gemm_mma<\w+, 2,", 108),
     (r"gemm_mma<\w+, 3,", 104),
+    (r"gemm_wgmma<", 168),          # what 384 threads begin with; setmaxnreg then shares them out anew
     (r"gemm_simt<", 128),
     (r"gemm_add_splits", 48),
     (r"conv2d_mma<.*float, 0,", 255),  # as gemm_mma, and where each copied row is
@@ -41,6 +42,14 @@ BUDGET = [  # kernel, its template arguments; registers of a thread at most; 655
     (r"drop<", 48),                  # eight Philox blocks of four words
     (r"(max|mean)_(of_windows|gradient)<", 64),
     (r"normalize_pixels<|resize_(rows|columns)|transpose_tiles<|copy_packs<", 40),
+    (r"attend<float, 128", 255),     # attention: a warp sums up 16 x width, and has scores of 16 x 32
+    (r"attend<.*, 128", 216),
+    (r"(attend|query_rows)<", 188),
+    (r"_gradients?<.*f16, 32", 168),  # three blocks of 128 threads, the others two
+    (r"_gradients<.*f16, 64", 200),
+    (r"(score|value)_gradients<.*, (64|128)|bias_gradient<float", 255),
+    (r"(score|value)_gradients<|bias_gradient<", 232),
+    (r"move_pixels<|cosine_(forward|gradient)<", 48),
     (r"make_taps", 64),              # double
 ]
 ENTRY = re.compile(r"Compiling entry function '(\w+)' for '(\w+)'")

@@ -111,12 +111,15 @@ step "page of networks" $PYTHON tests/models_page.py "$BUILD/graft" models/READM
 if [ "${GRAFT_QUICK:-0}" = 0 ]; then
   step "CUDA kernels: planted bugs" tests/cusim/seeded.sh
   step "build with address and undefined-behaviour sanitizers" build "$BUILD-asan" \
-    all "${LIGHT[@]}" -DGRAFT_SANITIZE=address,undefined
+    all "${LIGHT[@]}" -DGRAFT_SANITIZE=address,undefined -DGRAFT_CUDA=SIM
   export UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 TSAN_OPTIONS=halt_on_error=1
   # Not again: OnnxOdd has every operation, damaged files are fuzzed below, and a child process for
   # each of thousands takes minutes here.
   step "unit tests under both" suite asan "$BUILD-asan" \
     -E 'OnnxZoo|RealSqueezeNet|Keras.EveryFlip|ModelFile.UnsealedFlips'
+  step "command line on a simulated CUDA device" env GRAFT="$BUILD/graft" GRAFT_SIM="$BUILD-asan/graft" \
+    "$CLI_PYTHON" -m pytest -q tests/cli/test_device.py -k "not measured" \
+    --junitxml="$RESULTS/cli_device.xml"
   step "build with the thread sanitizer" build "$BUILD-tsan" \
     "graft_kernels_tests graft_io_tests" "${LIGHT[@]}" -DGRAFT_SANITIZE=thread
   step "loader and thread pool under it" suite tsan "$BUILD-tsan" -R 'Loader|Parallel' \

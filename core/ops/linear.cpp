@@ -4,6 +4,7 @@
 #include "core/dispatch.h"
 #include "core/ops.h"
 #include "core/ops/gradients.h"
+#include "core/product_kernels.h"
 #include "core/trace.h"
 #include "kernels/gemm.h"
 
@@ -21,16 +22,18 @@ cuda::GemmProblem gemm_problem(bool transpose_a, bool transpose_b, int64_t m, in
   return p;
 }
 
+void run_on_cuda(const cuda::GemmProblem& p) {
+  with_product_kernels(vendor_offers(p), [&] { return name_of(p); },
+                       [&](const ProductKernels& kernels) { kernels.gemm(p, stream()); });
+}
+
 Tensor product(bool transpose_a, bool transpose_b, int64_t m, int64_t n, int64_t k,
                const Tensor& a, const Tensor& b, DType dtype) {
   Tensor c(Shape{m, n}, dtype, a.device());
   const KernelScope scope(a.device());
-  if constexpr (kWithCuda) {
-    if (a.device() == Device::cuda) {
-      cuda::GemmProblem p = gemm_problem(transpose_a, transpose_b, m, n, k, a, b, c);
-      cuda::gemm(p, stream());
-      return c;
-    }
+  if (a.device() == Device::cuda) {
+    run_on_cuda(gemm_problem(transpose_a, transpose_b, m, n, k, a, b, c));
+    return c;
   }
   cpu::gemm(transpose_a, transpose_b, m, n, k, 1, in<float>(a), in<float>(b), 0, out<float>(c));
   return c;
@@ -40,12 +43,10 @@ Tensor product(bool transpose_a, bool transpose_b, int64_t m, int64_t n, int64_t
 void product_plus(int64_t m, int64_t n, int64_t k, const Tensor& a, const Tensor& b, const Tensor& bias,
                   Tensor& c) {
   const KernelScope scope(a.device());
-  if constexpr (kWithCuda) {
-    if (a.device() == Device::cuda) {
-      cuda::GemmProblem p = gemm_problem(false, true, m, n, k, a, b, c);
-      p.bias = in<float>(bias);
-      return cuda::gemm(p, stream());
-    }
+  if (a.device() == Device::cuda) {
+    cuda::GemmProblem p = gemm_problem(false, true, m, n, k, a, b, c);
+    p.bias = in<float>(bias);
+    return run_on_cuda(p);
   }
   float* values = out<float>(c);
   if (bias.defined())

@@ -22,7 +22,7 @@ std::shared_ptr<const PackedFilter::Impl> pack(const Conv2dProblem& p, const mem
   if (scale) scale_channels(p, w, scale, static_cast<float*>(scaled.data()));
   memory source = view(given, scale ? scaled.data() : w);
   bool winograd = wanted.data.format_kind == dnnl_format_kind_wino;
-  packed->exact = !scale && !winograd;
+  packed->exact = !scale && !winograd && wanted.data.data_type == dnnl_f32;
   if (winograd) {  // is only made from OIHW
     memory::desc oihw(given.dims(), memory::data_type::f32, memory::format_tag::oihw);
     Scratch bytes(oihw.get_size());

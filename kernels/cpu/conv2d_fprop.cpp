@@ -38,7 +38,7 @@ struct FpropKey {
   Conv2dProblem problem;
   bool scale, bias, residual;
   Activation activation;
-  bool winograd;
+  bool winograd, bf16;
   auto operator<=>(const FpropKey&) const = default;
 };
 
@@ -60,8 +60,9 @@ dnnl::post_ops epilogue(const FpropKey& key, const Geometry& g) {
 }
 
 FpropDesc fprop_desc(const FpropKey& key) {
-  const auto& [p, scale, bias, residual, activation, winograd] = key;
-  Geometry g = geometry(p, winograd ? tag::any : tag::nhwc);
+  const auto& [p, scale, bias, residual, activation, winograd, bf16] = key;
+  Geometry g = geometry(p, winograd ? tag::any : tag::nhwc,
+                        bf16 ? memory::data_type::bf16 : memory::data_type::f32);
   dnnl::post_ops ops = epilogue(key, g);
   auto kind = dnnl::prop_kind::forward_inference;
   auto how = winograd ? algorithm::convolution_winograd : algorithm::convolution_direct;
@@ -71,7 +72,7 @@ FpropDesc fprop_desc(const FpropKey& key) {
                      : dnnl::convolution_forward::desc(kind, how, g.x, g.w_any, g.y, g.stride,
                                                        g.dilation, g.pad_begin, g.pad_end);
   FpropDesc pd(desc, attributes(ops), onednn_engine());
-  note_implementation(pd.impl_info_str(), describe("fprop", p));
+  if (!bf16) note_implementation(pd.impl_info_str(), describe("fprop", p));  // bf16: see exists()
   return pd;
 }
 
@@ -88,12 +89,16 @@ bool winograd_pays(const Conv2dProblem& p) {
          p.k >= 32 && p.out_h() >= 20 && p.out_w() >= 20;
 }
 
-bool winograd_exists(const FpropKey& key) {
+// The products of two bf16 take half the time where the processor has them (avx512_bf16, amx); x is
+// converted on its way. Depthwise filters and the first layer have too few of them.
+bool bf16_pays(const Conv2dProblem& p) { return p.groups == 1 && p.c % 16 == 0 && p.k % 16 == 0; }
+
+// Whether oneDNN has it here, and not as a reference loop.
+bool exists(const FpropKey& key) {
   static PrimitiveCache<FpropKey, bool> known;
   return *known.get(key, [&] {
     try {
-      fprop_for(key);
-      return true;
+      return std::string(fprop_for(key)->desc.impl_info_str()).find("ref") == std::string::npos;
     } catch (const dnnl::error& e) {
       if (e.status != dnnl_unimplemented) throw;
       return false;
@@ -101,34 +106,39 @@ bool winograd_exists(const FpropKey& key) {
   });
 }
 
-// Whether the epilogue's scale is multiplied into the filter instead.
-bool folds_scale(const Conv2dProblem& p, bool winograd) {
-  return winograd || int64_t(sizeof(float)) * p.k * p.r * p.s * p.c / p.groups < kLargeFilter;
+// Whether the epilogue's scale is multiplied into the filter instead: where that is not exact anyway.
+bool folds_scale(const Conv2dProblem& p, bool winograd, bool bf16) {
+  return winograd || bf16 || int64_t(sizeof(float)) * p.k * p.r * p.s * p.c / p.groups < kLargeFilter;
 }
 
-FpropKey key_of(const Conv2dProblem& p, const ConvEpilogue& e, bool winograd) {
-  bool scale = e.scale && !folds_scale(p, winograd);
-  return {p, scale, e.bias != nullptr, e.residual != nullptr, e.activation, winograd};
+FpropKey key_of(const Conv2dProblem& p, const ConvEpilogue& e, bool winograd, bool bf16) {
+  bool scale = e.scale && !folds_scale(p, winograd, bf16);
+  return {p, scale, e.bias != nullptr, e.residual != nullptr, e.activation, winograd, bf16};
 }
 
-// Winograd only for filters that stay: transforming them costs more than it saves in one call.
-FpropKey choose(const Conv2dProblem& p, const ConvEpilogue& e, bool filter_stays) {
-  if (filter_stays && winograd_pays(p)) {
+// Winograd and bf16 only for filters that stay: transforming them costs more than it saves in one call.
+FpropKey choose(const Conv2dProblem& p, const ConvEpilogue& e, const PackedFilter* stays) {
+  if (stays && stays->bf16 && bf16_pays(p) && exists(key_of(p, e, false, true)))
+    return key_of(p, e, false, true);
+  if (stays && winograd_pays(p)) {
     Conv2dProblem part = p;
     part.n = std::min(kWinogradBatch, p.n);
-    if (winograd_exists(key_of(part, e, true))) return key_of(part, e, true);
+    if (exists(key_of(part, e, true, false))) return key_of(part, e, true, false);
   }
-  return key_of(p, e, false);
+  return key_of(p, e, false, false);
 }
 
-void run_direct(const Conv2dProblem& p, const float* x, const float* w, const ConvEpilogue& e,
-                float* y, PackedFilter* packed, uint64_t version) {
-  FpropKey key = key_of(p, e, false);
+void run_direct(const FpropKey& key, const float* x, const float* w, const ConvEpilogue& e, float* y,
+                PackedFilter* packed, uint64_t version) {
+  const Conv2dProblem& p = key.problem;
   auto fprop = fprop_for(key);
   const auto& pd = fprop->desc;
   Filter filter =
       filter_for(p, pd.weights_desc(), w, key.scale ? nullptr : e.scale, packed, version);
-  std::unordered_map<int, memory> arguments{{DNNL_ARG_SRC, view(pd.src_desc(), x)},
+  Scratch rounded(key.bf16 ? pd.src_desc().get_size() : 0);
+  memory source = view(pd.src_desc(), key.bf16 ? rounded.data() : x);
+  if (key.bf16) reorder(view(geometry(p).x, x), source);
+  std::unordered_map<int, memory> arguments{{DNNL_ARG_SRC, source},
                                             {DNNL_ARG_WEIGHTS, filter.values},
                                             {DNNL_ARG_DST, view(pd.dst_desc(), y)}};
   memory::desc channel = geometry(p).channel;
@@ -149,7 +159,7 @@ void run_winograd(const Conv2dProblem& whole, const float* x, const float* w,
   for (int64_t first = 0; first < whole.n; first += kWinogradBatch) {
     Conv2dProblem p = whole;
     p.n = std::min(kWinogradBatch, whole.n - first);
-    auto fprop = fprop_for(key_of(p, e, true));
+    auto fprop = fprop_for(key_of(p, e, true, false));
     const auto& pd = fprop->desc;
     Geometry g = geometry(p);
     Filter filter = filter_for(p, pd.weights_desc(), w, e.scale, packed, version);
@@ -169,19 +179,20 @@ void run_winograd(const Conv2dProblem& whole, const float* x, const float* w,
 
 }  // namespace
 
-void probe_fprop(const Conv2dProblem& p) { fprop_desc({p, false, true, false, Activation::relu, false}); }
+void probe_fprop(const Conv2dProblem& p) { fprop_desc({p, false, true, false, Activation::relu, false, false}); }
 
 void conv2d_fprop(const Conv2dProblem& p, const float* x, const float* w, const ConvEpilogue& e,
                   float* y, PackedFilter* packed, uint64_t version) {
   if (e.residual && e.residual != y)
     std::memcpy(y, e.residual, sizeof(float) * size_t(p.n * p.out_h() * p.out_w() * p.k));
-  bool winograd = choose(p, e, packed != nullptr).winograd;
-  (winograd ? run_winograd : run_direct)(p, x, w, e, y, packed, version);
+  FpropKey key = choose(p, e, packed);
+  if (key.winograd) run_winograd(p, x, w, e, y, packed, version);
+  else run_direct(key, x, w, e, y, packed, version);
 }
 
 bool conv2d_packed(const Conv2dProblem& p, const ConvEpilogue& e, const PackedFilter& packed,
                    uint64_t version) {
-  FpropKey key = choose(p, e, true);
+  FpropKey key = choose(p, e, &packed);
   auto current = [&] {
     return is_current(&packed, fprop_for(key)->desc.weights_desc(), version);
   };

@@ -2,16 +2,17 @@
 
 namespace graft::cpu {
 
-Geometry geometry(const Conv2dProblem& p, dnnl::memory::format_tag activations) {
+Geometry geometry(const Conv2dProblem& p, dnnl::memory::format_tag activations,
+                  dnnl::memory::data_type factors) {
   using dnnl::memory;
   using tag = memory::format_tag;
   constexpr auto kF32 = memory::data_type::f32;
   memory::dims filter = p.groups == 1
                             ? memory::dims{p.k, p.c, p.r, p.s}
                             : memory::dims{p.groups, p.k / p.groups, p.c / p.groups, p.r, p.s};
-  return {{{p.n, p.c, p.h, p.w}, kF32, activations},
+  return {{{p.n, p.c, p.h, p.w}, factors, activations},
           {filter, kF32, p.groups == 1 ? tag::ohwi : tag::gohwi},
-          {filter, kF32, tag::any},
+          {filter, factors, tag::any},
           {{p.k}, kF32, tag::x},
           {{p.n, p.k, p.out_h(), p.out_w()}, kF32, activations},
           {{1, p.k, 1, 1}, kF32, tag::nhwc},

@@ -13,9 +13,10 @@ struct Geometry {
 };
 
 // Activations in NHWC, or in whatever order the kernel wants (tag any); w as the caller has it,
-// (k,r,s,c/groups), and w_any as the kernel wants it.
+// (k,r,s,c/groups), and w_any as the kernel wants it. `factors` is the type of x and w_any.
 Geometry geometry(const Conv2dProblem& p,
-                  dnnl::memory::format_tag activations = dnnl::memory::format_tag::nhwc);
+                  dnnl::memory::format_tag activations = dnnl::memory::format_tag::nhwc,
+                  dnnl::memory::data_type factors = dnnl::memory::data_type::f32);
 
 std::string describe(const char* kernel, const Conv2dProblem& p);  // "fprop n8 h14 w14 c64 ..."
 

@@ -128,7 +128,7 @@ template <int M, int N>
 __device__ TileOrigin conv_tile(const ConvWork& c) {
   GemmProblem p;
   p.m = c.most_m, p.n = c.n;
-  return tile_origin<M, N>(p);
+  return tile_origin<M, N>(p, int(blockIdx.x));
 }
 
 }  // namespace graft::cuda

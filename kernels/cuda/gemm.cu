@@ -54,12 +54,28 @@ bool whole_fours(const GemmProblem& p) {
          aligned(p.bias, 16);
 }
 
+bool on_hopper() {  // all of a machine's GPUs are of the first one's kind
+  static const bool is = device_info().major == 9;
+  return is;
+}
+
+template <class T>
+void launch_half(const GemmProblem& p, const GemmPlan& plan, const GemmWork& work, int splits,
+                 Stream stream) {
+  if (plan.wgmma)
+    launch_wgmma_gemm<T>(p, plan, work, splits, stream);
+  else
+    launch_tensor_gemm<T>(p, plan, work, splits, stream);
+}
+
 }  // namespace
 
 void gemm(const GemmProblem& p, const GemmPlan& plan, Stream stream) {
   check(p);
+  if (plan.wgmma && (!wgmma_takes(p) || !on_hopper()))
+    throw std::invalid_argument("gemm: a plan for wgmma, and operands or a GPU that are not");
   if (p.m == 0 || p.n == 0) return;
-  const GemmTile& tile = on_tensor_cores(p.math) ? kTensorTiles[plan.tile] : kSimtTiles[plan.tile];
+  const GemmTile& tile = tile_of(p, plan);
   const GemmSplit split = split_k(p.k, tile.step_bytes / element_size(p.math), plan.splits);
   const bool splits = split.count > 1;
   Scratch partial(splits ? size_t(split.count * p.m * p.n) * sizeof(float) : 0, stream);
@@ -77,10 +93,10 @@ void gemm(const GemmProblem& p, const GemmPlan& plan, Stream stream) {
       launch_tensor_gemm<float>(p, plan, work, split.count, stream);
       break;
     case GemmMath::bf16:
-      launch_tensor_gemm<__nv_bfloat16>(p, plan, work, split.count, stream);
+      launch_half<__nv_bfloat16>(p, plan, work, split.count, stream);
       break;
     case GemmMath::f16:
-      launch_tensor_gemm<__half>(p, plan, work, split.count, stream);
+      launch_half<__half>(p, plan, work, split.count, stream);
       break;
   }
   if (!splits) return;
@@ -91,7 +107,9 @@ void gemm(const GemmProblem& p, const GemmPlan& plan, Stream stream) {
 
 void gemm(const GemmProblem& problem, Stream stream) {
   check(problem);  // before the device is asked
-  gemm(problem, plan_gemm(problem, multiprocessors()), stream);
+  GemmProblem p = problem;
+  if (p.variant == GemmVariant::wgmma && !on_hopper()) p.variant = GemmVariant::automatic;
+  gemm(p, plan_gemm(p, multiprocessors()), stream);
 }
 
 void gemm(GemmMath math, bool transpose_a, bool transpose_b, int64_t m, int64_t n, int64_t k,

@@ -23,11 +23,10 @@ struct TileOrigin {
 // Blocks that run at the same time share rows of A and columns of B in the L2 cache: tiles are
 // numbered down columns of eight.
 template <int M, int N>
-__device__ TileOrigin tile_origin(const GemmProblem& p) {
+__device__ TileOrigin tile_origin(const GemmProblem& p, int index) {
   constexpr int kHigh = 8;
   const int tiles_m = int((p.m + M - 1) / M), tiles_n = int((p.n + N - 1) / N);
-  const int group = int(blockIdx.x) / (kHigh * tiles_n),
-            within = int(blockIdx.x) % (kHigh * tiles_n);
+  const int group = index / (kHigh * tiles_n), within = index % (kHigh * tiles_n);
   const int high = min(kHigh, tiles_m - group * kHigh);
   return {(group * kHigh + within % high) * M, within / high * N};
 }
@@ -101,7 +100,20 @@ __device__ inline void finish_four(const GemmProblem& p, bool vectors, int64_t r
   store_some(p.c, p.c_type, row * p.c_stride + column, vectors, count, v);
 }
 
-// The staged sums of the tile at `at` -> c, or this split's partial sums.
+// Four staged sums, of row m and from column n on -> c, or the partial sums of this split.
+__device__ inline void finish_staged(const GemmProblem& p, const GemmWork& work, int64_t split,
+                                     int64_t m, int64_t n, const float* staged) {
+  if (m >= p.m || n >= p.n) return;
+  const int count = int(min(p.n - n, int64_t(4)));
+  const float4 sums = *reinterpret_cast<const float4*>(staged);
+  float v[4] = {sums.x, sums.y, sums.z, sums.w};
+  if (work.partial)
+    store_some(work.partial, DType::f32, (split * p.m + m) * p.n + n, work.vectors_c, count, v);
+  else
+    finish_four(p, work.vectors_c, m, n, count, v);
+}
+
+// The staged sums of the tile at `at`, which is this block's.
 template <int M, int N, int kThreads>
 __device__ void finish_tile(const GemmProblem& p, const GemmWork& work,
                             const StagedTile<M, N>& tile, TileOrigin at) {
@@ -109,17 +121,8 @@ __device__ void finish_tile(const GemmProblem& p, const GemmWork& work,
 #pragma unroll 1
   for (int i = int(threadIdx.x); i < M * kFours; i += kThreads) {
     const int row = i / kFours, column = i % kFours * 4;
-    const int64_t m = at.m + row, n = at.n + column;
-    if (m >= p.m || n >= p.n) continue;
-    const int count = int(min(p.n - n, int64_t(4)));
-    const float4 sums =
-        *reinterpret_cast<const float4*>(tile.sums + row * StagedTile<M, N>::kStride + column);
-    float v[4] = {sums.x, sums.y, sums.z, sums.w};
-    if (work.partial)
-      store_some(work.partial, DType::f32, (blockIdx.z * p.m + m) * p.n + n, work.vectors_c, count,
-                 v);
-    else
-      finish_four(p, work.vectors_c, m, n, count, v);
+    finish_staged(p, work, blockIdx.z, at.m + row, at.n + column,
+                  tile.sums + row * StagedTile<M, N>::kStride + column);
   }
 }
 

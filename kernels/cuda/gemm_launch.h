@@ -15,6 +15,9 @@ struct GemmWork {             // a kernel's parameter besides the problem
 template <class T>  // __nv_bfloat16, __half, or float for tf32
 void launch_tensor_gemm(const GemmProblem& p, const GemmPlan& plan, const GemmWork& work,
                         int splits, Stream stream);
+template <class T>  // __nv_bfloat16 or __half
+void launch_wgmma_gemm(const GemmProblem& p, const GemmPlan& plan, const GemmWork& work, int splits,
+                       Stream stream);
 void launch_simt_gemm(const GemmProblem& p, const GemmPlan& plan, const GemmWork& work, int splits,
                       Stream stream);
 

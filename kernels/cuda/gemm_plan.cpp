@@ -64,6 +64,19 @@ bool sixteen_byte_copies(const GemmProblem& p) {
   return fits(p.a, p.a_stride) && fits(p.b, p.b_stride);
 }
 
+bool wgmma_takes(const GemmProblem& p) {
+  constexpr int64_t kMostStride = int64_t(1) << 39;  // elements: TMA counts bytes in 40 bits
+  return element_size(p.math) == 2 && sixteen_byte_copies(p) && p.a_stride < kMostStride &&
+         p.b_stride < kMostStride;
+}
+
+const GemmTile& tile_of(const GemmProblem& p, const GemmPlan& plan) {
+  const GemmTile* tiles = plan.wgmma                ? kWgmmaTiles
+                          : on_tensor_cores(p.math) ? kTensorTiles
+                                                    : kSimtTiles;
+  return tiles[plan.tile];
+}
+
 GemmSplit split_k(int64_t k, int step, int wanted) {
   const int64_t steps = std::max<int64_t>(divide_up(k, step), 1);
   const int64_t each = divide_up(steps, std::clamp<int64_t>(wanted, 1, steps));
@@ -71,21 +84,26 @@ GemmSplit split_k(int64_t k, int step, int wanted) {
 }
 
 GemmPlan plan_gemm(const GemmProblem& p, int multiprocessors) {
-  const bool tensor = on_tensor_cores(p.math);
-  const bool narrow = tensor && !sixteen_byte_copies(p);
-  const GemmTile* tiles = tensor ? kTensorTiles : kSimtTiles;
+  const bool tensor = on_tensor_cores(p.math), narrow = tensor && !sixteen_byte_copies(p);
+  const bool wgmma = p.variant == GemmVariant::wgmma && wgmma_takes(p);
   const int first = narrow ? kNarrowTile : 0;
-  const int end = narrow ? kNarrowTile + 1 : tensor ? kAlignedTiles : kSimtTileCount;
+  const int end = wgmma    ? kWgmmaTileCount
+                  : narrow ? kNarrowTile + 1
+                  : tensor ? kAlignedTiles
+                           : kSimtTileCount;
   GemmPlan best;
   double least = std::numeric_limits<double>::max();
-  for (int tile = first; tile < end; ++tile)
-    for (int splits = 1; splits <= most_splits(p, tiles[tile], multiprocessors); ++splits) {
-      const double clocks = cost(p, tiles[tile], splits, multiprocessors);
+  for (GemmPlan plan{first, 1, wgmma}; plan.tile < end; ++plan.tile) {
+    const GemmTile& tile = tile_of(p, plan);
+    const int most = most_splits(p, tile, multiprocessors);
+    for (plan.splits = 1; plan.splits <= most; ++plan.splits) {
+      const double clocks = cost(p, tile, plan.splits, multiprocessors);
       if (clocks < least) {
         least = clocks;
-        best = {tile, splits};
+        best = plan;
       }
     }
+  }
   return best;
 }
 

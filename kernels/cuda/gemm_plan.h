@@ -30,6 +30,14 @@ constexpr GemmTile kTensorTiles[] = {
 };
 constexpr int kAlignedTiles = 3, kNarrowTile = 3;
 
+// On Hopper's tensor cores, with wgmma; four of the warps only start copies. Chosen only where
+// GemmProblem::variant asks for it: no GPU has run this kernel yet, and the rates are guesses.
+constexpr GemmTile kWgmmaTiles[] = {
+    {128, 256, 128, 4, 12, 1, 1, 0.85f},
+    {128, 128, 128, 6, 12, 1, 1, 0.75f},
+};
+constexpr int kWgmmaTileCount = 2;
+
 // On the f32 units, for operands of any alignment.
 constexpr GemmTile kSimtTiles[] = {
     {128, 128, 64, 3, 2, 4, 2, 0.80f},
@@ -38,8 +46,9 @@ constexpr GemmTile kSimtTiles[] = {
 constexpr int kSimtTileCount = 2;
 
 struct GemmPlan {
-  int tile = 0;    // index in the table of the problem's kind
-  int splits = 1;  // parts of k, each summed by blocks of its own
+  int tile = 0;        // index in the table of the problem's kind
+  int splits = 1;      // parts of k, each summed by blocks of its own
+  bool wgmma = false;  // the tile is one of kWgmmaTiles
   bool operator==(const GemmPlan&) const = default;
 };
 
@@ -53,6 +62,9 @@ GemmSplit split_k(int64_t k, int step, int wanted);
 bool on_tensor_cores(GemmMath math);
 int element_size(GemmMath math);                       // of a and b, bytes
 bool sixteen_byte_copies(const GemmProblem& problem);  // a and b can be read by them
+
+bool wgmma_takes(const GemmProblem& problem);  // its type and operands, on Hopper
+const GemmTile& tile_of(const GemmProblem& problem, const GemmPlan& plan);
 
 GemmPlan plan_gemm(const GemmProblem& problem, int multiprocessors);
 void gemm(const GemmProblem& problem, const GemmPlan& plan, Stream stream);

@@ -1,9 +1,14 @@
 // kernels/runtime.h on the CUDA runtime. Not yet run on a GPU.
 #include "kernels/runtime.h"
 
+#include <cuda.h>
+#include <cudaTypedefs.h>
+
+#include <cstring>
 #include <mutex>
 
 #include "kernels/cuda/check.h"
+#include "kernels/cuda/tensor_map.h"
 
 namespace graft::cuda {
 namespace {
@@ -63,6 +68,27 @@ bool is_sticky(cudaError_t error) {  // the context is lost
     default:
       return false;
   }
+}
+
+// A function of the driver, which nothing is linked with: the runtime has it open.
+PFN_cuTensorMapEncodeTiled_v12000 tensor_map_encoder() {
+  void* function = nullptr;
+  cudaDriverEntryPointQueryResult found = cudaDriverEntryPointSymbolNotFound;
+  constexpr const char* kName = "cuTensorMapEncodeTiled";
+#if CUDART_VERSION >= 12050
+  check(cudaGetDriverEntryPointByVersion(kName, &function, 12000, cudaEnableDefault, &found),
+        kName);
+#else
+  check(cudaGetDriverEntryPoint(kName, &function, cudaEnableDefault, &found), kName);
+#endif
+  if (found != cudaDriverEntryPointSuccess || !function) raise(cudaErrorNotSupported, kName);
+  return reinterpret_cast<PFN_cuTensorMapEncodeTiled_v12000>(function);
+}
+
+CUtensorMapDataType tensor_map_type(DType type) {
+  return type == DType::bf16  ? CU_TENSOR_MAP_DATA_TYPE_BFLOAT16
+         : type == DType::f16 ? CU_TENSOR_MAP_DATA_TYPE_FLOAT16
+                              : CU_TENSOR_MAP_DATA_TYPE_FLOAT32;
 }
 
 std::string megabytes(size_t bytes) { return std::to_string(bytes >> 20) + " MiB"; }
@@ -219,6 +245,24 @@ void copy(void* to, const void* from, size_t bytes, Stream stream) {
 void fill_bytes(void* to, uint8_t value, size_t bytes, Stream stream) {
   if (bytes == 0) return;
   check(cudaMemsetAsync(to, value, bytes, raw(stream)), "fill_bytes");
+}
+
+TensorMap encode(const TensorBoxes& boxes) {
+  static const auto encoder = tensor_map_encoder();
+  const cuuint64_t size = size_of(boxes.type);
+  const cuuint64_t sizes[2] = {cuuint64_t(boxes.columns), cuuint64_t(boxes.rows)};
+  const cuuint64_t stride = cuuint64_t(boxes.stride) * size;  // bytes
+  const cuuint32_t box[2] = {cuuint32_t(128 / size), cuuint32_t(boxes.box_rows)}, steps[2] = {1, 1};
+  CUtensorMap encoded;
+  const CUresult result =
+      encoder(&encoded, tensor_map_type(boxes.type), 2, const_cast<void*>(boxes.data), sizes,
+              &stride, box, steps, CU_TENSOR_MAP_INTERLEAVE_NONE, CU_TENSOR_MAP_SWIZZLE_128B,
+              CU_TENSOR_MAP_L2_PROMOTION_L2_128B, CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE);
+  if (result != CUDA_SUCCESS) raise(cudaErrorInvalidValue, "cuTensorMapEncodeTiled");
+  static_assert(sizeof(TensorMap) == sizeof encoded);
+  TensorMap map;
+  std::memcpy(&map, &encoded, sizeof map);
+  return map;
 }
 
 }  // namespace graft::cuda

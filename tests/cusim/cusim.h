@@ -54,6 +54,9 @@ void block_barrier(const std::source_location& at);
 // What __syncthreads_count and its kin need: the barrier, and the sum of `value` over the block.
 int block_sum(int value, const std::source_location& at);
 
+// The thread goes on when passes(argument), which is asked again and again: as soon as it is true.
+void wait_until(bool (*passes)(void*), void* argument, const std::source_location& at);
+
 // The lanes of `mask` meet: each brings its argument, and when all are there, compute() is called
 // once with the pointers that the 32 lanes brought (null for those outside the mask).
 using Collective = void (*)(void* const arguments[32], unsigned mask);

@@ -7,10 +7,13 @@ find_path(CUDA_HEADERS cuda_bf16.h HINTS ENV CUDA_PATH ENV CUDA_HOME PATHS /usr/
 
 function(cusim_library name options kernel_options)
   file(GLOB simulator CONFIGURE_DEPENDS ${cusim_folder}/*.cpp)
-  list(FILTER simulator EXCLUDE REGEX "_test\\.cpp$|/(race|tsan_hooks|seeded|seeded_conv)\\.cpp$")
+  list(FILTER simulator EXCLUDE REGEX "_test\\.cpp$|/(race|tsan_hooks|seeded.*)\\.cpp$")
   file(GLOB kernels CONFIGURE_DEPENDS ${cusim_root}/kernels/cuda/*.cu ${cusim_root}/kernels/cuda/*.cpp)
   list(FILTER kernels EXCLUDE REGEX "/runtime\\.cpp$")  # runtime_sim.cpp stands for it
   set_source_files_properties(${kernels} PROPERTIES LANGUAGE CXX)
+  set(with_tensor_maps ${kernels})
+  list(FILTER with_tensor_maps INCLUDE REGEX "/gemm_wgmma_")  # parameters of 128-byte alignment
+  set_source_files_properties(${with_tensor_maps} PROPERTIES COMPILE_OPTIONS -Wno-psabi)
 
   add_library(cusim_${name} OBJECT ${simulator})
   # shadow/ first: its launch.cuh and ptx.cuh stand before those of kernels/cuda

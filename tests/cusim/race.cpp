@@ -6,6 +6,7 @@
 #include <memory>
 #include <unordered_map>
 
+#include "tests/cusim/before.h"
 #include "tests/cusim/cusim.h"
 
 namespace cusim::race {
@@ -14,6 +15,7 @@ namespace {
 struct Touch {  // the latest access of a kind to one byte
   uint32_t kernel = 0, epoch = 0, collective = 0;
   uint32_t block = 0;
+  uint32_t when = 0;  // of its warp, see before.h
   uint16_t thread = 0;
   bool many = false;    // threads of several warps have read it since the last barrier
   bool blocks = false;  // several blocks have read it in this kernel
@@ -53,7 +55,9 @@ bool unordered(const Touch& then, unsigned thread, bool shared) {
   if (then.epoch != clock.block) return false;
   if (then.many) return true;
   if (then.thread == thread) return false;
-  return then.thread / 32 != thread / 32 || then.collective == clock.warp[thread / 32];
+  if (then.thread / 32 != thread / 32)
+    return !before::has_seen(thread / 32, then.thread / 32, then.when);
+  return then.collective == clock.warp[thread / 32];
 }
 
 Touch touch(unsigned thread, Access access) {
@@ -61,15 +65,20 @@ Touch touch(unsigned thread, Access access) {
           .epoch = clock.block,
           .collective = clock.warp[thread / 32],
           .block = block_number(),
+          .when = before::now(thread / 32),
           .thread = uint16_t(thread),
           .atomic = access == Access::atomic};
 }
 
 [[noreturn]] void report(const void* p, unsigned thread, Access access, const Touch& then,
                          const char* past) {
-  const char* now = access == Access::read ? "read" : access == Access::write ? "write" : "atomic";
+  constexpr const char* names[] = {"read", "write", "atomic", "arrival", "read"};
+  const char* now = names[int(access)];
   if (then.blocks || then.block != block_number())
     fail("race on %p: %s by thread %u, %s by another block", p, now, thread, past);
+  if (then.thread >= 1024)
+    fail("race on %p: %s by thread %u, which has not waited for a box copy to there", p, now,
+         thread);
   fail("race on %p: %s by thread %u, %s by thread %u with no barrier between", p, now, thread, past,
        unsigned(then.thread));
 }
@@ -89,9 +98,14 @@ void check(unsigned thread, const void* p, size_t bytes, Access access) {
   const Touch mine = touch(thread, access);
   for (uintptr_t at = reinterpret_cast<uintptr_t>(p), end = at + bytes; at < end; ++at) {
     Cell& c = cell(at);
+    if (access == Access::arrival) {
+      c = {.written = mine, .read = {}};
+      continue;
+    }
     const bool both_atomic = access == Access::atomic && c.written.atomic;
     if (!both_atomic && unordered(c.written, thread, shared))
       report(p, thread, access, c.written, "written");
+    if (access == Access::operand) continue;
     if (access == Access::read) {
       c.read = with_earlier_reads(mine, c.read);
     } else {

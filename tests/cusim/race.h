@@ -2,6 +2,8 @@
 // them a write, must have a barrier between them, or, within a warp, a collective; and what one
 // block writes no other block of the same kernel may touch, but for atomics. It does not matter
 // in which order cusim ran them. Only the race build links race.cpp; elsewhere this costs a test.
+// mbarriers order accesses, too (before.h), but for this: what threads of several warps have read
+// themselves may be overwritten after a block barrier only.
 #pragma once
 #include <cstdint>
 
@@ -12,11 +14,17 @@ namespace cusim::race {
 struct Clock {             // advanced by the scheduler
   uint32_t kernel = 0;     // launches so far
   uint32_t block = 0;      // blocks and block barriers so far
-  uint32_t warp[32] = {};  // collectives of each warp so far
+  uint32_t warp[64] = {};  // collectives of each warp so far; actors of before.h
 };
 extern Clock clock;
 
-enum class Access : uint8_t { read, write, atomic };
+enum class Access : uint8_t {
+  read,
+  write,
+  atomic,
+  arrival,  // a box copy's bytes come; their place was written when it began
+  operand,  // read by a wgmma: spans.h says when it may be overwritten
+};
 
 __attribute__((weak)) void check(unsigned thread, const void* p, size_t bytes, Access access);
 

@@ -6,11 +6,16 @@
 #include <vector>
 
 #include "tests/cusim/async_copy.h"
+#include "tests/cusim/before.h"
+#include "tests/cusim/box_copy.h"
 #include "tests/cusim/crash.h"
 #include "tests/cusim/cusim.h"
 #include "tests/cusim/fiber.h"
+#include "tests/cusim/mbarrier.h"
 #include "tests/cusim/race.h"
 #include "tests/cusim/shared_arena.h"
+#include "tests/cusim/spans.h"
+#include "tests/cusim/wgmma.h"
 
 namespace cusim {
 
@@ -23,7 +28,7 @@ Clock clock;
 
 namespace {
 
-enum class State : uint8_t { ready, at_barrier, in_collective, done };
+enum class State : uint8_t { ready, at_barrier, in_collective, polling, done };
 
 struct Thread {
   Fiber fiber;
@@ -35,6 +40,7 @@ struct Thread {
   const char* name = nullptr;
   Collective compute = nullptr;
   void* argument = nullptr;
+  bool (*passes)(void*) = nullptr;  // whether it need not poll any longer, of its argument
 };
 
 std::vector<std::unique_ptr<Thread>> threads;  // kept from block to block
@@ -73,6 +79,18 @@ void start_block() {
     threads[i]->fiber.start(thread_main);
     forget_copies(i);
   }
+  before::begin_block();
+  spans::begin_block();
+  forget_barriers();
+  forget_box_copies();
+  forget_products();
+}
+
+bool done_polling(unsigned i) {
+  if (threads[i]->state != State::polling) return false;
+  current = i;
+  place.thread = threads[i]->index;
+  return threads[i]->passes(threads[i]->argument);
 }
 
 bool same_place(const std::source_location& a, const std::source_location& b) {
@@ -128,7 +146,10 @@ bool run_warp(unsigned warp, const std::vector<unsigned>& lane_order) {
   for (bool more = true; more;) {
     more = false;
     for (unsigned lane : lane_order) {
-      if (base + lane >= count || threads[base + lane]->state != State::ready) continue;
+      if (base + lane >= count) continue;
+      State& state = threads[base + lane]->state;
+      if (done_polling(base + lane)) state = State::ready;
+      if (state != State::ready) continue;
       resume(base + lane);
       ran = more = true;
     }
@@ -146,15 +167,17 @@ void release_barrier() {
   }
   ++stats.barriers;
   ++race::clock.block;
+  before::meet();
 }
 
 // After every warp has gone as far as it can: true when the block is done.
 bool pass_barrier(bool ran) {
-  unsigned done = 0, waiting = 0;
+  unsigned done = 0, waiting = 0, polling = 0;
   const Thread* first = nullptr;
   for (unsigned i = 0; i < count; ++i) {
     const Thread& t = *threads[i];
     done += t.state == State::done;
+    polling += t.state == State::polling;
     if (t.state != State::at_barrier) continue;
     ++waiting;
     if (!first) first = &t;
@@ -171,8 +194,10 @@ bool pass_barrier(bool ran) {
     fail("barrier at %s:%u after %u of %u threads have returned", first->at.file_name(),
          first->at.line(), done, count);
   } else if (!ran) {
-    fail("deadlock: of %u threads %u are at a barrier, %u have returned, %u wait in a collective",
-         count, waiting, done, count - waiting - done);
+    fail(
+        "deadlock: of %u threads %u are at a barrier, %u have returned, %u wait at an mbarrier, "
+        "%u in a collective",
+        count, waiting, done, polling, count - waiting - done - polling);
   }
   return false;
 }
@@ -189,6 +214,8 @@ void run_block(std::mt19937_64& random, std::vector<unsigned>& warps,
     for (unsigned warp : warps) ran |= run_warp(warp, lanes);
     done = pass_barrier(ran);
   }
+  check_no_box_copy_under_way();
+  check_no_product_under_way();
 }
 
 std::vector<unsigned> in_order(unsigned size) {
@@ -208,6 +235,14 @@ int block_sum(int value, const std::source_location& at) {
   threads[current]->value = value;
   wait(State::at_barrier, at);
   return threads[current]->value;
+}
+
+void wait_until(bool (*passes)(void*), void* argument, const std::source_location& at) {
+  if (passes(argument)) return;
+  Thread& self = *threads[current];
+  self.passes = passes;
+  self.argument = argument;
+  wait(State::polling, at);
 }
 
 void collective(unsigned mask, const char* name, Collective compute, void* argument,

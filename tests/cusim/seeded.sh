@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Proves that cusim finds bugs in kernels: plants one at a time in a copy of the sources, builds
-# seeded.cpp (convolutions: seeded_conv.cpp) in three ways and runs it in three orders. The table says which build must see the bug, so
-# that a check that has gone blind is seen, too.   tests/cusim/seeded.sh [BUG...]
+# seeded.cpp (or seeded_conv.cpp, seeded_attention.cpp, seeded_wgmma.cpp) in three ways and runs it in
+# three orders. The table says which build must see the bug, so that a check that has gone blind is seen,
+# too.   tests/cusim/seeded.sh [BUG...]
 # Environment: CXX, CUDA_HEADERS (default /usr/local/cuda/include), JOBS.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -28,7 +29,7 @@ tile written past its end     | operand_tile.cuh | s/return (row \* kChunks + ch
 no swizzle                    | operand_tile.cuh | s/chunk ^= row \/ 2 % 4;/;/                                | plain
 sums staged across each other | gemm_mma.cuh     | s/lane \/ 4 + half \* 8/lane \/ 4 + half * 7/              | race
 misaligned vectors            | gemm_block.cuh   | s/kStride = N + 8;/kStride = N + 6;/                       | asan
-c past the end of its rows    | gemm_block.cuh   | s/ .. n >= p.n) continue/) continue/                       | plain
+c past the end of its rows    | gemm_block.cuh   | s/ .. n >= p.n) return/) return/                           | plain
 tile computed by two blocks   | gemm_block.cuh   | s/within \/ high \* N/within \/ high * (N - 8)/            | race
 f32: rows past the end        | gemm_simt.cuh    | s/depth + d < from.depth ? max/true ? max/                 | asan
 none of a convolution         | conv2d_mma.cuh   |                                                            | -
@@ -38,11 +39,39 @@ conv: channels past the filter | conv2d_operands.cuh | s/c < f.c \&\& i/i/      
 conv: pixels past the last    | conv2d_operands.cuh | s/i < grid.size() \&\& at.r/at.r/                          | plain
 conv: phase of another origin | conv2d_geometry.h | s/any ? (phase + pad - dilation \* first) \/ stride/& + 1/ | plain
 conv: phases mixed up         | conv2d_block.cuh | s/w = phase_w + at.column/w = phase_h + at.column/         | plain
+none of attention             | attention.cu     |                                                            | -
+attention: sums not shrunk    | attention.cu     | /sums\[w\]\[0\] \*= shrink/d                                 | plain
+attention: keys past the last | attention_block.cuh | s/key >= tokens())/false)/                              | plain
+attention: totals of a lane   | attention_backward.cu | s/1.0f \/ sum_of_row(softmax.total\[half\])/1.0f \/ softmax.total[half]/ | plain
+attention: image over image   | attention_backward.cu | /the next image takes/d                                 | race
 f32: wrong group              | gemm_simt.cuh    | s/column + 16 \* j), b/column + 8 * j), b/                  | plain
+none with wgmma               | gemm_wgmma.cuh   |                                                            | -
+wgmma: no wait for the copy   | gemm_wgmma.cuh   | /barrier_wait(&shared.full/d                               | plain
+wgmma: other parity of full   | gemm_wgmma.cuh   | s/place.parity);/place.parity ^ 1);/                       | plain
+wgmma: other parity of empty  | gemm_wgmma.cuh   | s/place.parity ^ 1);/place.parity);/                       | plain
+wgmma: parity stays as it is  | gemm_wgmma.cuh   | s/parity ^= 1;/;/                                          | plain
+wgmma: copies wait for nobody | gemm_wgmma.cuh   | /barrier_wait(&shared.empty/d                              | plain
+wgmma: no fence after init    | gemm_wgmma.cuh   | /barrier_init_fence/d                                      | plain
+wgmma: no barrier after init  | gemm_wgmma.cuh   | s/^    __syncthreads();//                                  | plain
+wgmma: released early         | gemm_wgmma.cuh   | s/running = place.stage;/& release(), running = -1;/       | plain
+wgmma: waits for too few      | gemm_wgmma.cuh   | s/wgmma_wait<1>/wgmma_wait<2>/                             | plain
+wgmma: last step not awaited  | gemm_wgmma.cuh   | s/wgmma_wait<0>/wgmma_wait<1>/                             | plain
+wgmma: no fence of the sums   | gemm_wgmma.cuh   | /wgmma_fence/d                                             | plain
+wgmma: products in no group   | gemm_wgmma.cuh   | /wgmma_commit/d                                            | plain
+wgmma: one warp releases all  | gemm_wgmma.cuh   | s/empty\[stage\], kWarps/empty[stage], 1/                  | plain
+wgmma: too few bytes          | gemm_wgmma.cuh   | s/int(sizeof(Stage))/int(sizeof(stage.a))/                 | plain
+wgmma: rows of the first half | gemm_wgmma.cuh   | s/descriptor(64 \* group, block)/descriptor(0, block)/     | plain
+wgmma: no barrier, next part  | gemm_wgmma.cuh   | /before the next part/d                                    | race
+wgmma: no barrier, this part  | gemm_wgmma.cuh   | /stage_part(staged, sums, part);/{n;d}                     | race
+wgmma: block of another k     | box_tile.cuh     | s/kRow + block \* 16, kEightRows/kRow + (block ^ 1) * 16, kEightRows/ | plain
+wgmma: rows of another swizzle | box_tile.cuh    | s/kEightRows = 8 \* kRowBytes/kEightRows = 4 * kRowBytes/  | plain
+wgmma: columns side by side   | box_tile.cuh     | s/kDepth \* kRowBytes);/kRowBytes);/                       | plain
+wgmma: boxes of another place | box_tile.cuh     | s/elements + box \* kRow \* kDepth/elements + box * kRow/  | plain
 '
-FLAGS=(-std=c++20 -g1 -fno-strict-aliasing -w -isystem "$CUDA_HEADERS")
+FLAGS=(-std=c++20 -g1 -fno-strict-aliasing -w -Wno-psabi -isystem "$CUDA_HEADERS")
 SAN=(-fsanitize=address,undefined -fno-sanitize-recover=all)
-simulator=(async_copy checks crash fiber runtime_sim scheduler shared_arena tensor_core warp)
+simulator=(async_copy before box_copy checks crash fiber mbarrier runtime_sim scheduler shared_arena spans
+  tensor_core warp wgmma)
 
 compile() { # folder with the sources, file, object, options...
   local from=$1 file=$2 object=$3
@@ -79,7 +108,7 @@ build_and_run() { # folder, program -> one line for each build and order: what w
 }
 
 plant() { # folder, file, sed command
-  mkdir -p "$1/tests" && cp -r kernels "$1/kernels" && cp -r tests/cusim "$1/tests/cusim"
+  mkdir -p "$1/tests" && cp -r kernels "$1/kernels" && cp -r tests/cusim tests/*.h "$1/tests"
   [ -z "$3" ] && return
   sed -i -e "$3" "$1/kernels/cuda/$2"
   ! cmp -s "kernels/cuda/$2" "$1/kernels/cuda/$2"
@@ -100,6 +129,8 @@ one_bug() { # name, file, sed command, expected build
   plant "$at" "$2" "$3" || { echo "$1: the sed command changes nothing in $2"; return 1; }
   local program=seeded
   [[ $2 != conv2d* ]] || program=seeded_conv
+  [[ $2 != attention* ]] || program=seeded_attention
+  [[ $1 != *wgmma* ]] || program=seeded_wgmma
   build_and_run "$at" $program >"$at/said"
   local verdict=0
   judge "$1" "$4" "$at/said" || verdict=1

@@ -1,0 +1,86 @@
+#include "core/kernel_choice.h"
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <mutex>
+
+#include "core/check.h"
+#include "core/dispatch.h"
+#ifdef GRAFT_WITH_VENDOR
+#include "kernels/vendor/version.h"
+#endif
+
+namespace graft {
+namespace {
+
+std::atomic<Kernels> whose{Kernels::own};
+std::mutex mutex;  // of the verdicts
+KernelVerdicts verdicts;
+
+}  // namespace
+
+bool built_with_vendor() { return kWithVendor; }
+
+std::string vendor_versions() {
+#ifdef GRAFT_WITH_VENDOR
+  return vendor::versions();
+#else
+  return {};
+#endif
+}
+
+void use_kernels(Kernels wanted) {
+  if (wanted != Kernels::own && !kWithVendor)
+    fail(Fault::unavailable, "kernels: this graft was built without cuBLASLt and cuDNN; only its own are "
+         "here");
+  whose = wanted;
+}
+
+Kernels kernels_in_use() { return whose; }
+
+KernelVerdicts kernel_verdicts() {
+  std::lock_guard lock(mutex);
+  return verdicts;
+}
+
+void set_kernel_verdicts(KernelVerdicts known) {
+  std::lock_guard lock(mutex);
+  verdicts = std::move(known);
+}
+
+double microseconds_on_device([[maybe_unused]] const Work& work) {
+  if constexpr (kWithCuda) {
+    work();  // what is made at the first call
+    const cuda::Event begin = cuda::create_event(true), end = cuda::create_event(true);
+    std::array<double, 5> times;
+    for (double& time : times) {
+      cuda::record(begin, stream());
+      work();
+      cuda::record(end, stream());
+      cuda::synchronize(end);
+      time = 1e3 * double(cuda::milliseconds(begin, end));
+    }
+    cuda::destroy(begin);
+    cuda::destroy(end);
+    std::nth_element(times.begin(), times.begin() + 2, times.end());
+    return times[2];
+  }
+  return 0;
+}
+
+void run_either(const std::function<std::string()>& problem, const Work& own, const Work& vendor,
+                const std::function<double(const Work&)>& microseconds) {
+  if (whose == Kernels::own) return own();
+  if (whose == Kernels::vendor) return vendor();
+  const std::string name = problem();
+  std::lock_guard lock(mutex);
+  auto found = verdicts.find(name);
+  if (found == verdicts.end()) {
+    const double ours = microseconds(own);
+    found = verdicts.emplace(name, KernelVerdict{ours, microseconds(vendor)}).first;
+  }
+  (found->second.vendor < found->second.own ? vendor : own)();
+}
+
+}  // namespace graft

@@ -1,0 +1,30 @@
+// Convolutions and matrix products on a CUDA device by either of two sets of kernels: ours, or NVIDIA's
+// where they are linked. For operations; core/kernel_choice.h is what a program sees.
+#pragma once
+#include <functional>
+#include <string>
+
+#include "kernels/conv2d.h"
+#include "kernels/gemm.h"
+
+namespace graft {
+
+struct ProductKernels {
+  void (*gemm)(const cuda::GemmProblem&, cuda::Stream);
+  decltype(&cuda::conv2d_fprop) fprop;
+  decltype(&cuda::conv2d_dgrad) dgrad;
+  decltype(&cuda::conv2d_wgrad) wgrad;
+};
+
+bool vendor_offers(const cuda::GemmProblem& problem);  // false where NVIDIA's are not linked
+bool vendor_offers(const cuda::ConvLastStep& last);
+
+// Calls run with one of the two, as kernel_choice.h says; with ours where the other is not `offered`.
+// problem() names shape, types and last step.
+void with_product_kernels(bool offered, const std::function<std::string()>& problem,
+                          const std::function<void(const ProductKernels&)>& run);
+
+std::string name_of(const char* pass, DType dtype, const Conv2dProblem& p, const cuda::ConvLastStep& last = {});
+std::string name_of(const cuda::GemmProblem& p);
+
+}  // namespace graft

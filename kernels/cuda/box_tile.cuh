@@ -1,0 +1,54 @@
+// A tile of one operand of a matrix product as Hopper's copy engine brings it and wgmma reads it:
+// the counterpart of operand_tile.cuh, `outer` (m or n) by 64 of `depth` (k), with zeros where the
+// matrix has ended. The engine copies boxes with rows of 128 bytes, swizzled (tensor_map.h):
+//
+//   depth-contiguous   one box: a row is one outer index, 64 depth indices long
+//   outer-contiguous   a box for every 64 outer indices: a row is one depth index, 64 outer ones
+//   long
+#pragma once
+#include "kernels/cuda/launch.cuh"
+#include "kernels/cuda/ptx.cuh"
+
+namespace graft::cuda {
+
+template <class T, int kOuter, bool kDepthContiguous>
+struct BoxTile {
+  static constexpr int kRowBytes = 128, kEightRows = 8 * kRowBytes;
+  static constexpr int kRow = kRowBytes / int(sizeof(T)), kDepth = kRow;
+  static_assert(sizeof(T) == 2 && kOuter % kRow == 0 && kOuter <= 256);
+
+  alignas(1024) T elements[kOuter * kDepth];  // (kOuter, 64) or (kOuter / 64, 64 of depth, 64)
+
+  // The matrix `outer` by `depth` at `data`, which such tiles are taken from.
+  static TensorMap map(DType type, const void* data, int64_t outer, int64_t depth, int64_t stride) {
+    return encode({.type = type,
+                   .data = data,
+                   .rows = kDepthContiguous ? outer : depth,
+                   .columns = kDepthContiguous ? depth : outer,
+                   .stride = stride,
+                   .box_rows = kDepthContiguous ? kOuter : kDepth});
+  }
+
+  // Starts the copies of the tile at (outer, depth), to be called by one thread.
+  __device__ void load(const TensorMap& map, int outer, int depth, uint64_t* barrier) {
+    if constexpr (kDepthContiguous) {
+      ptx::copy_box_async(elements, map, outer, depth, barrier);
+    } else {
+#pragma unroll
+      for (int box = 0; box < kOuter / kRow; ++box)
+        ptx::copy_box_async(elements + box * kRow * kDepth, map, depth, outer + box * kRow,
+                            barrier);
+    }
+  }
+
+  // From `outer` on, a multiple of 64, by the 16 depth indices number `block`.
+  __device__ uint64_t descriptor(int outer, int block) const {
+    if constexpr (kDepthContiguous)
+      return ptx::matrix_descriptor(elements + outer * kRow + block * 16, kEightRows, 16);
+    else
+      return ptx::matrix_descriptor(elements + outer * kDepth + block * 16 * kRow, kEightRows,
+                                    kDepth * kRowBytes);
+  }
+};
+
+}  // namespace graft::cuda

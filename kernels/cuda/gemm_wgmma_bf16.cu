@@ -1,0 +1,9 @@
+// Hopper's products of bf16; the kernel is in gemm_wgmma.cuh.
+#include "kernels/cuda/gemm_wgmma.cuh"
+
+namespace graft::cuda {
+
+template void launch_wgmma_gemm<__nv_bfloat16>(const GemmProblem&, const GemmPlan&, const GemmWork&,
+                                               int, Stream);
+
+}  // namespace graft::cuda

@@ -1,0 +1,12 @@
+#include "kernels/vendor/version.h"
+
+#include <cublasLt.h>
+#include <cudnn.h>
+
+namespace graft::vendor {
+
+std::string versions() {
+  return "cuBLASLt " + std::to_string(cublasLtGetVersion()) + ", cuDNN " + std::to_string(cudnnGetVersion());
+}
+
+}  // namespace graft::vendor

@@ -1,0 +1,75 @@
+// Which of two kernels runs, and how often each is timed.
+#include "core/kernel_choice.h"
+
+#include <gtest/gtest.h>
+
+#include "core/check.h"
+
+namespace graft {
+namespace {
+
+struct Counted {
+  int own = 0, vendor = 0, timed = 0;
+  double own_time = 2, vendor_time = 1;
+
+  void run(const std::string& problem) {
+    run_either([&] { return problem; }, [&] { ++own; }, [&] { ++vendor; },
+               [&](const Work& work) {
+                 const int before = own;
+                 work(), ++timed;
+                 return own > before ? own_time : vendor_time;
+               });
+  }
+};
+
+class KernelChoice : public testing::Test {
+ protected:
+  void TearDown() override {
+    use_kernels(Kernels::own);
+    set_kernel_verdicts({});
+  }
+};
+
+TEST_F(KernelChoice, OursUnlessTold) {
+  Counted c;
+  c.run("a");
+  EXPECT_EQ(c.own, 1);
+  EXPECT_EQ(c.vendor + c.timed, 0);
+}
+
+TEST_F(KernelChoice, WithoutTheLibrariesTheyAreRefused) {
+  if (built_with_vendor()) GTEST_SKIP() << "this build has them";
+  EXPECT_THROW(use_kernels(Kernels::vendor), Error);
+  EXPECT_THROW(use_kernels(Kernels::automatic), Error);
+  EXPECT_EQ(vendor_versions(), "");
+}
+
+TEST_F(KernelChoice, EachProblemIsMeasuredOnce) {
+  if (!built_with_vendor()) GTEST_SKIP() << "this build has no cuBLASLt and cuDNN";
+  use_kernels(Kernels::automatic);
+  Counted c;
+  for (int i = 0; i < 3; ++i) c.run("a");
+  EXPECT_EQ(c.timed, 2);
+  EXPECT_EQ(c.own, 1);
+  EXPECT_EQ(c.vendor, 1 + 3);
+  c.vendor_time = 3;
+  for (int i = 0; i < 3; ++i) c.run("b");
+  EXPECT_EQ(c.timed, 4);
+  EXPECT_EQ(c.own, 1 + 1 + 3);
+  const KernelVerdicts known = kernel_verdicts();
+  EXPECT_EQ(known.size(), 2u);
+  EXPECT_LT(known.at("a").vendor, known.at("a").own);
+}
+
+TEST_F(KernelChoice, WhatIsKnownIsNotMeasured) {
+  if (!built_with_vendor()) GTEST_SKIP() << "this build has no cuBLASLt and cuDNN";
+  use_kernels(Kernels::automatic);
+  set_kernel_verdicts({{"a", {1, 5}}});
+  Counted c;
+  c.run("a");
+  EXPECT_EQ(c.timed + c.vendor, 0);
+  EXPECT_EQ(c.own, 1);
+}
+
+}  // namespace
+}  // namespace graft
