@@ -44,6 +44,7 @@ int run_eval(const EvalOptions& o) {
   Classifier& model = *adopted.model;
   if (o.verify) require_golden(adopted, o.weights);
   where.bring(model);
+  model.images_at_a_time(model.part_for(o.batch));  // to the bit what training said of these images
   Dataset data = open_data(o, model);
   LoaderOptions options;
   options.batch = o.batch;
@@ -53,7 +54,7 @@ int run_eval(const EvalOptions& o) {
   Loader loader(data, Transform(model.preprocess), options);
   BadImages named_at_the_end(loader);
   double begin = now();
-  Evaluation result = evaluate(model, loader, {}, views);
+  Evaluation result = evaluate(model, loader, {}, {}, views);
   double seconds = now() - begin;
   GRAFT_CHECK(result.images > 0, "{}: no image could be used", printable(o.data));
   double top1 = result.accuracy(), top5 = double(result.top5) / double(result.images);

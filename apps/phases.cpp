@@ -37,6 +37,7 @@ void enter_phase(TrainRun& s) {
   if (has_rates(o)) options.rate_factors = s.rate_factors;
   if (o.l2_sp > 0) options.no_decay = s.pull->paths();
   s.optimizer = std::make_unique<Optimizer>(*s.model, options);
+  open_cache(s);
   make_loaders(s);
   make_settings(s);
   if (o.ema > 0 && phase.options.head_solver == "sgd")

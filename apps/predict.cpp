@@ -36,7 +36,7 @@ Tensor pixels_of(const std::string& path, const Transform& transform) {
 }
 
 std::vector<Ranked> classify(Classifier& model, const Tensor& pixels, int top, Views views) {
-  Tensor probabilities = softmax(outputs_of(model, {pixels, {}, {}}, views));
+  Tensor probabilities = softmax(outputs_of(model, {.images = pixels}, {}, views));
   const float* p = probabilities.data();
   std::vector<int64_t> order(probabilities.size());
   for (size_t i = 0; i < order.size(); ++i) order[i] = int64_t(i);

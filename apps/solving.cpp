@@ -23,11 +23,12 @@ bool solve(Classifier& model, Loader& training, Loader& validation,
   auto stopped = [&] { return hooks.stop && hooks.stop(); };
   double begin = now();
   progress.batch = 0;  // a stopped run begins anew
-  Features features = compute_features(model, training, settings.images, [&] {
+  auto batch_done = [&] {
     ++progress.batch;
     if (hooks.step_done) hooks.step_done();
     return stopped();
-  });
+  };
+  Features features = compute_features(model, training, settings.images, batch_done, settings.trunk);
   if (stopped()) return false;
   progress.trained_images = features.labels.size();
   const Device device = model.device();
@@ -38,7 +39,7 @@ bool solve(Classifier& model, Loader& training, Loader& validation,
   require_solution(result, settings.phase.empty());
   double middle = now();
   progress.train_seconds = middle - begin;
-  Evaluation val = evaluate(model, validation, stopped);
+  Evaluation val = evaluate(model, validation, stopped, settings.trunk);
   if (stopped()) return false;
   progress.eval_seconds = now() - middle;
   progress.history.push_back({1, result.value, val.loss, val.accuracy(), now() - begin,

@@ -9,6 +9,7 @@ struct SolvingSettings {
   HeadSolverOptions solver;
   int64_t images = 0;  // of the training set
   std::string phase;   // of the recipe, for the record
+  TrunkOf trunk;       // for both sets
 };
 
 // Counts as one epoch; the hooks are those of train(), step_done after each batch of features.

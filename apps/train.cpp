@@ -19,6 +19,7 @@ namespace {
 constexpr const char* kFooter = R"(Examples:
   graft train --weights resnet18.h5 --data photos --freeze trunk --epochs 10 --out run
   graft train --weights resnet18.h5 --data photos --head-solver lbfgs
+  graft train --weights resnet18.h5 --data photos --augment none --cache photos.cache
   graft train --weights resnet18.h5 --data photos --freeze until:layer4 --lr 0.0005
   graft train --weights resnet18.h5 --data photos --recipe lp-ft --lr-decay 0.75 --ema 0.999
   graft train --model resnet18 --weights none --data photos --freeze none
@@ -47,6 +48,8 @@ void save_checkpoint(TrainRun& s, RunFolder& run) {
     c.text["options"] = s.options.to_json().dump();
     c.integers["threads"] = cpu::thread_count();
     c.text["data"] = fingerprint(s);
+    c.text["cache"] = s.options.cache;
+    c.integers["cache_limit"] = s.options.cache_limit;
     put_progress(c, s.progress);
     put_recipe(c, s);
     write_checkpoint(run.checkpoint(), c);
@@ -100,10 +103,20 @@ Json report(TrainRun& s, const RunFolder& run) {
           {"trained_parameters", trained},
           {"model", run.model().string()},
           {"classes", s.model->class_names},
+          {"cache", report_of(s.cache.get())},
           {"bad_images", s.training->bad_files().size() + s.validation->bad_files().size()}};
 }
 
 // ---- the command ------------------------------------------------------------------------------
+
+// As the stopped run had it, unless it is said now: that changes no result.
+void restore_cache(TrainOptions& options, const Checkpoint& c, const CLI::App& command) {
+  auto cache = c.text.find("cache");
+  if (command.count("--cache") == 0 && cache != c.text.end()) options.cache = cache->second;
+  auto limit = c.integers.find("cache_limit");
+  if (command.count("--cache-limit") == 0 && limit != c.integers.end())
+    options.cache_limit = std::clamp<int64_t>(limit->second, 0, 1 << 24);
+}
 
 std::optional<LoadedCheckpoint> stopped_run(TrainRun& s, std::optional<RunFolder>& run,
                                             const CLI::App& command) {
@@ -118,6 +131,7 @@ std::optional<LoadedCheckpoint> stopped_run(TrainRun& s, std::optional<RunFolder
   auto threads = stopped.checkpoint.integers.find("threads");  // sums depend on them in the last bit
   if (command.count("--threads") == 0 && threads != stopped.checkpoint.integers.end())
     cpu::set_thread_count(int(std::clamp<int64_t>(threads->second, 1, 1024)));
+  restore_cache(s.options, stopped.checkpoint, command);
   return stopped;
 }
 
@@ -173,7 +187,7 @@ void prepare(TrainRun& s, std::optional<RunFolder>& run, const CLI::App& command
 
 SolvingSettings solving_settings(const TrainRun& s) {
   return {solver_options(s.phase().options, s.settings.loss), int64_t(s.data.train.samples.size()),
-          s.phase().name};
+          s.phase().name, s.settings.trunk};
 }
 
 // A frozen trunk of random values teaches nothing: from scratch, everything learns.
@@ -189,7 +203,7 @@ std::optional<double> accuracy_in_f32(TrainRun& s) {
   const ExactProducts exact;
   const Averaged values(s.average.get());
   const double rounded = s.progress.history.back().val_accuracy;
-  const double accuracy = evaluate(*s.model, *s.validation).accuracy();
+  const double accuracy = evaluate(*s.model, *validation_loader(s, nullptr)).accuracy();
   say(fmt::format("validation accuracy of the last epoch: {:.4f} with the trunk in bf16, {:.4f} in f32",
                   rounded, accuracy));
   return accuracy;
@@ -228,6 +242,7 @@ bool learn_all(TrainRun& s, const TrainingHooks& hooks) {
 int run_train(TrainOptions options, const CLI::App& command) {
   apply(options.common);
   check_together(options, command);
+  check_cache_options(options);
   if (options.weights == "none" && !options.resume) from_scratch(options, command);
   settle_recipe(options, command);
   TrainRun s;
@@ -257,9 +272,12 @@ int run_train(TrainOptions options, const CLI::App& command) {
     if (best && run.save(run.model(), write_best)) s.progress.best_accuracy = r.val_accuracy;
     save_checkpoint(s, run);
     run.log(event_of(r));
+    if (s.cache) s.cache->save(false);
   };
   TrainingHooks hooks{step_done, epoch_done, [] { return stop_signal() != 0; }};
-  if (!learn_all(s, hooks)) {
+  const bool finished = learn_all(s, hooks);
+  if (s.cache) s.cache->save(true);
+  if (!finished) {
     save_checkpoint(s, run);
     if (run.last_save_failed()) return int(Fault::io);
     say(fmt::format("stopped; go on with: graft train --resume --out {}", printable(s.options.out)));

@@ -24,7 +24,7 @@ template <class Options, class Field> void each_setting(Options& o, const Field&
   field("head-solver", o.head_solver), field("precision", o.place.precision);
   field("trunk-precision", o.trunk_precision);
   field("max-bad-images", o.max_bad_images), field("image-size", o.image_size);
-  field("seed", o.common.seed);
+  field("seed", o.common.seed), field("cache-views", o.cache_views);
   each_recipe_setting(o.recipes, field);
 }
 
@@ -61,6 +61,8 @@ void check_together(const TrainOptions& o, const CLI::App& command) {
         "images of the classes can be told apart");
   clash("--augment", o.head_solver != "sgd" && o.augment != "none",
         ("--head-solver " + o.head_solver).c_str(), "it sees each image once, as it is");
+  clash("--cache-views", o.head_solver != "sgd" || o.augment == "none", "--augment none",
+        "there is one view of an image");
   clash("--gamma", o.schedule != "step", ("--schedule " + o.schedule).c_str(), "only step drops");
   clash("--step-epochs", o.schedule != "step", ("--schedule " + o.schedule).c_str(),
         "only step drops");
@@ -135,6 +137,11 @@ void add_train_options(CLI::App& c, TrainOptions& o) {
   c.add_flag("--force", o.force, "--resume even if the data has changed");
   add_integer(c, "--loader-threads", o.loader_threads, -1, 1024, "Decoding threads; -1: as needed");
   add_integer(c, "--cache-mb", o.cache_mb, 0, 1 << 20, "Memory for decoded images");
+  c.add_option("--cache", o.cache, "Compute once what stays of the network: memory, or a folder that later "
+               "runs find; auto: memory, unless --augment makes new pixels; off")->capture_default_str();
+  add_integer(c, "--cache-views", o.cache_views, 0, 1'000'000, "Augmented views of an image that take "
+              "turns by epoch; 0: new ones in every epoch");
+  add_integer(c, "--cache-limit", o.cache_limit, 0, 1 << 24, "MB that --cache may take");
   add_recipe_options(c, o.recipes);
   add_place(c, o.place);
   c.add_option("--trunk-precision", o.trunk_precision, "On the processor: f32, or bf16 for the products of "

@@ -25,6 +25,8 @@ struct TrainOptions {
   double max_bad_images = 0.001;
   int64_t image_size = 0, loader_threads = -1, cache_mb = 256;
   RecipeOptions recipes;
+  std::string cache = "auto";  // of features: auto, off, memory or a folder
+  int64_t cache_views = 0, cache_limit = 2048;
 
   Json to_json() const;  // what decides the result: not threads, not where it is written
 };

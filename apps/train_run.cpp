@@ -33,6 +33,17 @@ std::vector<float> balanced_weights(const Dataset& data) {
   return weights;
 }
 
+LoaderOptions loader_options(const TrainOptions& o) {
+  LoaderOptions options;
+  options.batch = o.batch;
+  options.seed = o.common.seed;
+  options.threads = o.loader_threads >= 0 ? int(o.loader_threads) : cpu::thread_count();
+  options.strict = o.strict;
+  options.max_bad_fraction = o.max_bad_images;
+  options.cache_bytes = (o.cache_mb << 20) / 4;
+  return options;
+}
+
 }  // namespace
 
 void load_weights(TrainRun& s) {
@@ -85,16 +96,26 @@ void open_data(TrainRun& s) {
               "hold some back with --val-split 0.2", printable(o.data));
 }
 
+// Whether or not it is cached, an image gets the same bits.
+void open_cache(TrainRun& s) {
+  if (s.cache) s.cache->save(true);  // of the phase before
+  s.training.reset(), s.validation.reset();  // which look into it
+  s.settings.trunk = {};
+  s.model->images_at_a_time(s.model->part_for(s.options.batch));
+  s.cache = TrainCache::open(s.phase().options, *s.model, s.data);
+  if (s.cache) s.settings.trunk = s.cache->trunk();
+}
+
+std::unique_ptr<Loader> validation_loader(const TrainRun& s, TrainCache* cache) {
+  LoaderOptions options = loader_options(s.options);
+  if (cache) cache->join(options, false);
+  return std::make_unique<Loader>(s.data.val, Transform(s.model->preprocess), options);
+}
+
 void make_loaders(TrainRun& s) {
   const TrainOptions& o = s.phase().options;
-  LoaderOptions options;
-  options.batch = o.batch;
-  options.seed = o.common.seed;
-  options.threads = o.loader_threads >= 0 ? int(o.loader_threads) : cpu::thread_count();
-  options.strict = o.strict;
-  options.max_bad_fraction = o.max_bad_images;
-  options.cache_bytes = (o.cache_mb << 20) / 4;
-  s.validation = std::make_unique<Loader>(s.data.val, Transform(s.model->preprocess), options);
+  s.validation = validation_loader(s, s.cache.get());
+  LoaderOptions options = loader_options(o);
   bool solved = o.head_solver != "sgd";
   options.shuffle = !solved;
   options.balanced = o.recipes.sampling == "balanced";
@@ -108,6 +129,8 @@ void make_loaders(TrainRun& s) {
   options.min_last_batch = batch_statistics ? 2 : 1;
   Transform transform = o.augment == "none" || solved ? Transform(s.model->preprocess)
                                             : Transform(s.model->preprocess, augment_named(o.augment));
+  options.views = o.cache_views;
+  if (s.cache) s.cache->join(options, true);
   s.training = std::make_unique<Loader>(s.data.train, transform, options);
 }
 

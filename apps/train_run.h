@@ -6,6 +6,7 @@
 
 #include "apps/place.h"
 #include "apps/recipe.h"
+#include "apps/train_cache.h"
 #include "apps/train_options.h"
 #include "io/dataset.h"
 #include "models/classifier.h"
@@ -20,6 +21,7 @@ struct TrainRun {
   std::unique_ptr<Classifier> model;
   std::map<std::string, std::string> origin;
   Split data;
+  std::unique_ptr<TrainCache> cache;  // of features; null: off
   std::unique_ptr<Loader> training, validation;
   std::unique_ptr<Optimizer> optimizer;
   std::map<std::string, double> rate_factors;
@@ -35,6 +37,8 @@ struct TrainRun {
 void load_weights(TrainRun& s);   // the model, from --weights or from nothing
 void open_data(TrainRun& s);      // the images, in the order of the model's classes where it knows them
 void fit_head(TrainRun& s);       // keeps a head that knows exactly these classes, else a new one
+void open_cache(TrainRun& s);     // after freezing
+std::unique_ptr<Loader> validation_loader(const TrainRun& s, TrainCache* cache);
 void make_loaders(TrainRun& s);   // after freezing: batch norms that learn need batches
 void make_settings(TrainRun& s);  // what the loop is told
 

@@ -14,8 +14,9 @@
 namespace graft::app {
 namespace {
 
-[[noreturn]] void refuse_loss(Classifier& model, const Batch& batch, double loss, int64_t step) {
-  std::string where = first_not_finite(model, input_of(model, batch));
+[[noreturn]] void refuse_loss(Classifier& model, const Batch& batch, double loss, int64_t step,
+                              const TrunkOf& trunk) {
+  std::string where = first_not_finite(model, [&] { logits_of(model, batch, trunk); });
   fail(Fault::internal, "training: the loss is {} at step {}{}; lower the learning rate (--lr), clip the "
        "gradient (--clip-norm), or look for broken weights", loss, step,
        where.empty() ? "" : fmt::format(", not finite from {} on", where));
@@ -27,12 +28,15 @@ Tensor loss_of(Classifier& model, const Batch& batch, const TrainingSettings& se
     Mix mix = draw_mix(settings.mix, batch.labels.size(), int(batch.images.dim(1)), random);
     return mixed_loss(model, batch, mix, settings.loss);
   }
-  return cross_entropy(model(input_of(model, batch)), batch.labels.to(model.device()), settings.loss);
+  return cross_entropy(logits_of(model, batch, settings.trunk), batch.labels.to(model.device()),
+                       settings.loss);
 }
 
 // The largest half, quarter, ... of the batch of which one step fits into the device's memory; 0: none.
 int64_t images_that_fit(Classifier& model, Optimizer& optimizer, const Batch& batch,
                         const TrainingSettings& settings) {
+  if (settings.trunk) return 0;  // the pixels of some are not here
+  model.images_at_a_time(0);
   for (int64_t n = batch.labels.size() / 2; n > 0; n /= 2) {
     try {
       optimizer.zero_grad();
@@ -62,7 +66,7 @@ double train_step(Classifier& model, Optimizer& optimizer, const Batch& batch,
   optimizer.zero_grad();
   Tensor loss = loss_of(model, batch, settings, progress.step);
   double value = loss.item();
-  if (!std::isfinite(value)) refuse_loss(model, batch, value, progress.step);
+  if (!std::isfinite(value)) refuse_loss(model, batch, value, progress.step, settings.trunk);
   LossScale& scale = progress.loss_scale;
   loss.backward(float(scale.value));
   if (settings.pull) settings.pull->add_gradient(scale.value);
@@ -87,14 +91,15 @@ bool out_of_patience(const Progress& progress, int64_t patience) {
   return end - std::max_element(begin, end, worse) > patience;
 }
 
-Evaluation evaluate(Classifier& model, Loader& loader, const std::function<bool()>& stop, Views views) {
+Evaluation evaluate(Classifier& model, Loader& loader, const std::function<bool()>& stop,
+                    const TrunkOf& trunk, Views views) {
   NoGrad no_grad;
   model.eval();
   Evaluation result;
   double loss_sum = 0;
   loader.start(0);
   for (Batch batch; loader.next(batch);) {
-    Tensor logits = outputs_of(model, batch, views);
+    Tensor logits = outputs_of(model, batch, trunk, views);
     int64_t n = batch.labels.size();
     result.images += n;
     result.top1 += count_correct(logits, batch.labels, 1);
@@ -139,7 +144,8 @@ bool train(Classifier& model, Optimizer& optimizer, Loader& training, Loader* va
     account();
     double middle = now();
     Evaluation val;
-    if (Averaged values(settings.average); validation) val = evaluate(model, *validation, hooks.stop);
+    if (Averaged values(settings.average); validation)
+      val = evaluate(model, *validation, hooks.stop, settings.trunk);
     if (hooks.stop && hooks.stop()) return false;  // it is made anew after resuming
     progress.eval_seconds += now() - middle;
     progress.history.push_back({progress.epoch + 1, progress.loss_sum / double(progress.images),

@@ -56,11 +56,12 @@ struct TrainingSettings {
   int64_t first_epoch = 0, first_step = 0;  // and what was before it, where random draws go on
   L2Sp* pull = nullptr;           // joins the gradient
   Ema* average = nullptr;         // of the weights: what is evaluated
+  TrunkOf trunk;  // for training and evaluation
 };
 
 // Over the whole of the data, or until `stop` says so after a batch.
 Evaluation evaluate(Classifier& model, Loader& loader, const std::function<bool()>& stop = {},
-                    Views views = Views::one);
+                    const TrunkOf& trunk = {}, Views views = Views::one);
 
 // Trains to the end, or until `stop` says so after a step or while evaluating. `epoch_done` is
 // called after each epoch with its record appended to progress; `step_done` after each step.

@@ -23,12 +23,13 @@ namespace graft {
 namespace {
 
 // A batch in the making: one place for each sample. Everything but what a thread writes to its own
-// places (pixels, failures) is guarded by Impl::mutex.
+// places (pixels, made, failures) is guarded by Impl::mutex.
 struct Slot {
   int64_t number = 0;  // of the batch in its epoch
   std::vector<int64_t> indices;
   Tensor images;
   uint8_t* pixels = nullptr;
+  std::vector<MadeSample> made;
   std::vector<std::optional<std::string>> bad;  // why a sample cannot be used
   std::exception_ptr broken;                    // no fault of a file
   int64_t places = 0, taken = 0, done = 0;      // to be made, begun, finished
@@ -106,11 +107,12 @@ Loader::Impl::Impl(const Dataset& data, Transform transform, const LoaderOptions
     : data(data),
       transform(std::move(transform)),
       options(options),
-      maker(data, this->transform, options.decode, options.seed, options.cache_bytes) {
+      maker(data, this->transform, {options.decode, options.seed, options.cache_bytes,
+                                    options.views, options.known}) {
   GRAFT_CHECK(options.batch > 0 && options.prefetch >= 0 && options.threads >= 0 &&
-                  options.threads <= 1024 && options.min_last_batch >= 1,
-              "loader: batch {}, prefetch {}, threads {}, min_last_batch {}", options.batch,
-              options.prefetch, options.threads, options.min_last_batch);
+                  options.threads <= 1024 && options.min_last_batch >= 1 && options.views >= 0,
+              "loader: batch {}, prefetch {}, threads {}, min_last_batch {}, views {}", options.batch,
+              options.prefetch, options.threads, options.min_last_batch, options.views);
   int64_t count = int64_t(data.samples.size());
   batches = (count + options.batch - 1) / options.batch;
   int64_t last = count - (batches - 1) * options.batch;
@@ -162,9 +164,11 @@ void Loader::Impl::run(const Task& task) {
   std::optional<std::string> bad;
   std::exception_ptr broken;
   try {
-    // A sample that comes up again must not look the same: its place tells them apart.
-    int64_t draw = options.balanced ? range(slot.number).first + task.place : index;
-    maker.make(index, epoch, draw, slot.pixels + task.place * transform.bytes());
+    // A sample that comes up again must not look the same: its place tells them apart. Views do repeat.
+    const bool by_place = options.balanced && options.views == 0;
+    int64_t draw = by_place ? range(slot.number).first + task.place : index;
+    slot.made[size_t(task.place)] =
+        maker.make(index, epoch, draw, slot.pixels + task.place * transform.bytes());
   } catch (const Error& error) {
     if (is_fault_of_file(error))
       bad = error.what();
@@ -211,6 +215,7 @@ void Loader::Impl::refill() {
     slot->images = Tensor({end - begin, transform.size(), transform.size(), 3}, DType::u8);
     slot->pixels = slot->images.mutable_data<uint8_t>();
     slot->bad.resize(size_t(end - begin));
+    slot->made.resize(size_t(end - begin));
     slot->places = end - begin;
     std::lock_guard lock(mutex);
     slots.push_back(std::move(slot));
@@ -239,30 +244,37 @@ bool Loader::Impl::next(Batch& batch) {
   return got;
 }
 
-// Closes the gaps that bad images leave. False when too few are left.
+// Closes the gaps that bad images leave, and those of which something is kept. False when too few
+// samples are left.
 bool Loader::Impl::hand_out(Slot& slot, Batch& batch) {
   if (slot.broken) std::rethrow_exception(slot.broken);
   const size_t bytes = size_t(transform.bytes());
-  std::vector<int64_t> good;
+  batch = {};
+  size_t pictures = 0;
   for (size_t i = 0; i < slot.indices.size(); ++i) {
     if (slot.bad[i]) {
       note_bad(slot.indices[i], *slot.bad[i]);
       continue;
     }
-    if (good.size() < i)
-      std::memcpy(slot.pixels + good.size() * bytes, slot.pixels + i * bytes, bytes);
-    good.push_back(slot.indices[i]);
+    batch.indices.push_back(slot.indices[i]);
+    if (options.known) {
+      batch.keys.push_back(slot.made[i].key);
+      batch.kept.push_back(slot.made[i].kept);
+      if (slot.made[i].kept.defined()) continue;
+    }
+    if (pictures < i) std::memcpy(slot.pixels + pictures * bytes, slot.pixels + i * bytes, bytes);
+    ++pictures;
   }
-  const int64_t n = int64_t(good.size());
+  const int64_t n = int64_t(batch.indices.size());
   if (n == 0 || (n < options.min_last_batch && n < int64_t(slot.indices.size()))) {
     samples_left_out += n;
     return false;
   }
-  batch.images = n == slot.images.dim(0) ? slot.images : slot.images.rows(0, n);
+  if (int64_t(pictures) == slot.images.dim(0)) batch.images = slot.images;
+  else if (pictures > 0) batch.images = slot.images.rows(0, int64_t(pictures));
   batch.labels = Tensor({n}, DType::i32);
   int32_t* labels = batch.labels.mutable_data<int32_t>();
-  for (int64_t index : good) *labels++ = data.samples[size_t(index)].label;
-  batch.indices = std::move(good);
+  for (int64_t index : batch.indices) *labels++ = data.samples[size_t(index)].label;
   batch.number = slot.number;
   return true;
 }

@@ -1,24 +1,31 @@
 // Batches of pixels and labels, decoded ahead on threads.
 // Always: the order of an epoch depends on (seed, epoch) alone, and a batch on its place in that
 // order alone: any number of threads, any cache and a restart in the middle give the same batches.
-// One thread uses a Loader; it decodes too while it waits. Nothing random is ever cached.
+// One thread uses a Loader; it decodes too while it waits. Nothing random is ever cached here;
+// somebody else may keep what he made of a sample, and gets that back in place of its pixels.
 #pragma once
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "core/tensor.h"
 #include "io/dataset.h"
+#include "io/sample_key.h"
 #include "io/transforms.h"
 
 namespace graft {
 
 struct Batch {
-  Tensor images;                 // (n, size, size, 3) u8
+  Tensor images;                 // (n, size, size, 3) u8; less those of which something is kept
   Tensor labels;                 // (n) i32
   std::vector<int64_t> indices;  // of the samples in the data set
   int64_t number = 0;            // its place in the epoch; start(epoch, number + 1) goes on after it
+  // With LoaderOptions::known, one of each per sample; what is undefined has its pixels in
+  // `images`, which are in the order of the samples, and undefined when there are none.
+  std::vector<SampleKey> keys;
+  std::vector<Tensor> kept;
 };
 
 struct LoaderOptions {
@@ -36,6 +43,8 @@ struct LoaderOptions {
   bool strict = false;
   double max_bad_fraction = 0.001;
   int64_t cache_bytes = 0;  // finished pixels (evaluation) or decoded pictures (training)
+  int64_t views = 0;        // above 0: random changes are those of epoch % views, not new ones
+  std::function<Tensor(const SampleKey&)> known;  // what is kept or undefined; from any thread
   DecodeOptions decode;
 };
 

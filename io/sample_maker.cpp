@@ -2,26 +2,77 @@
 
 #include <cstring>
 
-#include "io/source_file.h"
+#include "io/sha256.h"
 
 namespace graft {
+namespace {
 
-void SampleMaker::make(int64_t index, uint64_t epoch, int64_t draw, uint8_t* out) {
-  const Sample& sample = data_.samples[size_t(index)];
-  Random random(seed_, "augment", epoch * data_.samples.size() + uint64_t(draw));
+SampleKey digest_of(const Bytes& file) {
+  Sha256 hash;
+  hash.add(file.data(), file.size());
+  return hash.digest();
+}
+
+SampleKey changed(const SampleKey& file, const Augment& augment, uint64_t seed, uint64_t draw) {
+  static_assert(sizeof(Augment) == 9 * sizeof(float));  // no gaps
+  Sha256 hash;
+  hash.add(file.data(), file.size());
+  hash.add(&augment, sizeof augment);
+  hash.add(&seed, sizeof seed);
+  hash.add(&draw, sizeof draw);
+  return hash.digest();
+}
+
+}  // namespace
+
+MadeSample SampleMaker::make(int64_t index, uint64_t epoch, int64_t place, uint8_t* out) {
+  const uint64_t draw = draw_of(place, epoch);
+  const Random random(options_.seed, "augment", draw);
+  std::optional<MadeSample> made = known(index, draw);
+  if (made && made->kept.defined()) return *made;
   if (std::shared_ptr<const Image> kept = cache_.find(index)) {
-    if (transform_.random()) return transform_.run(*kept, random, out);
-    std::memcpy(out, kept->rgb.get(), size_t(transform_.bytes()));
-    return;
+    if (transform_.random()) transform_.run(*kept, random, out);
+    else std::memcpy(out, kept->rgb.get(), size_t(transform_.bytes()));
+    return made.value_or(MadeSample{});
   }
-  Bytes file = read_source(sample.path);
+  Bytes file;
+  if (read(index, file)) made = known(index, draw);
+  if (made && made->kept.defined()) return *made;
+  decode(index, file, random, out);
+  return made.value_or(MadeSample{});
+}
+
+uint64_t SampleMaker::draw_of(int64_t place, uint64_t epoch) const {
+  const uint64_t view = options_.views > 0 ? epoch % uint64_t(options_.views) : epoch;
+  return view * data_.samples.size() + uint64_t(place);
+}
+
+// Nothing when nobody keeps anything, or the file has not been read yet.
+std::optional<MadeSample> SampleMaker::known(int64_t index, uint64_t draw) const {
+  if (!options_.known || !digests_[size_t(index)]) return {};
+  MadeSample made{*digests_[size_t(index)]};
+  if (transform_.random()) made.key = changed(made.key, *transform_.augment(), options_.seed, draw);
+  made.kept = options_.known(made.key);
+  return made;
+}
+
+// -> true when the file is not the one that was last read, or nobody had read it.
+bool SampleMaker::read(int64_t index, Bytes& file) {
+  file = read_source(data_.samples[size_t(index)].path);
+  if (!options_.known) return false;
+  const SampleKey digest = digest_of(file);
+  return std::exchange(digests_[size_t(index)], digest) != digest;
+}
+
+void SampleMaker::decode(int64_t index, const Bytes& file, Random random, uint8_t* out) {
+  const std::string& path = data_.samples[size_t(index)].path;
   if (transform_.random() && cache_.has_room()) {
-    auto decoded = std::make_shared<Image>(decode_image(file, sample.path, decode_));
+    auto decoded = std::make_shared<Image>(decode_image(file, path, options_.decode));
     transform_.run(*decoded, random, out);
     cache_.offer(index, std::move(decoded));
     return;
   }
-  transform_.run(file, sample.path, decode_, random, out);
+  transform_.run(file, path, options_.decode, random, out);
   if (!transform_.random() && cache_.has_room()) {
     auto finished = std::make_shared<Image>(transform_.size(), transform_.size());
     std::memcpy(finished->rgb.get(), out, finished->bytes());

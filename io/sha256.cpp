@@ -121,15 +121,26 @@ void Sha256::add(const void* data, size_t bytes) {
   std::copy_n(from + bytes / 64 * 64, bytes % 64, pending_.data());
 }
 
-std::string Sha256::hex() {
+void Sha256::finish() {
   uint64_t bits = total_ * 8;
   uint8_t padding[72] = {0x80};
   size_t zeros = (119 - total_ % 64) % 64;  // so that 8 bytes complete a block
   for (int i = 0; i < 8; ++i) padding[1 + zeros + i] = uint8_t(bits >> (56 - 8 * i));
   add(padding, 1 + zeros + 8);
+}
+
+std::string Sha256::hex() {
+  finish();
   std::string text;
   for (uint32_t word : state_) text += fmt::format("{:08x}", word);
   return text;
+}
+
+std::array<uint8_t, 32> Sha256::digest() {
+  finish();
+  std::array<uint8_t, 32> bytes;
+  for (size_t i = 0; i < bytes.size(); ++i) bytes[i] = uint8_t(state_[i / 4] >> (24 - 8 * (i % 4)));
+  return bytes;
 }
 
 std::string sha256(const void* data, size_t bytes) {

@@ -12,8 +12,10 @@ class Sha256 {
  public:
   void add(const void* data, size_t bytes);
   std::string hex();  // finishes: 64 lower-case digits
+  std::array<uint8_t, 32> digest();  // finishes: the same as bytes
 
  private:
+  void finish();
   std::array<uint32_t, 8> state_{0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a,
                                  0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19};
   std::array<uint8_t, 64> pending_{};  // the first total_ % 64 bytes are valid

@@ -65,6 +65,7 @@ class Transform {
   int size() const { return preprocess_.crop; }
   int64_t bytes() const { return int64_t(size()) * size() * 3; }  // of a result
   bool random() const { return augment_.has_value(); }
+  const std::optional<Augment>& augment() const { return augment_; }
 
   // Both write (size, size, 3) to `out` and agree; the first decodes what it needs. `random` is
   // used by training only.

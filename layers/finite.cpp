@@ -24,6 +24,10 @@ bool all_finite(const Tensor& t) {
 }
 
 std::string first_not_finite(Module& model, const Tensor& x) {
+  return first_not_finite(model, [&] { model(x); });
+}
+
+std::string first_not_finite(Module& model, const std::function<void()>& run) {
   std::string broken;
   auto look = [&](const std::string& path, const Tensor& t) {
     if (broken.empty() && t.dtype() == DType::f32 && !all_finite(t)) broken = path;
@@ -36,7 +40,7 @@ std::string first_not_finite(Module& model, const Tensor& x) {
     if (!first && !all_finite(y)) first = &module;
   });
   NoGrad no_grad;
-  model(x);
+  run();
   return first ? path_of(model, first) : "";
 }
 

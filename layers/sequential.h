@@ -24,12 +24,18 @@ class Sequential : public Module {
   const std::string& name(size_t i) const { return names_.at(i); }
   void replace(size_t i, std::unique_ptr<Module> layer) { layers_.at(i) = std::move(layer); }
 
+  // Layers [i, block_end(i)) run as one block; between two blocks a chain can be cut.
+  size_t block_end(size_t i) const;
+  Tensor run_block(size_t i, Tensor x);
+
   Tensor forward(Tensor x) override { return forward(std::move(x), {}); }
   Tensor forward(Tensor x, Tensor residual, Activation activation = Activation::none);
   std::string describe() const override { return fmt::format("Sequential of {}", size()); }
   void fields(Visitor& v) override;
 
  private:
+  struct Block;  // a convolution, a norm and an activation, of which some are there, or any one layer
+  Block block(size_t i) const;
   std::vector<std::string> names_;
   std::vector<std::unique_ptr<Module>> layers_;
 };

@@ -29,10 +29,14 @@ class AlexNet : public Classifier {
     classifier.add(Linear(kHidden, classes));
   }
 
-  Tensor trunk(Tensor x) override {
-    x = flatten(avgpool_(features(std::move(x))));
-    for (size_t i = 0; i + 1 < classifier.size(); ++i) x = classifier[i](std::move(x));
-    return x;
+  Steps steps() override {
+    Steps steps;
+    append(steps, "features", features);
+    steps.push_back({{}, [this](Tensor x) { return flatten(avgpool_(std::move(x))); }});
+    for (size_t i = 0; i + 1 < classifier.size(); ++i)
+      steps.push_back({{"classifier." + classifier.name(i)},
+                       [this, i](Tensor x) { return classifier[i](std::move(x)); }});
+    return steps;
   }
   Tensor head(Tensor features) override { return head_layer()(std::move(features)); }
   std::string head_path() const override { return "classifier.6"; }

@@ -10,11 +10,14 @@ Chain::Chain(Part trunk, Part head)
   if (varies_ > 0 && dynamic_cast<Dropout*>(&head_.layers[varies_ - 1])) --varies_;
 }
 
-Tensor Chain::trunk(Tensor x) {
-  x = trunk_.layers(std::move(x));
-  if (x.rank() == 4) x = global_avg_pool(x);
-  for (size_t i = 0; i < varies_; ++i) x = head_.layers[i](std::move(x));
-  return x;
+Steps Chain::steps() {
+  Steps steps;
+  append(steps, trunk_.name, trunk_.layers);
+  steps.push_back({{}, [](Tensor x) { return x.rank() == 4 ? global_avg_pool(x) : x; }});
+  for (size_t i = 0; i < varies_; ++i)
+    steps.push_back({{head_layer_path(i)},
+                     [this, i](Tensor x) { return head_.layers[i](std::move(x)); }});
+  return steps;
 }
 
 Tensor Chain::head(Tensor features) {
@@ -30,12 +33,6 @@ void Chain::fields(Visitor& v) {
 
 std::string Chain::head_layer_path(size_t i) const {
   return head_.name.empty() ? head_.layers.name(i) : head_.name + "." + head_.layers.name(i);
-}
-
-bool Chain::in_trunk(const std::string& path) const {
-  for (size_t i = varies_; i < head_.layers.size(); ++i)
-    if (path == head_layer_path(i) || path.starts_with(head_layer_path(i) + ".")) return false;
-  return true;
 }
 
 void Chain::make_head(int64_t classes) {

@@ -13,23 +13,22 @@ class Chain : public Classifier {
     Sequential layers;
   };
   // The head ends with a Linear layer; with dropout before it, that is head, too, and what comes
-  // before runs in trunk(), for it does not depend on the classes.
+  // before belongs to the trunk, for it does not depend on the classes.
   Chain(Part trunk, Part head);
 
-  Tensor trunk(Tensor x) override;
+  Steps steps() override;
   Tensor head(Tensor features) override;
   std::string head_path() const override { return head_layer_path(head_.layers.size() - 1); }
   std::string describe() const override { return architecture; }
   void fields(Visitor& v) override;
 
  private:
-  bool in_trunk(const std::string& path) const override;
   std::string head_layer_path(size_t i) const;
   Module& head_layer() override { return head_.layers[head_.layers.size() - 1]; }
   void make_head(int64_t classes) override;
 
   Part trunk_, head_;
-  size_t varies_;  // first layer of the head that is not run in trunk()
+  size_t varies_;  // first layer of the head that is no part of the trunk
 };
 
 }  // namespace graft

@@ -18,21 +18,41 @@ int64_t outputs(Module& head) {
   return dynamic_cast<Linear&>(head).weight.dim(0);
 }
 
+// Winograd takes four images in one call (kernels/cpu/conv2d_fprop.cpp), and the bits of a call
+// depend on their number: parts are multiples of four, or smaller.
 constexpr int64_t kImagesAtATime = 8;
+
+// As many rows as wanted, the first one again in place of those that lack.
+Tensor filled_up(const Tensor& x, int64_t rows) {
+  const int64_t n = x.dim(0);
+  if (n == rows) return x;
+  Shape shape = x.shape();
+  shape[0] = rows;
+  Tensor full(shape, x.dtype(), x.device());
+  full.rows(0, n).copy_from(x);
+  for (int64_t row = n; row < rows; ++row) full.rows(row, row + 1).copy_from(x.rows(0, 1));
+  return full;
+}
 
 }  // namespace
 
-bool Classifier::trunk_is_fixed() {
-  bool fixed = true;
+size_t Classifier::fixed_steps() { return fixed_steps(steps()); }
+
+size_t Classifier::fixed_steps(const Steps& steps) {
+  size_t fixed = steps.size();
+  auto varies = [&](const std::string& path) {
+    for (size_t i = 0; i < fixed; ++i)
+      if (runs(steps[i], path)) fixed = i;
+  };
   each_param(*this, [&](const std::string& path, Param& p) {
-    fixed &= !in_trunk(path) || !recording({&p});
+    if (recording({&p})) varies(path);
   });
   each_module(*this, [&](const std::string& path, Module& m) {
     auto* norm = dynamic_cast<BatchNorm2d*>(&m);
     auto* dropout = dynamic_cast<Dropout*>(&m);
-    bool varies = (norm && norm->uses_batch_statistics()) ||
-                  (dropout && dropout->training() && dropout->p > 0);
-    fixed &= !in_trunk(path) || !varies;
+    if ((norm && norm->uses_batch_statistics()) ||
+        (dropout && dropout->training() && dropout->p > 0))
+      varies(path);
   });
   return fixed;
 }
@@ -45,24 +65,54 @@ void Classifier::place(Device device, DType activations) {
   activations_ = activations;
 }
 
-Tensor Classifier::forward(Tensor x) { return head(hidden(trunk_in_parts(std::move(x)))); }
+Tensor Classifier::run(const Steps& steps, size_t begin, size_t end, Tensor x) const {
+  for (size_t i = begin; i < end; ++i) x = steps[i].run(std::move(x));
+  return x;
+}
 
-Tensor Classifier::trunk_in_parts(Tensor x) {
-  int64_t n = x.rank() > 0 ? x.dim(0) : 0;
-  if (n <= kImagesAtATime || device_ != Device::cpu || recording({&x}) || !trunk_is_fixed()) return trunk(std::move(x));
+Tensor Classifier::run_in_parts(const Steps& steps, size_t begin, size_t end, Tensor x) const {
+  const int64_t n = x.rank() > 0 ? x.dim(0) : 0;
+  const int64_t part = part_ ? part_ : kImagesAtATime;
+  const bool whole = part_ ? n == part : n <= part || device_ != Device::cpu;
+  if (begin == end || n == 0 || whole || recording({&x}))
+    return run(steps, begin, end, std::move(x));
   Tensor features;
-  for (int64_t first = 0; first < n; first += kImagesAtATime) {
-    int64_t end = std::min(first + kImagesAtATime, n);
-    Tensor part = trunk(x.rows(first, end));
+  for (int64_t first = 0; first < n; first += part) {
+    int64_t last = std::min(first + part, n);
+    Tensor images = x.rows(first, last);
+    Tensor y = run(steps, begin, end, part_ ? filled_up(images, part) : images);
     if (!features.defined()) {
-      Shape shape = part.shape();
+      Shape shape = y.shape();
       shape[0] = n;
-      features = Tensor(shape);
+      features = Tensor(shape, y.dtype(), y.device());
     }
-    features.rows(first, end).copy_from(part);
+    features.rows(first, last).copy_from(y.rows(0, last - first));
   }
   return features;
 }
+
+int64_t Classifier::part_for(int64_t batch) const {
+  if (device_ != Device::cpu || batch < 4) return batch;
+  const int64_t over = batch % kImagesAtATime;
+  return over > 0 && over <= 4 ? 4 : kImagesAtATime;
+}
+
+Tensor Classifier::trunk(Tensor x) {
+  const Steps all = steps();
+  return run(all, 0, all.size(), std::move(x));
+}
+
+Tensor Classifier::begin(Tensor x, size_t end) {
+  return run_in_parts(steps(), 0, end, std::move(x));
+}
+
+Tensor Classifier::trunk_in_parts(Tensor x, size_t begin) {
+  const Steps all = steps();
+  const size_t fixed = std::max(begin, fixed_steps(all));
+  return run(all, fixed, all.size(), run_in_parts(all, begin, fixed, std::move(x)));
+}
+
+Tensor Classifier::forward(Tensor x) { return head(hidden(trunk_in_parts(std::move(x)))); }
 
 int64_t Classifier::classes() { return outputs(head_layer()); }
 

@@ -8,15 +8,17 @@
 #include "io/transforms.h"
 #include "layers/freeze.h"
 #include "layers/module.h"
+#include "models/steps.h"
 
 namespace graft {
 
 class Classifier : public Module {
  public:
-  virtual Tensor trunk(Tensor x) = 0;        // image -> features
+  virtual Steps steps() = 0;                 // the trunk, image -> features; at least one step
+  Tensor trunk(Tensor x);                    // all of them, for the whole batch at once
   virtual Tensor hidden(Tensor features) { return features; }  // layers between, for a whole batch
   virtual Tensor head(Tensor features) = 0;  // -> logits; begins with the layer that knows the classes
-  Tensor forward(Tensor x) override;         // head(hidden(trunk(x)))
+  Tensor forward(Tensor x) override;         // head(hidden(trunk(x))), in parts
 
   virtual std::string head_path() const = 0;  // of the layer that knows the classes: "fc"
   int64_t classes();
@@ -42,18 +44,30 @@ class Classifier : public Module {
   std::vector<std::string> class_ids;     // second names (WordNet ids); empty or as many
   Preprocess preprocess;
 
-  // A trunk that only computes (nothing in it learns, draws or looks across the batch) takes a few
-  // images at a time: their activations stay in the cache, and memory does not grow with the batch.
-  bool trunk_is_fixed();
-  Tensor trunk_in_parts(Tensor x);        // trunk(x), in that way where it can
+  // The steps at the beginning that only compute: nothing in them learns, draws or looks across the
+  // batch, in the mode that the network is in now.
+  size_t fixed_steps();
+  // They take a few images at a time: their activations stay in the cache, and memory does not grow
+  // with the batch. With a number here, exactly so many, short parts being filled up, so that what
+  // is made of an image does not depend in any bit on those beside it; see part_for().
+  void images_at_a_time(int64_t images) { part_ = images; }  // 0: as it comes, up to 8
+  int64_t images_at_a_time() const { return part_; }
+  int64_t part_for(int64_t batch) const;  // a number for batches of this size that wastes little
+
+  Tensor begin(Tensor x, size_t end);        // steps [0, end), which are fixed, in that way
+  // Steps from there on, in that way as far as they are fixed, the others for the whole batch.
+  Tensor trunk_in_parts(Tensor x, size_t begin = 0);
 
  protected:
-  // Whether trunk(), and not hidden() or head(), runs the layer at this path.
-  virtual bool in_trunk(const std::string& path) const { return !path.starts_with(head_path()); }
   virtual void make_head(int64_t classes) = 0;  // uninitialised
   virtual void drop_behind(size_t) {}           // the index of one of stages()
 
  private:
+  Tensor run(const Steps& steps, size_t begin, size_t end, Tensor x) const;
+  Tensor run_in_parts(const Steps& steps, size_t begin, size_t end, Tensor x) const;
+  size_t fixed_steps(const Steps& steps);
+
+  int64_t part_ = 0;
   Device device_ = Device::cpu;
   DType activations_ = DType::f32;
 };

@@ -4,14 +4,28 @@
 #include "core/ops.h"
 
 namespace graft {
+namespace {
+
+Tensor hidden_of(Classifier& model, const Batch& batch, const TrunkOf& trunk) {
+  if (trunk) return model.hidden(trunk(batch));
+  GRAFT_CHECK(batch.images.defined() && batch.images.dim(0) == batch.labels.size(),
+              "features: a batch without the pixels of some of its samples");
+  return model.hidden(model.trunk_in_parts(input_of(model, batch)));
+}
+
+}  // namespace
 
 Tensor input_of(const Classifier& model, const Batch& batch) {
   const Preprocess& p = model.preprocess;
   return normalize(batch.images.to(model.device()), p.scale, p.mean, p.std, p.bgr, model.activations());
 }
 
+Tensor logits_of(Classifier& model, const Batch& batch, const TrunkOf& trunk) {
+  return model.head(hidden_of(model, batch, trunk));
+}
+
 Features compute_features(Classifier& model, Loader& loader, int64_t images,
-                          const std::function<bool()>& stop) {
+                          const std::function<bool()>& stop, const TrunkOf& trunk) {
   NoGrad no_grad;
   model.eval();
   each_param(model, [&](const std::string& path, Param& p) {
@@ -22,8 +36,7 @@ Features compute_features(Classifier& model, Loader& loader, int64_t images,
   int64_t n = 0;
   loader.start(0);
   for (Batch batch; loader.next(batch);) {
-    Tensor part = model.hidden(model.trunk_in_parts(input_of(model, batch)));
-    part = part.to(Device::cpu).to(DType::f32);
+    Tensor part = hidden_of(model, batch, trunk).to(Device::cpu).to(DType::f32);
     if (!all.values.defined()) {
       Shape shape = part.shape();
       shape[0] = images;

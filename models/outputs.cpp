@@ -8,9 +8,7 @@
 namespace graft {
 namespace {
 
-Tensor logits_of(Classifier& model, const Batch& batch) {
-  return model(input_of(model, batch)).to(Device::cpu).to(DType::f32);
-}
+Tensor here(const Tensor& logits) { return logits.to(Device::cpu).to(DType::f32); }
 
 Batch mirrored(const Batch& batch) {
   Tensor images = batch.images.clone();
@@ -26,10 +24,10 @@ Views views_named(const std::string& name) {
   fail(Fault::usage, "--tta: '{}' is unknown; use none or flip", name);
 }
 
-Tensor outputs_of(Classifier& model, const Batch& batch, Views views) {
-  Tensor logits = logits_of(model, batch);
+Tensor outputs_of(Classifier& model, const Batch& batch, const TrunkOf& trunk, Views views) {
+  Tensor logits = here(logits_of(model, batch, trunk));
   if (views == Views::one) return logits;
-  Tensor one = softmax(logits), two = softmax(logits_of(model, mirrored(batch)));
+  Tensor one = softmax(logits), two = softmax(here(logits_of(model, mirrored(batch))));
   Tensor result(logits.shape());
   for (int64_t i = 0; i < result.size(); ++i) {
     const float mean = (one.data()[i] + two.data()[i]) / 2;

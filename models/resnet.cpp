@@ -114,11 +114,16 @@ template <class Block> class ResNet : public Classifier {
     fc = std::make_unique<Linear>(channels, classes);
   }
 
-  Tensor trunk(Tensor x) override {
-    x = conv_norm_act(std::move(x), conv1, &bn1, Activation::relu);
-    if (!small_input_) x = maxpool_(std::move(x));
-    for (int stage = 0; stage < used_; ++stage) x = (*stages_[stage])(std::move(x));
-    return global_avg_pool(x);
+  Steps steps() override {
+    Steps steps{{{"conv1", "bn1"}, [this](Tensor x) {
+      return conv_norm_act(std::move(x), conv1, &bn1, Activation::relu);
+    }}};
+    if (!small_input_)
+      steps.push_back({{}, [this](Tensor x) { return maxpool_(std::move(x)); }});
+    for (int stage = 0; stage < used_; ++stage)
+      append(steps, fmt::format("layer{}", stage + 1), *stages_[stage]);
+    steps.push_back({{}, [](Tensor x) { return global_avg_pool(x); }});
+    return steps;
   }
   Tensor head(Tensor features) override { return (*fc)(std::move(features)); }
   std::string head_path() const override { return "fc"; }

@@ -55,10 +55,15 @@ class CifarResNet : public Classifier {
     make_head(classes);
   }
 
-  Tensor trunk(Tensor x) override {
-    x = conv_norm_act(std::move(x), conv1, &bn1, Activation::relu);
-    for (Sequential* stage : {&layer1, &layer2, &layer3}) x = (*stage)(std::move(x));
-    return global_avg_pool(x);
+  Steps steps() override {
+    Steps steps{{{"conv1", "bn1"}, [this](Tensor x) {
+      return conv_norm_act(std::move(x), conv1, &bn1, Activation::relu);
+    }}};
+    append(steps, "layer1", layer1);
+    append(steps, "layer2", layer2);
+    append(steps, "layer3", layer3);
+    steps.push_back({{}, [](Tensor x) { return global_avg_pool(x); }});
+    return steps;
   }
   Tensor head(Tensor features) override { return (*linear)(std::move(features)); }
   std::string head_path() const override { return "linear"; }

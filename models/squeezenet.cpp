@@ -53,7 +53,11 @@ class SqueezeNet : public Classifier {
     classifier.add(AdaptiveAvgPool2d(1, 1));
   }
 
-  Tensor trunk(Tensor x) override { return features(std::move(x)); }
+  Steps steps() override {
+    Steps steps;
+    append(steps, "features", features);
+    return steps;
+  }
   Tensor head(Tensor x) override { return flatten(classifier(std::move(x))); }
   std::string head_path() const override { return "classifier.1"; }
   std::string describe() const override { return architecture; }
@@ -62,7 +66,6 @@ class SqueezeNet : public Classifier {
   Sequential features, classifier;
 
  private:
-  bool in_trunk(const std::string& path) const override { return path.starts_with("features"); }
   Module& head_layer() override { return classifier[1]; }
   void make_head(int64_t classes) override {
     classifier.replace(1, std::make_unique<Conv2d>(features_, classes, Conv2dOptions{.kernel = 1}));

@@ -44,10 +44,13 @@ class Vgg : public Classifier {
     classifier.add(Linear(kHidden, classes));
   }
 
-  Tensor trunk(Tensor x) override {
-    return flatten(avgpool_(features(std::move(x))));
+  Steps steps() override {
+    Steps steps;
+    append(steps, "features", features);
+    steps.push_back({{}, [this](Tensor x) { return flatten(avgpool_(std::move(x))); }});
+    return steps;
   }
-  Tensor hidden(Tensor x) override {
+  Tensor hidden(Tensor x) override {  // large matrices want many rows at a time
     for (size_t i = 0; i + 1 < classifier.size(); ++i) x = classifier[i](std::move(x));
     return x;
   }
@@ -59,8 +62,6 @@ class Vgg : public Classifier {
   Sequential features, classifier;
 
  private:
-  // Large matrices want many rows at a time.
-  bool in_trunk(const std::string& path) const override { return path.starts_with("features"); }
   Module& head_layer() override { return classifier[classifier.size() - 1]; }
   void make_head(int64_t classes) override {
     classifier.replace(classifier.size() - 1, std::make_unique<Linear>(kHidden, classes));

@@ -66,14 +66,16 @@ class VisionTransformer : public Classifier {
     heads.add("head", Linear(t.width, classes));
   }
 
-  Tensor trunk(Tensor x) override {
-    GRAFT_CHECK(x.rank() == 4 && x.dim(1) == kSide && x.dim(2) == kSide,
-                "{}: takes images of {}x{} pixels, not {}", architecture, kSide, kSide, x.shape());
-    x = conv_proj(std::move(x));
-    x = x.reshape({x.dim(0), x.dim(1) * x.dim(2), x.dim(3)});
-    x = encoder(add_tokens(x, class_token, encoder.pos_embedding));
-    const int64_t width = x.dim(2);
-    return channels(x.reshape({x.dim(0), x.dim(1) * width}), 0, width);  // of the class token
+  Steps steps() override {
+    Steps steps{{{"class_token", "conv_proj", "encoder.pos_embedding"},
+                 [this](Tensor x) { return tokens_of(std::move(x)); }}};
+    append(steps, "encoder.layers", encoder.layers);
+    steps.push_back({{"encoder.ln"}, [this](Tensor x) {
+      x = encoder.ln(std::move(x));
+      const int64_t width = x.dim(2);
+      return channels(x.reshape({x.dim(0), x.dim(1) * width}), 0, width);  // of the class token
+    }});
+    return steps;
   }
   Tensor head(Tensor features) override { return heads(std::move(features)); }
   std::string head_path() const override { return "heads.head"; }
@@ -86,6 +88,13 @@ class VisionTransformer : public Classifier {
   Sequential heads;
 
  private:
+  Tensor tokens_of(Tensor x) {
+    GRAFT_CHECK(x.rank() == 4 && x.dim(1) == kSide && x.dim(2) == kSide,
+                "{}: takes images of {}x{} pixels, not {}", architecture, kSide, kSide, x.shape());
+    x = conv_proj(std::move(x));
+    x = x.reshape({x.dim(0), x.dim(1) * x.dim(2), x.dim(3)});
+    return add_tokens(x, class_token, encoder.pos_embedding);
+  }
   Module& head_layer() override { return heads[0]; }
   void make_head(int64_t classes) override {
     heads.replace(0, std::make_unique<Linear>(class_token.dim(2), classes));

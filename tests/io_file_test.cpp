@@ -20,6 +20,14 @@ TEST(Sha256, PublishedVectors) {  // FIPS 180-4 examples
             "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0");
 }
 
+TEST(Sha256, AsBytes) {
+  Sha256 text, bytes;
+  text.add("abc", 3), bytes.add("abc", 3);
+  std::string digits;
+  for (uint8_t byte : bytes.digest()) digits += fmt::format("{:02x}", byte);
+  EXPECT_EQ(digits, text.hex());
+}
+
 TEST(Sha256, PiecesGiveTheSameAsTheWhole) {
   std::string text(300, 'x');
   for (size_t cut = 0; cut <= text.size(); ++cut) {

@@ -118,7 +118,9 @@ class Odd : public Classifier {
       : conv(3, 4, {}), fc(4, 2), after_(std::move(after)) {
     architecture = "odd";
   }
-  Tensor trunk(Tensor x) override { return global_avg_pool(after_(conv(std::move(x)))); }
+  Steps steps() override {
+    return {{{"conv"}, [this](Tensor x) { return global_avg_pool(after_(conv(std::move(x)))); }}};
+  }
   Tensor head(Tensor features) override { return fc(std::move(features)); }
   std::string head_path() const override { return "fc"; }
   std::string describe() const override { return "odd"; }

@@ -1,0 +1,132 @@
+#include "apps/train_cache.h"
+
+namespace graft::app {
+namespace {
+
+double mb(int64_t bytes) { return double(bytes) / double(1 << 20); }
+
+bool in_folder(const TrainOptions& o) {
+  return o.cache != "auto" && o.cache != "off" && o.cache != "memory";
+}
+
+// Their sums of images are new in every step.
+bool mixes(const TrainOptions& o) { return o.recipes.mixup > 0 || o.recipes.cutmix > 0; }
+
+bool is_random(const TrainOptions& o) { return o.augment != "none" && o.head_solver == "sgd"; }
+
+// Pictures of the training set that come again: one of each image, or its views; 0: they never do.
+int64_t views_of(const TrainOptions& o) {
+  return mixes(o) ? 0 : is_random(o) ? o.cache_views : 1;
+}
+
+bool sees_images_once(const TrainOptions& o) { return o.head_solver != "sgd" || o.epochs <= 1; }
+
+void say_off(const std::string& why) { say("feature cache: off, " + why); }
+
+void say_how_to_get_it(const TrainOptions& o, const Prefix& prefix) {
+  if (mixes(o)) return say_off("--mixup and --cutmix make other pixels in every step");
+  say_off(fmt::format("--augment {} makes other pixels in every epoch; --cache-views 4 makes 4 views "
+                      "of an image that take turns, and computes {} once for each", o.augment,
+                      prefix.name()));
+}
+
+void say_too_large(const TrainOptions& o, const Prefix& prefix, const Split& data, int64_t images) {
+  const int64_t rest = (o.cache_limit << 20) - int64_t(data.val.samples.size()) * prefix.bytes();
+  const int64_t view = int64_t(data.train.samples.size()) * prefix.bytes();
+  const int64_t fit = rest / std::max<int64_t>(1, view);
+  std::string hint = is_random(o) && fit > 0 ? fmt::format("; --cache-views {} fits", fit) : "";
+  say_off(fmt::format("{} for each of {} images would be {:.1f} MB, more than --cache-limit {}{}",
+                      prefix.name(), images, mb(images * prefix.bytes()), o.cache_limit, hint));
+}
+
+}  // namespace
+
+void check_cache_options(const TrainOptions& o) {
+  if (o.cache.empty()) fail(Fault::usage, "--cache is empty; give a folder, or auto, off or memory");
+  std::error_code ignored;
+  if (std::filesystem::is_regular_file(o.cache, ignored))
+    fail(Fault::usage, "--cache {}: is a file; give a folder, or auto, off or memory",
+         printable(o.cache));
+}
+
+std::unique_ptr<TrainCache> TrainCache::open(const TrainOptions& o, Classifier& model,
+                                             const Split& data) {
+  const bool automatic = o.cache == "auto";
+  if (o.cache == "off" || (automatic && sees_images_once(o))) return {};
+  Prefix prefix(model);
+  if (prefix.end() == 0) {
+    if (!automatic)
+      say_off(fmt::format("--freeze {} leaves nothing fixed before {}", o.freeze, prefix.next()));
+    return {};
+  }
+  const bool training = views_of(o) > 0;
+  if (!training && automatic) return say_how_to_get_it(o, prefix), nullptr;
+  const int64_t train = int64_t(data.train.samples.size()), val = int64_t(data.val.samples.size());
+  const int64_t images = (training ? train * views_of(o) : 0) + val;
+  if (images * prefix.bytes() > o.cache_limit << 20)
+    return say_too_large(o, prefix, data, images), nullptr;
+  say(fmt::format("feature cache: the output of {}, {:.1f} KB for each of {} images{}, {:.1f} MB "
+                  "in {}", prefix.name(), double(prefix.bytes()) / 1024, images,
+                  training || mixes(o) ? "" : " to validate (--cache-views keeps those to train, too)",
+                  mb(images * prefix.bytes()), in_folder(o) ? printable(o.cache) : "memory"));
+  std::unique_ptr<TrainCache> cache(new TrainCache(o, model, std::move(prefix), training));
+  cache->read();
+  return cache;
+}
+
+TrainCache::TrainCache(const TrainOptions& o, Classifier& model, Prefix prefix, bool training)
+    : prefix_(std::move(prefix)),
+      training_(training),
+      store_(o.cache_limit << 20),
+      cache_(model, prefix_.end(), store_) {
+  if (in_folder(o)) folder_.emplace(o.cache, o.cache_limit << 20);
+}
+
+void TrainCache::read() {
+  if (!folder_) return;
+  try {
+    auto entries = folder_->read(prefix_.id(), prefix_.shape(), prefix_.dtype());
+    saved_ = int64_t(entries.size());
+    for (FeatureEntry& e : entries) store_.put(e.key, std::move(e.value));
+  } catch (const Error& e) {
+    say(fmt::format("warning: feature cache: {}; computed anew", e.what()));
+  }
+}
+
+void TrainCache::join(LoaderOptions& loader, bool training) {
+  if (training && !training_) return;
+  loader.known = [this](const SampleKey& key) { return store_.find(key); };
+  if (!training || loader.views <= 1) loader.cache_bytes = 0;  // no picture is decoded twice
+}
+
+TrunkOf TrainCache::trunk() {
+  return [this](const Batch& batch) { return cache_.trunk(batch); };
+}
+
+// The file is written as a whole: before the end only where it grows by half.
+void TrainCache::save(bool at_the_end) {
+  const int64_t fresh = cache_.misses() - saved_misses_;
+  if (!folder_ || !writable_ || fresh == 0 || (!at_the_end && 2 * fresh < saved_)) return;
+  try {
+    const std::vector<FeatureEntry> entries = store_.entries();
+    folder_->write(prefix_.id(), entries);
+    saved_ = int64_t(entries.size());
+    saved_misses_ = cache_.misses();
+  } catch (const std::exception& e) {
+    writable_ = false;
+    say(fmt::format("warning: feature cache: {}; it stays in memory", e.what()));
+  }
+}
+
+Json TrainCache::report() const {
+  const std::string where = folder_ ? folder_->file(prefix_.id()).string() : "memory";
+  return {{"in", where}, {"output_of", prefix_.name()}, {"hits", cache_.hits()},
+          {"misses", cache_.misses()}, {"mb", mb(store_.bytes())}};
+}
+
+Json report_of(const TrainCache* cache) {
+  if (cache) return cache->report();
+  return {{"in", "off"}, {"hits", 0}, {"misses", 0}, {"mb", 0}};
+}
+
+}  // namespace graft::app
