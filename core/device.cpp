@@ -18,7 +18,7 @@ thread_local Device kernels_on = Device::cpu;
 [[noreturn]] void refuse_cuda() { fail(Fault::unavailable, "device cuda: {}", why_no_cuda()); }
 
 const void* checked(const Tensor& t, DType dtype) {
-  GRAFT_CHECK(t.dtype() == dtype, "kernel: a tensor {} of {} where {} is needed", t.shape(),
+  GRAFT_CHECK(t.dtype() == dtype, "kernel: a tensor {} has type {}, read as {}", t.shape(),
               name_of(t.dtype()), name_of(dtype));
   GRAFT_CHECK(t.device() == kernels_on, "kernel: a tensor {} is on {}, others on {}; bring them together "
               "with to(Device)", t.shape(), name_of(t.device()), name_of(kernels_on));

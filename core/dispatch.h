@@ -9,18 +9,11 @@
 
 namespace graft {
 
-// Statements that call graft::cuda by name belong under `if constexpr (kWithCuda)`, those that call
-// graft::vendor under kWithVendor.
+// Statements that call graft::cuda by name belong under `if constexpr (kWithCuda)`.
 #ifdef GRAFT_WITH_CUDA
 inline constexpr bool kWithCuda = true;
 #else
 inline constexpr bool kWithCuda = false;
-#endif
-
-#ifdef GRAFT_WITH_VENDOR
-inline constexpr bool kWithVendor = true;
-#else
-inline constexpr bool kWithVendor = false;
 #endif
 
 // Where the kernel that is being called runs: in() and out() refuse tensors that are elsewhere.

@@ -7,9 +7,7 @@
 
 #include "core/check.h"
 #include "core/dispatch.h"
-#ifdef GRAFT_WITH_VENDOR
-#include "kernels/vendor/version.h"
-#endif
+#include "core/vendor_kernels.h"
 
 namespace graft {
 namespace {
@@ -22,18 +20,10 @@ KernelVerdicts verdicts;
 
 bool built_with_vendor() { return kWithVendor; }
 
-std::string vendor_versions() {
-#ifdef GRAFT_WITH_VENDOR
-  return vendor::versions();
-#else
-  return {};
-#endif
-}
+std::string vendor_versions() { return kWithVendor ? vendor_kernels().versions() : ""; }
 
 void use_kernels(Kernels wanted) {
-  if (wanted != Kernels::own && !kWithVendor)
-    fail(Fault::unavailable, "kernels: this graft was built without cuBLASLt and cuDNN; only its own are "
-         "here");
+  if (wanted != Kernels::own) vendor_kernels();
   whose = wanted;
 }
 

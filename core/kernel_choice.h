@@ -10,7 +10,7 @@ namespace graft {
 enum class Kernels { own, vendor, automatic };
 
 bool built_with_vendor();
-std::string vendor_versions();   // "cuBLASLt 130002, cuDNN 91300"; "" without
+std::string vendor_versions();   // "cuBLASLt 130002, cuDNN 91300"; "" without; loads them
 void use_kernels(Kernels whose);  // own at first; holds for every thread. Throws Fault::unavailable
 Kernels kernels_in_use();
 

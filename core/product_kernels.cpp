@@ -2,10 +2,7 @@
 
 #include "core/dispatch.h"
 #include "core/kernel_choice.h"
-#ifdef GRAFT_WITH_VENDOR
-#include "kernels/vendor/conv2d.h"
-#include "kernels/vendor/gemm.h"
-#endif
+#include "core/vendor_kernels.h"
 
 namespace graft {
 namespace {
@@ -15,12 +12,11 @@ constexpr ProductKernels kOwn{&cuda::gemm, &cuda::conv2d_fprop, &cuda::conv2d_dg
 #else
 constexpr ProductKernels kOwn{};  // never called: no tensor is on a device
 #endif
-#ifdef GRAFT_WITH_VENDOR
-constexpr ProductKernels kVendor{&vendor::gemm, &vendor::conv2d_fprop, &vendor::conv2d_dgrad,
-                                 &vendor::conv2d_wgrad};
-#else
-constexpr ProductKernels kVendor = kOwn;
-#endif
+
+ProductKernels theirs() {
+  const VendorKernels& table = vendor_kernels();
+  return {table.gemm, table.fprop, table.dgrad, table.wgrad};
+}
 
 std::string last_step(bool scale, bool bias, bool residual, Activation activation) {
   return fmt::format("{}{}{} {}", scale ? " scale" : "", bias ? " bias" : "", residual ? " residual" : "",
@@ -29,26 +25,18 @@ std::string last_step(bool scale, bool bias, bool residual, Activation activatio
 
 }  // namespace
 
-bool vendor_offers([[maybe_unused]] const cuda::GemmProblem& problem) {
-#ifdef GRAFT_WITH_VENDOR
-  return vendor::offers(problem);
-#else
-  return false;
-#endif
+bool vendor_offers(const cuda::GemmProblem& problem) {
+  return kernels_in_use() != Kernels::own && vendor_kernels().offers_gemm(problem);
 }
 
-bool vendor_offers([[maybe_unused]] const cuda::ConvLastStep& last) {
-#ifdef GRAFT_WITH_VENDOR
-  return vendor::offers(last);
-#else
-  return false;
-#endif
+bool vendor_offers(const cuda::ConvLastStep& last) {
+  return kernels_in_use() != Kernels::own && vendor_kernels().offers_conv2d(last);
 }
 
 void with_product_kernels(bool offered, const std::function<std::string()>& problem,
                           const std::function<void(const ProductKernels&)>& run) {
   if (!offered) return run(kOwn);
-  run_either(problem, [&] { run(kOwn); }, [&] { run(kVendor); });
+  run_either(problem, [&] { run(kOwn); }, [&] { run(theirs()); });
 }
 
 std::string name_of(const char* pass, DType dtype, const Conv2dProblem& p, const cuda::ConvLastStep& last) {

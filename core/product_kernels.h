@@ -1,5 +1,5 @@
 // Convolutions and matrix products on a CUDA device by either of two sets of kernels: ours, or NVIDIA's
-// where they are linked. For operations; core/kernel_choice.h is what a program sees.
+// where they can be loaded. For operations; core/kernel_choice.h is what a program sees.
 #pragma once
 #include <functional>
 #include <string>
@@ -16,7 +16,7 @@ struct ProductKernels {
   decltype(&cuda::conv2d_wgrad) wgrad;
 };
 
-bool vendor_offers(const cuda::GemmProblem& problem);  // false where NVIDIA's are not linked
+bool vendor_offers(const cuda::GemmProblem& problem);  // false where nobody has asked for NVIDIA's
 bool vendor_offers(const cuda::ConvLastStep& last);
 
 // Calls run with one of the two, as kernel_choice.h says; with ours where the other is not `offered`.

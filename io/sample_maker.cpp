@@ -14,7 +14,7 @@ SampleKey digest_of(const Bytes& file) {
 }
 
 SampleKey changed(const SampleKey& file, const Augment& augment, uint64_t seed, uint64_t draw) {
-  static_assert(sizeof(Augment) == 9 * sizeof(float));  // no gaps
+  static_assert(sizeof(Augment) == 9 * sizeof(float) + 2 * sizeof(int));  // no gaps
   Sha256 hash;
   hash.add(file.data(), file.size());
   hash.add(&augment, sizeof augment);

@@ -8,7 +8,8 @@ namespace {
 
 Tensor hidden_of(Classifier& model, const Batch& batch, const TrunkOf& trunk) {
   if (trunk) return model.hidden(trunk(batch));
-  GRAFT_CHECK(batch.images.defined() && batch.images.dim(0) == batch.labels.size(),
+  GRAFT_CHECK(batch.images.defined() &&
+                  (!batch.labels.defined() || batch.images.dim(0) == batch.labels.size()),
               "features: a batch without the pixels of some of its samples");
   return model.hidden(model.trunk_in_parts(input_of(model, batch)));
 }
