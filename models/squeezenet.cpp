@@ -48,7 +48,6 @@ class SqueezeNet : public Classifier {
       features.add(Fire(channels, narrow));
       channels = 8 * narrow;
     }
-    features_ = channels;
     classifier.add(Dropout()).add(Conv2d(channels, classes, {.kernel = 1})).add(relu_layer());
     classifier.add(AdaptiveAvgPool2d(1, 1));
   }
@@ -64,11 +63,8 @@ class SqueezeNet : public Classifier {
  private:
   bool in_trunk(const std::string& path) const override { return path.starts_with("features"); }
   Module& head_layer() override { return classifier[1]; }
-  void make_head(int64_t classes) override {
-    classifier.replace(1, std::make_unique<Conv2d>(features_, classes, Conv2dOptions{.kernel = 1}));
-  }
-
-  int64_t features_;
+  void set_head(std::unique_ptr<Module> layer) override { classifier.replace(1, std::move(layer)); }
+  bool head_is_filter() const override { return true; }
 };
 
 ZooRow row(const char* name, int stem_width, int stem_kernel, const char* table,

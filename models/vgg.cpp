@@ -62,8 +62,8 @@ class Vgg : public Classifier {
   // Large matrices want many rows at a time.
   bool in_trunk(const std::string& path) const override { return path.starts_with("features"); }
   Module& head_layer() override { return classifier[classifier.size() - 1]; }
-  void make_head(int64_t classes) override {
-    classifier.replace(classifier.size() - 1, std::make_unique<Linear>(kHidden, classes));
+  void set_head(std::unique_ptr<Module> layer) override {
+    classifier.replace(classifier.size() - 1, std::move(layer));
   }
 
   AdaptiveAvgPool2d avgpool_;
