@@ -3,6 +3,7 @@
 #include <optional>
 
 #include "apps/command.h"
+#include "apps/plan_table.h"
 #include "apps/progress.h"
 #include "apps/run_folder.h"
 #include "apps/solving.h"
@@ -16,7 +17,8 @@ namespace {
 
 constexpr const char* kFooter = R"(Examples:
   graft train --weights resnet18.h5 --data photos --freeze trunk --epochs 10 --out run
-  graft train --weights resnet18.h5 --data photos --head-solver lbfgs
+  graft train --weights resnet18.h5 --data photos --head-solver ridge
+  graft train --weights resnet18.h5 --data photos --head mlp:256 --optimizer adamw
   graft train --weights resnet18.h5 --data photos --freeze until:layer4 --lr 0.0005
   graft train --model resnet18 --weights none --data photos --freeze none
   graft train --resume --out run)";
@@ -79,7 +81,7 @@ Json report(TrainRun& s, const RunFolder& run) {
   Json epochs = Json::array();
   for (const EpochRecord& r : p.history) epochs.push_back(Json::parse(event_of(r)));
   int64_t trained = s.optimizer->parameters();
-  return {{"val_accuracy", p.best_accuracy},
+  Json document{{"val_accuracy", p.best_accuracy},
           {"epochs", epochs},
           {"images_per_second", p.train_seconds > 0 ? double(p.trained_images) / p.train_seconds : 0},
           {"seconds", {{"load", s.load_seconds}, {"train", p.train_seconds},
@@ -93,6 +95,10 @@ Json report(TrainRun& s, const RunFolder& run) {
           {"model", run.model().string()},
           {"classes", s.model->class_names},
           {"bad_images", s.training->bad_files().size() + s.validation->bad_files().size()}};
+  const PlanCosts costs = plan_costs(*s.model);
+  document["saved_per_image"] = {{"backward_gflop", costs.gflops_saved()}, {"activations_mb", costs.mb_saved()}};
+  if (!p.solution.empty()) document["solution"] = p.solution;
+  return document;
 }
 
 // ---- the command ------------------------------------------------------------------------------
@@ -165,7 +171,8 @@ void prepare(TrainRun& s, std::optional<RunFolder>& run, const CLI::App& command
 }
 
 SolvingSettings solving_settings(const TrainRun& s) {
-  return {solver_options(s.options, s.settings.loss), int64_t(s.data.train.samples.size())};
+  return {solver_options(s.options, s.settings.loss), int64_t(s.data.train.samples.size()),
+          int64_t(s.data.val.samples.size()), s.options.head_solver == "ridge", s.options.neighbours};
 }
 
 // A frozen trunk of random values teaches nothing: from scratch, everything learns.
@@ -213,8 +220,8 @@ int run_train(TrainOptions options, const CLI::App& command) {
   defer_signals();
   if (s.replaces) save_checkpoint(s, run);  // so that --resume never takes up the run before
   s.load_seconds = seconds_since_start();
-  show_plan(*s.model, s.options.freeze, int64_t(s.data.train.samples.size()),
-            int64_t(s.data.val.samples.size()));
+  show_plan(*s.model, s.options.freeze, s.options.head_solver == "sgd" ? s.options.lr : 0,
+            int64_t(s.data.train.samples.size()), int64_t(s.data.val.samples.size()));
 
   BadImages bad_training(*s.training), bad_validation(*s.validation);
   ProgressLine line;
