@@ -51,15 +51,17 @@ class Pass {
     wanted_[place_of(input)] = false;
   }
 
-  StepCost cost(const TracedOp& op) {
+  double flops_of(const TracedOp& op) {
     bool wanted = false;
     for (const Tensor& t : op.inputs) wanted |= wants(t);
     wanted_[place_of(op.output)] = wanted;
     made_by_[place_of(op.output)] = &op;
-    StepCost cost;
-    if (wanted) cost = {flops(op), bytes(op)};
-    return cost;
+    if (!wanted) return 0;
+    keep_for(op);
+    return flops(op);
   }
+  // Bytes by value; with `true` what is no value itself and stands beside one.
+  const std::map<std::pair<Place, bool>, int64_t>& kept() const { return kept_; }
 
  private:
   bool wants(const Tensor& t) const {
@@ -82,20 +84,20 @@ class Pass {
     return forward * (double(wants(op.inputs[0])) + double(wants(op.inputs[1])));
   }
 
-  int64_t bytes(const TracedOp& op) {
+  void keep_for(const TracedOp& op) {  // the operations that lack here move values or add them
     const std::string_view name = op.name;
     const std::vector<Tensor>& in = op.inputs;
-    if (name == "conv2d" || name == "linear") return wants(in[1]) ? keep(in[0]) : 0;
+    if (name == "conv2d" || name == "linear") keep(in[0], wants(in[1]));
     if (name == "batch_norm_frozen")
-      return wants(in[1]) || (learning_.batch_statistics(in[1]) && wants(in[0])) ? keep(in[0]) : 0;
-    if (name == "layer_norm") return wants(in[0]) || wants(in[1]) ? keep(in[0]) : 0;
-    if (name == "activate") return keep(read_by_activation(op));
-    if (name == "max_pool2d") return op.output.size();  // a byte each: which of its window it was
-    if (name == "softmax") return keep(op.output);
-    if (name == "attention" || name == "cosine_heads") return keep(in[0]);
+      keep(in[0], wants(in[1]) || (learning_.batch_statistics(in[1]) && wants(in[0])));
+    if (name == "layer_norm") keep(in[0], wants(in[0]) || wants(in[1]));
+    if (name == "activate") keep(read_by_activation(op));
+    if (name == "softmax") keep(op.output);
+    if (name == "attention" || name == "cosine_heads") keep(in[0]);
     if (name == "matmul" || name == "mul" || name == "mul_images")
-      return (wants(in[0]) ? keep(in[1]) : 0) + (wants(in[1]) ? keep(in[0]) : 0);
-    return 0;  // the others move values or add them
+      keep(in[1], wants(in[0])), keep(in[0], wants(in[1]));
+    if (name == "max_pool2d")  // a byte each: which of its window it was
+      kept_[{place_of(op.output), true}] = op.output.size();
   }
 
   // A norm that runs with its activation keeps one value for both.
@@ -107,15 +109,15 @@ class Pass {
     return norm ? before->second->inputs[0] : op.inputs[0];
   }
 
-  int64_t keep(const Tensor& t) {  // parameters are there anyway
-    const bool value = wanted_.contains(place_of(t));
-    return value && kept_.insert(place_of(t)).second ? t.size() * int64_t(sizeof(float)) : 0;
+  void keep(const Tensor& t, bool read = true) {  // parameters are there anyway
+    if (read && wanted_.contains(place_of(t)))
+      kept_[{place_of(t), false}] = t.size() * int64_t(sizeof(float));
   }
 
   const Learning& learning_;
   std::map<Place, bool> wanted_;
   std::map<Place, const TracedOp*> made_by_;
-  std::set<Place> kept_;
+  std::map<std::pair<Place, bool>, int64_t> kept_;
 };
 
 std::map<Place, std::string> layers_of(Classifier& model) {
@@ -141,6 +143,7 @@ std::vector<LayerCost> training_costs(Classifier& model, int64_t side) {
   Pass planned(input, plan), full(input, everything);
   const std::map<Place, std::string> layers = layers_of(model);
   std::vector<LayerCost> costs;
+  std::map<Place, size_t> makers{{place_of(input), 0}};
   for (const TracedOp& op : steps) {
     std::string layer = costs.empty() ? "" : costs.back().layer;
     for (const Tensor& t : op.inputs)
@@ -148,9 +151,12 @@ std::vector<LayerCost> training_costs(Classifier& model, int64_t side) {
         layer = found->second;
     if (costs.empty() || costs.back().layer != layer) costs.push_back({layer, {}, {}, {}});
     costs.back().output = op.output.shape();
-    costs.back().planned += planned.cost(op);
-    costs.back().full += full.cost(op);
+    costs.back().planned.flops += planned.flops_of(op);
+    costs.back().full.flops += full.flops_of(op);
+    makers[place_of(op.output)] = costs.size() - 1;
   }
+  for (const auto& [value, bytes] : planned.kept()) costs[makers.at(value.first)].planned.bytes += bytes;
+  for (const auto& [value, bytes] : full.kept()) costs[makers.at(value.first)].full.bytes += bytes;
   return costs;
 }
 

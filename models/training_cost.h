@@ -4,7 +4,7 @@
 // Floating-point operations are those of convolutions, matrices and attention, a multiplication and an
 // addition being two: the gradient of a weight costs what the forward pass does, so does that of its
 // input, and each is made only where something wants it. Activations are the distinct values, in f32,
-// that the recorded gradients read; one that several read counts for the first.
+// that the recorded gradients read, and count for the layer that made them.
 #pragma once
 #include <string>
 #include <vector>

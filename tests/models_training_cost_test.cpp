@@ -52,11 +52,11 @@ TEST(TrainingCost, OfEverythingLayerByLayer) {
     int64_t bytes;
   };
   const Want want[] = {
-      {"features.0", {1, 8, 8, 4}, kConv1, kImage},          // no gradient of the image
-      {"features.1", {1, 8, 8, 4}, 0, 2 * kMap1},            // the norm's input; the ReLU's result
-      {"features.3", {1, 4, 4, 8}, 2 * kConv2, 0},           // its input is that result
-      {"features.4", {1, 8}, 0, 2 * kMap2},
-      {"classifier.0", {1, 3}, 2 * kMatrix, kMean},
+      {"features.0", {1, 8, 8, 4}, kConv1, kImage + kMap1},  // no gradient of the image
+      {"features.1", {1, 8, 8, 4}, 0, kMap1},                // the ReLU's result
+      {"features.3", {1, 4, 4, 8}, 2 * kConv2, kMap2},
+      {"features.4", {1, 8}, 0, kMap2 + kMean},              // the matrix reads the mean
+      {"classifier.0", {1, 3}, 2 * kMatrix, 0},
   };
   for (size_t i = 0; i < 5; ++i) {
     EXPECT_EQ(costs[i].layer, want[i].layer);
@@ -127,6 +127,10 @@ TEST_P(CostZoo, IsCounted) {
   const Totals t = totals(*model, GetParam().preprocess.crop);
   EXPECT_GT(t.full.flops, 100 * t.planned.flops);
   EXPECT_GT(t.full.bytes, t.planned.bytes);
+  for (const LayerCost& cost : training_costs(*model, GetParam().preprocess.crop)) {
+    EXPECT_GE(cost.full.flops, cost.planned.flops) << cost.layer;
+    EXPECT_GE(cost.full.bytes, cost.planned.bytes) << cost.layer;
+  }
   EXPECT_GT(t.planned.flops, 0);
 }
 INSTANTIATE_TEST_SUITE_P(All, CostZoo, testing::ValuesIn(zoo()),
