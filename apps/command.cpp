@@ -3,6 +3,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cerrno>
 #include <charconv>
@@ -83,7 +84,8 @@ void add_until(CLI::App& command, std::string& until) {
 }
 
 std::string network_option(const std::string& model, const std::string& until) {
-  return until.empty() ? model : model + ":" + until;
+  const size_t head = std::min(model.find('+'), model.size());  // "resnet50+cosine"
+  return until.empty() ? model : model.substr(0, head) + ":" + until + model.substr(head);
 }
 
 void apply(const Common& common) {

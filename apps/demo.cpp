@@ -8,7 +8,7 @@
 #include "apps/demo_learn.h"
 #include "apps/demo_report.h"
 #include "apps/draw.h"
-#include "apps/progress.h"
+#include "apps/plan_table.h"
 #include "core/text.h"
 #include "models/saved.h"
 #include "models/zoo.h"
@@ -124,7 +124,7 @@ Learned adapt(const Demo& d, const Regime& regime, int number, bool tell) {
   if (regime.pretrained) model->replace_head(classes, seed);
   model->class_names = names_of(d.target);
   if (tell) {
-    std::string table = plan_table(*model);
+    std::string table = plan_table(*model, regime.rate);
     table.pop_back();
     say(table);
   }

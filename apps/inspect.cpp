@@ -2,6 +2,7 @@
 #include "apps/command.h"
 #include "apps/progress.h"
 #include "core/text.h"
+#include "io/digest.h"
 #include "io/tensor_map.h"
 #include "models/saved.h"
 #include "models/zoo.h"
@@ -56,13 +57,16 @@ int inspect_model(Classifier& model, const ModelFile& file, const Common& common
                   const std::string& title) {
   if (!file.freeze_plan.empty()) freeze(model, file.freeze_plan);
   int64_t hold = hashes_that_hold(file);
+  const bool proven = hold > 0 && size_t(hold) == file.frozen_hashes.size();
   if (common.json) {
     Json document{{"architecture", model.architecture}, {"parameters", parameter_count(model)},
                   {"trained_parameters", parameter_count(model, true)},
                   {"classes", model.class_names}, {"class_ids", model.class_ids},
                   {"preprocess", preprocess_json(model.preprocess)},
                   {"freeze", file.freeze_plan}, {"origin", file.origin},
-                  {"frozen_tensors_proven", hold}, {"golden", file.golden.has_value()},
+                  {"frozen_tensors", file.frozen_hashes.size()}, {"frozen_tensors_proven", hold},
+                  {"frozen_digest", digest_of(file.frozen_hashes)},
+                  {"proven", proven}, {"golden", file.golden.has_value()},
                   {"layers", layers_json(model)}};
     print(document);
     return 0;
@@ -78,6 +82,9 @@ int inspect_model(Classifier& model, const ModelFile& file, const Common& common
   if (!file.freeze_plan.empty())
     text += fmt::format("freeze    {}; {} of {} frozen tensors proven unchanged\n", file.freeze_plan,
                         hold, file.frozen_hashes.size());
+  if (!file.frozen_hashes.empty())
+    text += fmt::format("proof     {}; SHA-256 of all {}: {}\n", proven ? "proven" : "NOT PROVEN",
+                        file.frozen_hashes.size(), digest_of(file.frozen_hashes));
   for (auto& [key, value] : file.origin) text += fmt::format("origin    {}: {}\n", key, printable(value));
   if (file.golden) text += "golden    input and logits stored; --verify replays them\n";
   text.pop_back();

@@ -8,9 +8,9 @@
 
 namespace graft::app {
 
-// Layers with parameters, grouped where a whole block is alike: parameters, learns or stays, norms.
-void show_plan(Classifier& model, const std::string& plan, int64_t train_images, int64_t val_images);
-std::string plan_table(Classifier& model);
+// apps/plan_table.h with a line above and the totals below; rate 0 where the head is solved for.
+void show_plan(Classifier& model, const std::string& plan, double rate, int64_t train_images,
+               int64_t val_images);
 
 class ProgressLine {
  public:

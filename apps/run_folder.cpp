@@ -6,6 +6,8 @@
 namespace graft::app {
 namespace {
 
+const std::string kSolution = "solution.";
+
 std::filesystem::path writable(const std::filesystem::path& folder) {
   make_writable_folder(folder);
   return folder;
@@ -86,6 +88,7 @@ void put_progress(Checkpoint& c, const Progress& p) {
   c.numbers["best_accuracy"] = p.best_accuracy;
   c.numbers["train_seconds"] = p.train_seconds;
   c.numbers["eval_seconds"] = p.eval_seconds;
+  for (auto& [name, value] : p.solution) c.numbers[kSolution + name] = value;
   c.history.clear();
   for (const EpochRecord& r : p.history) c.history.push_back(event_of(r));
 }
@@ -103,6 +106,8 @@ Progress get_progress(const Checkpoint& c) {
   p.best_accuracy = number(c, "best_accuracy");
   p.train_seconds = number(c, "train_seconds");
   p.eval_seconds = number(c, "eval_seconds");
+  for (auto& [name, value] : c.numbers)
+    if (name.starts_with(kSolution)) p.solution[name.substr(kSolution.size())] = value;
   for (const std::string& line : c.history) {
     Json r = Json::parse(line);
     p.history.push_back({r["epoch"], r["train_loss"], r["val_loss"], r["val_accuracy"],

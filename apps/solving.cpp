@@ -15,6 +15,40 @@ void require_solution(const LbfgsResult& result, bool alone) {
                   result.end == LbfgsResult::End::precision ? ", no lower in single precision" : ""));
 }
 
+double by_lbfgs(Classifier& model, Features& features, const SolvingSettings& settings,
+                const std::function<bool()>& stopped) {
+  LbfgsResult result = solve_head(model, features, settings.solver, stopped);
+  if (!stopped()) require_solution(result, settings.phase.empty());
+  return result.value;
+}
+
+double by_ridge(Classifier& model, const Features& features, const SolvingSettings& settings,
+                Progress& progress) {
+  const RidgeResult r = solve_ridge(model, features, settings.solver.l2);
+  say(fmt::format("head solved: ridge, penalty {:g}{}; each image by the others: accuracy {:.4f}", r.l2,
+                  settings.solver.l2 > 0 ? "" : " chosen by leaving one out", r.accuracy));
+  progress.solution.insert({{"l2", r.l2}, {"leave_one_out_accuracy", r.accuracy},
+                            {"leave_one_out_error", r.error}, {"factor", r.factor}});
+  return r.loss;
+}
+
+// What the features are worth without a head; false when it was stopped.
+bool ask_neighbours(Classifier& model, const Features& features, Loader& validation,
+                    const SolvingSettings& settings, Progress& progress,
+                    const std::function<bool()>& stopped) {
+  const NeighbourSpec spec{.k = settings.neighbours};
+  const int64_t classes = model.classes();
+  const double left_out = neighbour_accuracy_left_out(features, classes, spec);
+  const Features val = compute_features(model, validation, settings.val_images, stopped, settings.trunk);
+  if (stopped()) return false;
+  const double accuracy = neighbour_accuracy(features, val, classes, spec);
+  say(fmt::format("{} nearest neighbours: accuracy {:.4f} of training images by the others, {:.4f} to "
+                  "validate", spec.k, left_out, accuracy));
+  progress.solution["neighbours_leave_one_out_accuracy"] = left_out;
+  progress.solution["neighbours_val_accuracy"] = accuracy;
+  return true;
+}
+
 }  // namespace
 
 bool solve(Classifier& model, Loader& training, Loader& validation,
@@ -31,19 +65,21 @@ bool solve(Classifier& model, Loader& training, Loader& validation,
   Features features = compute_features(model, training, settings.images, batch_done, settings.trunk);
   if (stopped()) return false;
   progress.trained_images = features.labels.size();
+  if (settings.neighbours &&
+      !ask_neighbours(model, features, validation, settings, progress, stopped))
+    return false;
   const Device device = model.device();
   move_to(model.head_layer(), Device::cpu);
-  LbfgsResult result = solve_head(model, features, settings.solver, stopped);
+  const double loss = settings.ridge ? by_ridge(model, features, settings, progress)
+                                     : by_lbfgs(model, features, settings, stopped);
   move_to(model.head_layer(), device);
   if (stopped()) return false;
-  require_solution(result, settings.phase.empty());
   double middle = now();
   progress.train_seconds = middle - begin;
   Evaluation val = evaluate(model, validation, stopped, settings.trunk);
   if (stopped()) return false;
   progress.eval_seconds = now() - middle;
-  progress.history.push_back({1, result.value, val.loss, val.accuracy(), now() - begin,
-                              settings.phase});
+  progress.history.push_back({1, loss, val.loss, val.accuracy(), now() - begin, settings.phase});
   progress.epoch = 1;
   progress.batch = 0;
   if (hooks.epoch_done) hooks.epoch_done();

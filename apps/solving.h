@@ -2,14 +2,18 @@
 #pragma once
 #include "apps/training.h"
 #include "models/head_solver.h"
+#include "models/neighbours.h"
+#include "models/ridge_solver.h"
 
 namespace graft::app {
 
 struct SolvingSettings {
   HeadSolverOptions solver;
-  int64_t images = 0;  // of the training set
-  std::string phase;   // of the recipe, for the record
-  TrunkOf trunk;       // for both sets
+  int64_t images = 0, val_images = 0;  // of the training set, and to validate
+  bool ridge = false;      // least squares, of which solver.l2 is the penalty; 0: chosen
+  int64_t neighbours = 0;  // that vote, for comparison; 0: none do
+  std::string phase;       // of the recipe, for the record
+  TrunkOf trunk;           // for both sets
 };
 
 // Counts as one epoch; the hooks are those of train(), step_done after each batch of features.

@@ -5,6 +5,7 @@
 #include "apps/command.h"
 #include "apps/find_lr.h"
 #include "apps/phases.h"
+#include "apps/plan_table.h"
 #include "apps/progress.h"
 #include "apps/run_folder.h"
 #include "apps/solving.h"
@@ -20,6 +21,8 @@ constexpr const char* kFooter = R"(Examples:
   graft train --weights resnet18.h5 --data photos --freeze trunk --epochs 10 --out run
   graft train --weights resnet18.h5 --data photos --head-solver lbfgs
   graft train --weights resnet18.h5 --data photos --augment none --cache photos.cache
+  graft train --weights resnet18.h5 --data photos --head-solver ridge
+  graft train --weights resnet18.h5 --data photos --head mlp:256 --optimizer adamw
   graft train --weights resnet18.h5 --data photos --freeze until:layer4 --lr 0.0005
   graft train --weights resnet18.h5 --data photos --recipe lp-ft --lr-decay 0.75 --ema 0.999
   graft train --model resnet18 --weights none --data photos --freeze none
@@ -90,7 +93,7 @@ Json report(TrainRun& s, const RunFolder& run) {
   Json epochs = Json::array();
   for (const EpochRecord& r : p.history) epochs.push_back(Json::parse(event_of(r)));
   int64_t trained = s.optimizer->parameters();
-  return {{"val_accuracy", p.best_accuracy},
+  Json document{{"val_accuracy", p.best_accuracy},
           {"epochs", epochs},
           {"images_per_second", p.train_seconds > 0 ? double(p.trained_images) / p.train_seconds : 0},
           {"seconds", {{"load", s.load_seconds}, {"train", p.train_seconds},
@@ -105,6 +108,10 @@ Json report(TrainRun& s, const RunFolder& run) {
           {"classes", s.model->class_names},
           {"cache", report_of(s.cache.get())},
           {"bad_images", s.training->bad_files().size() + s.validation->bad_files().size()}};
+  const PlanCosts costs = plan_costs(*s.model);
+  document["saved_per_image"] = {{"backward_gflop", costs.gflops_saved()}, {"activations_mb", costs.mb_saved()}};
+  if (!p.solution.empty()) document["solution"] = p.solution;
+  return document;
 }
 
 // ---- the command ------------------------------------------------------------------------------
@@ -186,8 +193,10 @@ void prepare(TrainRun& s, std::optional<RunFolder>& run, const CLI::App& command
 }
 
 SolvingSettings solving_settings(const TrainRun& s) {
-  return {solver_options(s.phase().options, s.settings.loss), int64_t(s.data.train.samples.size()),
-          s.phase().name, s.settings.trunk};
+  const TrainOptions& o = s.phase().options;
+  return {.solver = solver_options(o, s.settings.loss), .images = int64_t(s.data.train.samples.size()),
+          .val_images = int64_t(s.data.val.samples.size()), .ridge = o.head_solver == "ridge",
+          .neighbours = o.neighbours, .phase = s.phase().name, .trunk = s.settings.trunk};
 }
 
 // A frozen trunk of random values teaches nothing: from scratch, everything learns.
@@ -229,7 +238,8 @@ bool learn_all(TrainRun& s, const TrainingHooks& hooks) {
   do {
     if (s.phases.size() > 1)
       say(fmt::format("phase {} of {}: {}", s.progress.phase + 1, s.phases.size(), s.phase().name));
-    show_plan(*s.model, s.phase().options.freeze, int64_t(s.data.train.samples.size()),
+    const TrainOptions& o = s.phase().options;
+    show_plan(*s.model, o.freeze, o.head_solver == "sgd" ? o.lr : 0, int64_t(s.data.train.samples.size()),
               int64_t(s.data.val.samples.size()));
     BadImages bad_training(*s.training), bad_validation(*s.validation);
     if (!learn(s, hooks)) return false;

@@ -21,7 +21,8 @@ template <class Options, class Field> void each_setting(Options& o, const Field&
   field("class-weights", o.class_weights), field("warmup-epochs", o.warmup_epochs);
   field("step-epochs", o.step_epochs), field("gamma", o.gamma);
   field("label-smoothing", o.label_smoothing), field("val-split", o.val_split);
-  field("head-solver", o.head_solver), field("precision", o.place.precision);
+  field("head", o.head), field("head-solver", o.head_solver),
+  field("neighbours", o.neighbours), field("precision", o.place.precision);
   field("trunk-precision", o.trunk_precision);
   field("max-bad-images", o.max_bad_images), field("image-size", o.image_size);
   field("seed", o.common.seed), field("cache-views", o.cache_views);
@@ -37,8 +38,10 @@ Json TrainOptions::to_json() const {
 }
 
 void check_together(const TrainOptions& o, const CLI::App& command) {
-  if (o.head_solver != "sgd" && o.head_solver != "lbfgs")
-    fail(Fault::usage, "--head-solver: '{}' is unknown; use sgd or lbfgs", o.head_solver);
+  const bool ridge = o.head_solver == "ridge";
+  if (o.head_solver != "sgd" && o.head_solver != "lbfgs" && !ridge)
+    fail(Fault::usage, "--head-solver: '{}' is unknown; use sgd, lbfgs or ridge", o.head_solver);
+  const HeadForm head = o.head.empty() ? HeadForm{} : HeadForm::parse(o.head);
   auto clash = [&](const char* given, bool with, const char* other, const char* why) {
     if (command.count(given) && with)
       fail(Fault::usage, "{} and {} contradict each other: {}; leave one out", given, other, why);
@@ -56,6 +59,11 @@ void check_together(const TrainOptions& o, const CLI::App& command) {
                            "--warmup-epochs", "--clip-norm", "--decay-all"})
     clash(loop, o.head_solver != "sgd", ("--head-solver " + o.head_solver).c_str(),
           "nothing is trained step by step");
+  clash("--head", o.head_solver != "sgd" && head != HeadForm{}, ("--head-solver " + o.head_solver).c_str(),
+        "it solves for one matrix");
+  clash("--neighbours", o.head_solver == "sgd", "--head-solver sgd", "it computes no features once");
+  clash("--label-smoothing", ridge, "--head-solver ridge", "its loss is the square");
+  clash("--class-weights", ridge, "--head-solver ridge", "its loss is the square, of all images alike");
   clash("--weight-decay", o.head_solver != "sgd" && o.weight_decay == 0,
         ("--head-solver " + o.head_solver).c_str(), "without decay a head has no solution where the "
         "images of the classes can be told apart");
@@ -104,10 +112,17 @@ void add_train_options(CLI::App& c, TrainOptions& o) {
   add_integer(c, "--batch", o.batch, 1, 65536, "Images per step");
   add_number(c, "--lr", o.lr, 1e-12, 1e6, "Learning rate at its highest");
   c.add_option("--optimizer", o.optimizer, "sgd or adamw")->capture_default_str();
-  c.add_option("--head-solver", o.head_solver, "sgd: the loop of epochs; lbfgs: computes the "
-               "features once and solves for the head, for --freeze trunk, on the images as they "
-               "are; --weight-decay is then by default 0.01, on features of variance 1")
+  c.add_option("--head", o.head, "Form of the head: linear, mlp:WIDTH (two matrices, a ReLU between) or "
+               "cosine (Chen et al., ICLR 2019); when not given that of --weights, which is linear where "
+               "they were published");
+  c.add_option("--head-solver", o.head_solver, "sgd: the loop of epochs; lbfgs and ridge compute the "
+               "features once and solve for the head, for --freeze trunk, on the images as they are. "
+               "lbfgs: logistic regression, --weight-decay is by default 0.01, on features of variance "
+               "1; ridge: least squares in closed form, --weight-decay is by default what leaves each "
+               "image to the others with the least error")
       ->capture_default_str();
+  add_integer(c, "--neighbours", o.neighbours, 0, 100'000, "With a head solver: so many nearest "
+              "neighbours by cosine vote as well, for comparison (Wu et al., CVPR 2018)");
   add_number(c, "--momentum", o.momentum, 0, 0.9999, "Of SGD");
   c.add_flag("--nesterov", o.nesterov, "Nesterov's momentum");
   add_number(c, "--weight-decay", o.weight_decay, 0, 1, "Pull towards zero");
@@ -165,6 +180,7 @@ Augment augment_named(const std::string& name) {
 HeadSolverOptions solver_options(const TrainOptions& o, const CrossEntropySpec& loss) {
   HeadSolverOptions options;
   if (o.weight_decay > 0) options.l2 = o.weight_decay;
+  else if (o.head_solver == "ridge") options.l2 = 0;
   options.loss = loss;
   return options;
 }

@@ -67,12 +67,14 @@ void load_weights(TrainRun& s) {
 
 void fit_head(TrainRun& s) {
   const std::vector<std::string>& classes = s.data.train.classes;
-  if (s.model->class_names == classes) return;
+  const HeadForm form = s.options.head.empty() ? s.model->head_form() : HeadForm::parse(s.options.head);
+  if (s.model->class_names == classes && s.model->head_form() == form) return;
   int64_t before = s.model->classes();
-  s.model->replace_head(int64_t(classes.size()), s.options.common.seed);
+  s.model->replace_head(int64_t(classes.size()), s.options.common.seed, form);
   s.model->class_names = classes;
-  say(fmt::format("new head {}: {} -> {} classes ({})", s.model->head_path(), before,
-                  classes.size(), enumerate(printable(classes), 8)));
+  say(fmt::format("new head {}{}: {} -> {} classes ({})", s.model->head_path(),
+                  form == HeadForm{} ? "" : ", " + form.text(), before, classes.size(),
+                  enumerate(printable(classes), 8)));
 }
 
 void open_data(TrainRun& s) {

@@ -3,6 +3,8 @@
 #pragma once
 #include <cstdint>
 #include <functional>
+#include <map>
+#include <string>
 #include <vector>
 
 #include "core/ops.h"
@@ -43,6 +45,7 @@ struct Progress {
   double train_seconds = 0, eval_seconds = 0;
   int64_t trained_images = 0;  // in train_seconds
   LossScale loss_scale;        // above 1 in f16 only
+  std::map<std::string, double> solution;  // what a solver of heads found out; of a loop nothing
 };
 
 struct TrainingSettings {

@@ -1,5 +1,6 @@
 #include "io/model_file.h"
 
+#include "io/digest.h"
 #include "io/keras_forms.h"
 #include "io/safetensors.h"
 #include "io/sniff.h"
@@ -178,6 +179,8 @@ void put_model(Hdf5Writer& file, const ModelFile& model, const std::string& form
   file.group("/arch");
   file.attribute("/arch", "name", model.architecture);
   file.attribute("/arch", "freeze_plan", model.freeze_plan);
+  if (!model.frozen_hashes.empty())
+    file.attribute("/arch", "frozen_digest", digest_of(model.frozen_hashes));
   put_preprocess(file, model.preprocess);
   if (!model.classes.empty()) file.strings("/classes", model.classes);
   if (!model.class_ids.empty()) file.strings("/class_ids", model.class_ids);
@@ -204,6 +207,10 @@ ModelFile get_model(const Hdf5Reader& file) {
     model.origin[key] = file.text("/origin", key);
   model.tensors = get_tensors(file, "/tensors");
   for (const auto& [name, tensor] : model.tensors) get_attributes(file, name, model);
+  // Files from before there was a digest do not have one.
+  GRAFT_CHECK(!file.has_attribute("/arch", "frozen_digest") ||
+                  file.text("/arch", "frozen_digest") == digest_of(model.frozen_hashes),
+              "{}: the hashes of frozen tensors are not those that were written", file.name());
   if (file.has("/golden"))
     model.golden = Golden{file.tensor("/golden/input"), file.tensor("/golden/logits")};
   return model;

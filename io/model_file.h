@@ -1,6 +1,6 @@
 // A model file: HDF5 that says by itself what a user needs years later. `h5ls -rv` shows it all:
 //   /           format, version, about, checksum          /preprocess  resize, crop, mean, std, ...
-//   /arch       name, freeze_plan                          /classes     names in order; /class_ids
+//   /arch       name, freeze_plan, frozen_digest           /classes     names in order; /class_ids
 //   /tensors/<published name>  layout, dtype, frozen_sha256 (proof that training left it alone),
 //                              source and transform: its name in the file it came from, and what
 //                              was done to it on the way; absent when nobody knows

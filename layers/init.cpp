@@ -5,6 +5,7 @@
 #include "core/random.h"
 #include "layers/batch_norm.h"
 #include "layers/conv2d.h"
+#include "layers/cosine_head.h"
 #include "layers/layer_norm.h"
 #include "layers/linear.h"
 #include "layers/self_attention.h"
@@ -32,6 +33,12 @@ void initialize_uniform(Tensor& weight, Tensor& bias, Random random) {
   if (bias.defined()) fill(bias, [&] { return random.uniform(-bound, bound); });
 }
 
+// Directions without a preference.
+void initialize_cosine(CosineHead& head, Random random) {
+  fill(head.weight, [&] { return random.normal(); });
+  fill(head.log_scale, [] { return std::log(10.0f); });
+}
+
 void initialize_norm(Tensor& gamma, Tensor& beta) {
   fill(gamma, [] { return 1.0f; });
   fill(beta, [] { return 0.0f; });
@@ -47,6 +54,7 @@ void initialize(Module& root, uint64_t seed) {
       initialize_uniform(matrix->weight, matrix->bias, random);
     if (auto* attention = dynamic_cast<SelfAttention*>(&m))
       initialize_uniform(attention->in_proj_weight, attention->in_proj_bias, random);
+    if (auto* cosine = dynamic_cast<CosineHead*>(&m)) initialize_cosine(*cosine, random);
     if (auto* attention = dynamic_cast<WindowAttentionV1*>(&m))
       fill(attention->relative_position_bias_table, [&] { return 0.02f * random.normal(); });
     if (auto* attention = dynamic_cast<WindowAttentionV2*>(&m))
@@ -57,10 +65,13 @@ void initialize(Module& root, uint64_t seed) {
 }
 
 void initialize_head(Module& layer, uint64_t seed) {
-  Random random(seed, "init/head");
-  if (auto* conv = dynamic_cast<Conv2d*>(&layer)) initialize_uniform(conv->weight, conv->bias, random);
-  if (auto* matrix = dynamic_cast<Linear*>(&layer))
-    initialize_uniform(matrix->weight, matrix->bias, random);
+  each_module(layer, [&](const std::string& path, Module& m) {
+    Random random(seed, "init/head" + path);
+    if (auto* conv = dynamic_cast<Conv2d*>(&m)) initialize_uniform(conv->weight, conv->bias, random);
+    if (auto* matrix = dynamic_cast<Linear*>(&m))
+      initialize_uniform(matrix->weight, matrix->bias, random);
+    if (auto* cosine = dynamic_cast<CosineHead*>(&m)) initialize_cosine(*cosine, random);
+  });
 }
 
 }  // namespace graft

@@ -10,8 +10,9 @@ namespace graft {
 // with deviation 0.02 for relative positions. Cosines of attention: times 10.
 void initialize(Module& root, uint64_t seed);
 
-// A classifier's last layer, Linear or Conv2d: all values uniform within 1 / sqrt(fan_in), so that
-// the first logits are small whatever the number of classes.
+// A classifier's head: all values of its Linear or Conv2d layers uniform within 1 / sqrt(fan_in), so
+// that the first logits are small whatever the number of classes. Of a cosine head: directions normal,
+// the factor 10.
 void initialize_head(Module& layer, uint64_t seed);
 
 }  // namespace graft

@@ -1,7 +1,6 @@
 #include "models/chain.h"
 
 #include "layers/dropout.h"
-#include "layers/linear.h"
 
 namespace graft {
 
@@ -35,9 +34,8 @@ std::string Chain::head_layer_path(size_t i) const {
   return head_.name.empty() ? head_.layers.name(i) : head_.name + "." + head_.layers.name(i);
 }
 
-void Chain::make_head(int64_t classes) {
-  int64_t features = dynamic_cast<Linear&>(head_layer()).weight.dim(1);
-  head_.layers.replace(head_.layers.size() - 1, std::make_unique<Linear>(features, classes));
+void Chain::set_head(std::unique_ptr<Module> layer) {
+  head_.layers.replace(head_.layers.size() - 1, std::move(layer));
 }
 
 }  // namespace graft

@@ -25,7 +25,7 @@ class Chain : public Classifier {
  private:
   std::string head_layer_path(size_t i) const;
   Module& head_layer() override { return head_.layers[head_.layers.size() - 1]; }
-  void make_head(int64_t classes) override;
+  void set_head(std::unique_ptr<Module> layer) override;
 
   Part trunk_, head_;
   size_t varies_;  // first layer of the head that is no part of the trunk

@@ -5,18 +5,11 @@
 #include "core/autograd.h"
 #include "core/text.h"
 #include "layers/batch_norm.h"
-#include "layers/conv2d.h"
 #include "layers/dropout.h"
 #include "layers/init.h"
-#include "layers/linear.h"
 
 namespace graft {
 namespace {
-
-int64_t outputs(Module& head) {
-  if (auto* conv = dynamic_cast<Conv2d*>(&head)) return conv->weight.dim(0);
-  return dynamic_cast<Linear&>(head).weight.dim(0);
-}
 
 // Winograd takes four images in one call (kernels/cpu/conv2d_fprop.cpp), and the bits of a call
 // depend on their number: parts are multiples of four, or smaller.
@@ -114,7 +107,30 @@ Tensor Classifier::trunk_in_parts(Tensor x, size_t begin) {
 
 Tensor Classifier::forward(Tensor x) { return head(hidden(trunk_in_parts(std::move(x)))); }
 
-int64_t Classifier::classes() { return outputs(head_layer()); }
+int64_t Classifier::classes() { return class_weights(head_layer()).dim(0); }
+
+int64_t Classifier::head_inputs() { return feature_weights(head_layer()).dim(-1); }
+
+std::string Classifier::class_weights_path() const {
+  return head_path() + "." + class_weights_name(form_);
+}
+
+void Classifier::make_head(int64_t classes) {
+  set_head(make_head_layer(form_, head_inputs(), classes, head_is_filter()));
+}
+
+void Classifier::form_head(const HeadForm& form) {
+  const int64_t as_many = classes();
+  form_ = form;
+  make_head(as_many);
+  architecture = architecture.substr(0, architecture.find('+'));
+  if (form != HeadForm{}) architecture += "+" + form.text();
+}
+
+void Classifier::replace_head(int64_t classes, uint64_t seed, const HeadForm& form) {
+  if (form != form_) form_head(form);
+  replace_head(classes, seed);
+}
 
 void Classifier::replace_head(int64_t classes, uint64_t seed) {
   GRAFT_CHECK(classes > 0, "replace_head: {} classes", classes);

@@ -8,6 +8,7 @@
 #include "io/transforms.h"
 #include "layers/freeze.h"
 #include "layers/module.h"
+#include "models/head_form.h"
 #include "models/steps.h"
 
 namespace graft {
@@ -23,15 +24,20 @@ class Classifier : public Module {
   virtual std::string head_path() const = 0;  // of the layer that knows the classes: "fc"
   int64_t classes();
 
-  // A new head for so many classes, its values drawn from the seed; every other tensor stays.
+  // A new head for so many classes, its values drawn from the seed; every other tensor stays. Of the
+  // same form as before, or of another.
   void replace_head(int64_t classes, uint64_t seed = 0);
+  void replace_head(int64_t classes, uint64_t seed, const HeadForm& form);
+  const HeadForm& head_form() const { return form_; }
+  void form_head(const HeadForm& form);  // as many classes, its values uninitialised
+  std::string class_weights_path() const;  // of the tensor with a row for each class: "fc.weight"
 
   // A trunk can end early: after which of its parts, in order; none by default. What comes behind
   // is dropped, and a new head, its values uninitialised, takes the mean over the map.
   virtual std::vector<std::string> stages() const { return {}; }
   void end_after(const std::string& stage);  // throws Fault::usage when it is none of those
 
-  virtual Module& head_layer() = 0;       // a Linear or Conv2d
+  virtual Module& head_layer() = 0;       // as make_head_layer() makes it
 
   // Where it computes, and in which type activations are there: f32 on the processor; f32, bf16 or f16
   // on a CUDA device. Parameters are f32 everywhere. Build optimizers afterwards.
@@ -39,7 +45,7 @@ class Classifier : public Module {
   Device device() const { return device_; }
   DType activations() const { return activations_; }
 
-  std::string architecture;               // its name in the zoo, and where it ends: "resnet50:layer3"
+  std::string architecture;               // its name in the zoo, where it ends and its head: models/zoo.h
   std::vector<std::string> class_names;   // in the order of the logits; may be empty
   std::vector<std::string> class_ids;     // second names (WordNet ids); empty or as many
   Preprocess preprocess;
@@ -59,14 +65,18 @@ class Classifier : public Module {
   Tensor trunk_in_parts(Tensor x, size_t begin = 0);
 
  protected:
-  virtual void make_head(int64_t classes) = 0;  // uninitialised
+  virtual void set_head(std::unique_ptr<Module> layer) = 0;  // in place of head_layer()
+  virtual int64_t head_inputs();                             // channels of what a new one is given
+  virtual bool head_is_filter() const { return false; }      // where a Linear would be, a Conv2d is
   virtual void drop_behind(size_t) {}           // the index of one of stages()
 
  private:
+  void make_head(int64_t classes);  // of the form, uninitialised
   Tensor run(const Steps& steps, size_t begin, size_t end, Tensor x) const;
   Tensor run_in_parts(const Steps& steps, size_t begin, size_t end, Tensor x) const;
   size_t fixed_steps(const Steps& steps);
 
+  HeadForm form_;
   int64_t part_ = 0;
   Device device_ = Device::cpu;
   DType activations_ = DType::f32;

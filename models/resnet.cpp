@@ -134,16 +134,15 @@ template <class Block> class ResNet : public Classifier {
   Conv2d conv1;
   BatchNorm2d bn1;
   Sequential layer1, layer2, layer3, layer4;
-  std::unique_ptr<Linear> fc;
+  std::unique_ptr<Module> fc;
 
  private:
   static Conv2d make_stem(const Table& table) {
     return table.small_input ? table.conv(3, 3, table.width) : table.conv(7, 3, table.width, 2);
   }
   Module& head_layer() override { return *fc; }
-  void make_head(int64_t classes) override {
-    fc = std::make_unique<Linear>(channels_[used_ - 1], classes);
-  }
+  void set_head(std::unique_ptr<Module> layer) override { fc = std::move(layer); }
+  int64_t head_inputs() override { return channels_[used_ - 1]; }
   void drop_behind(size_t stage) override {
     used_ = int(stage) + 1;
     for (int behind = used_; behind < 4; ++behind) *stages_[behind] = Sequential();

@@ -52,7 +52,7 @@ class CifarResNet : public Classifier {
         stages[stage]->add(BasicBlock(channels, kWidths[stage], stage > 0 && block == 0 ? 2 : 1));
         channels = kWidths[stage];
       }
-    make_head(classes);
+    linear = std::make_unique<Linear>(kWidths[2], classes);
   }
 
   Steps steps() override {
@@ -73,13 +73,11 @@ class CifarResNet : public Classifier {
   Conv2d conv1;
   BatchNorm2d bn1;
   Sequential layer1, layer2, layer3;
-  std::unique_ptr<Linear> linear;
+  std::unique_ptr<Module> linear;
 
  private:
   Module& head_layer() override { return *linear; }
-  void make_head(int64_t classes) override {
-    linear = std::make_unique<Linear>(kWidths[2], classes);
-  }
+  void set_head(std::unique_ptr<Module> layer) override { linear = std::move(layer); }
 };
 
 // `blocks` in each of three stages.

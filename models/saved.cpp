@@ -76,7 +76,7 @@ ModelFile to_file(Classifier& model) {
 
 std::unique_ptr<Classifier> from_file(ModelFile file) {
   auto model = build_model(file.architecture, 1);
-  int64_t classes = classes_in(model->head_path(), file.tensors);
+  int64_t classes = classes_in(*model, file.tensors);
   GRAFT_CHECK(classes > 0, "model file: the head '{}' of {} is missing", model->head_path(),
               file.architecture);
   model = build_model(file.architecture, classes);
@@ -106,8 +106,9 @@ Adopted adopt(const std::filesystem::path& path, const std::string& network, Acc
   adopted.note = std::move(imported.note);
   adopted.told = imported.told;
 
-  std::string head = build_model(file.architecture, 1)->head_path();
-  int64_t classes = classes_in(head, file.tensors);
+  const auto any = build_model(file.architecture, 1);
+  const std::string head = any->head_path();
+  int64_t classes = classes_in(*any, file.tensors);
   bool fresh = classes == 0;
   if (fresh) classes = zoo_row(file.architecture).classes;
   auto model = fresh || accept.partial ? make_model(file.architecture, classes)

@@ -48,7 +48,6 @@ class SqueezeNet : public Classifier {
       features.add(Fire(channels, narrow));
       channels = 8 * narrow;
     }
-    features_ = channels;
     classifier.add(Dropout()).add(Conv2d(channels, classes, {.kernel = 1})).add(relu_layer());
     classifier.add(AdaptiveAvgPool2d(1, 1));
   }
@@ -67,11 +66,8 @@ class SqueezeNet : public Classifier {
 
  private:
   Module& head_layer() override { return classifier[1]; }
-  void make_head(int64_t classes) override {
-    classifier.replace(1, std::make_unique<Conv2d>(features_, classes, Conv2dOptions{.kernel = 1}));
-  }
-
-  int64_t features_;
+  void set_head(std::unique_ptr<Module> layer) override { classifier.replace(1, std::move(layer)); }
+  bool head_is_filter() const override { return true; }
 };
 
 ZooRow row(const char* name, int stem_width, int stem_kernel, const char* table,

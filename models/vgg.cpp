@@ -63,8 +63,8 @@ class Vgg : public Classifier {
 
  private:
   Module& head_layer() override { return classifier[classifier.size() - 1]; }
-  void make_head(int64_t classes) override {
-    classifier.replace(classifier.size() - 1, std::make_unique<Linear>(kHidden, classes));
+  void set_head(std::unique_ptr<Module> layer) override {
+    classifier.replace(classifier.size() - 1, std::move(layer));
   }
 
   AdaptiveAvgPool2d avgpool_;

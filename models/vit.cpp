@@ -96,9 +96,7 @@ class VisionTransformer : public Classifier {
     return add_tokens(x, class_token, encoder.pos_embedding);
   }
   Module& head_layer() override { return heads[0]; }
-  void make_head(int64_t classes) override {
-    heads.replace(0, std::make_unique<Linear>(class_token.dim(2), classes));
-  }
+  void set_head(std::unique_ptr<Module> layer) override { heads.replace(0, std::move(layer)); }
 };
 
 ZooRow row(const char* name, Table table, int64_t parameters, int resize = 256) {

@@ -55,11 +55,16 @@ const std::vector<ZooRow>& zoo() {
 }
 
 NetworkName parse_network(const std::string& name) {
-  size_t colon = name.find(':');
-  return {name.substr(0, colon), colon == name.npos ? "" : name.substr(colon + 1)};
+  const size_t plus = name.find('+');
+  const std::string trunk = name.substr(0, plus);
+  const size_t colon = trunk.find(':');
+  return {trunk.substr(0, colon), colon == trunk.npos ? "" : trunk.substr(colon + 1),
+          plus == name.npos ? "" : name.substr(plus + 1)};
 }
 
-std::string NetworkName::text() const { return until.empty() ? row : row + ":" + until; }
+std::string NetworkName::text() const {
+  return row + (until.empty() ? "" : ":" + until) + (head.empty() ? "" : "+" + head);
+}
 
 const ZooRow& zoo_row(const std::string& network) {
   const std::string name = parse_network(network).row;
@@ -78,7 +83,9 @@ std::unique_ptr<Classifier> build_model(const std::string& name, int64_t classes
   auto model = row.build(classes);
   model->architecture = name;
   model->preprocess = row.preprocess;
-  if (std::string until = parse_network(name).until; !until.empty()) model->end_after(until);
+  const NetworkName parts = parse_network(name);
+  if (!parts.until.empty()) model->end_after(parts.until);
+  if (!parts.head.empty()) model->form_head(HeadForm::parse(parts.head));
   return model;
 }
 

@@ -10,9 +10,10 @@ namespace graft {
 const std::vector<ZooRow>& zoo();
 const ZooRow& zoo_row(const std::string& network);  // throws with the nearest names
 
-// "resnet50", or "resnet50:layer3" for one whose trunk ends after that stage.
+// "resnet50"; "resnet50:layer3" for one whose trunk ends after that stage; "resnet50+cosine" or
+// "resnet50:layer3+mlp:256" for one whose head is no matrix (models/head_form.h).
 struct NetworkName {
-  std::string row, until;
+  std::string row, until, head;
   std::string text() const;
 };
 NetworkName parse_network(const std::string& name);

@@ -22,11 +22,14 @@ TensorMap tidied(const ZooRow& row, TensorMap tensors) {
   return tensors;
 }
 
-// Builds the row with as many classes as the tensors have; compares without copying.
-LoadReport fit(const ZooRow& row, const TensorMap& published) {
+// Builds the row, with a head of that form, with as many classes as the tensors have; compares without
+// copying.
+LoadReport fit(const ZooRow& row, const TensorMap& published, const std::string& head = "") {
   TensorMap tensors = tidied(row, published);
-  auto model = row.build(1);
-  if (int64_t classes = classes_in(model->head_path(), tensors)) model = row.build(classes);
+  const std::string name = NetworkName{row.name, "", head}.text();
+  auto build = [&](int64_t classes) { return build_model(name, classes); };
+  auto model = build(1);
+  if (int64_t classes = classes_in(*model, tensors)) model = build(classes);
   return compare_state(*model, tensors);
 }
 
@@ -62,10 +65,11 @@ void tidy(const ZooRow& row, Imported& imported) {
 // belongs to the whole.
 void leave_out_tail(const NetworkName& network, Imported& imported) {
   TensorMap& tensors = imported.file.tensors;
-  auto whole = build_model(network.row, 1), cut = build_model(network.text(), 1);
+  auto whole = build_model(NetworkName{network.row, "", network.head}.text(), 1);
+  auto cut = build_model(network.text(), 1);
   TensorMap of_whole = state_view(*whole), of_cut = state_view(*cut);
   auto head = tensors.find(cut->head_path() + ".weight");
-  bool own_head = head != tensors.end() && head->second.rank() == 2 &&
+  bool own_head = head != tensors.end() && head->second.rank() == 2 && of_cut.contains(head->first) &&
                   head->second.dim(1) == of_cut.at(head->first).dim(1);
   size_t count = 0;
   for (auto& [name, tensor] : of_whole) {
@@ -119,8 +123,10 @@ void import_keras(const std::filesystem::path& path, const std::string& row, Imp
 
 // Rows of the same tensors differ in constants: the name that the file has for itself goes first.
 std::string recognise_told(const std::string& told, const TensorMap& tensors, std::string* nearest) {
+  const NetworkName name = parse_network(told);
   for (const ZooRow& row : zoo())
-    if (told == row.name && fit(row, tensors).complete()) return row.name;
+    if (name.row == row.name && name.until.empty() && fit(row, tensors, name.head).complete())
+      return told;
   return recognise(tensors, nearest);
 }
 
@@ -158,7 +164,7 @@ void import_others(const std::filesystem::path& path, const NetworkName& network
   rename_timm(network.row, escaped(path.string()), imported);
   std::string& architecture = imported.file.architecture;
   std::string nearest;
-  if (!network.row.empty()) architecture = network.row;
+  if (!network.row.empty()) architecture = NetworkName{network.row, "", network.head}.text();
   else if (architecture.empty())
     architecture = recognise_told(weights.architecture, imported.file.tensors, &nearest);
   if (architecture.empty() && !network.until.empty()) architecture = nearest;
@@ -173,7 +179,8 @@ void import_ours(const std::filesystem::path& path, const NetworkName& network,
   imported.file = read_model_file(path);
   NetworkName has = parse_network(imported.file.architecture);
   bool same = (network.row.empty() || network.row == has.row) &&
-              (network.until.empty() || has.until.empty() || network.until == has.until);
+              (network.until.empty() || has.until.empty() || network.until == has.until) &&
+              (network.head.empty() || network.head == has.head);
   GRAFT_CHECK(same, "{}: holds a {}, not a {}", escaped(path.string()), has.text(), network.text());
   if (!network.until.empty() && has.until.empty()) imported.file.golden.reset();
 }
@@ -190,7 +197,9 @@ Imported import_weights(const std::filesystem::path& path, const std::string& wa
   if (!allow_nonfinite) require_finite(imported.file.tensors, path.string());
   std::string& architecture = imported.file.architecture;
   if (network.until.empty() || architecture.empty()) return imported;
-  network.row = parse_network(architecture).row;
+  const NetworkName found = parse_network(architecture);
+  network.row = found.row;
+  if (network.head.empty()) network.head = found.head;
   if (architecture != network.text()) leave_out_tail(network, imported);
   architecture = network.text();
   return imported;
@@ -212,8 +221,8 @@ std::string recognise(const TensorMap& tensors, std::string* nearest, const std:
   return "";
 }
 
-int64_t classes_in(const std::string& head, const TensorMap& tensors) {
-  auto weight = tensors.find(head + ".weight");
+int64_t classes_in(const Classifier& model, const TensorMap& tensors) {
+  auto weight = tensors.find(model.class_weights_path());
   return weight == tensors.end() || weight->second.rank() == 0 ? 0 : weight->second.dim(0);
 }
 

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "io/model_file.h"
+#include "models/classifier.h"
 
 namespace graft {
 
@@ -29,7 +30,7 @@ Imported import_weights(const std::filesystem::path& path, const std::string& ne
 std::string recognise(const TensorMap& tensors, std::string* nearest = nullptr,
                       const std::string& family = "");
 
-// How many outputs the head has; 0 when it is not there.
-int64_t classes_in(const std::string& head, const TensorMap& tensors);
+// How many outputs the head has, which is of the model's form; 0 when it is not there.
+int64_t classes_in(const Classifier& model, const TensorMap& tensors);
 
 }  // namespace graft
