@@ -130,7 +130,7 @@ class Odd : public Classifier {
 
  private:
   Module& head_layer() override { return fc; }
-  void make_head(int64_t) override {}
+  void set_head(std::unique_ptr<Module>) override {}
   std::function<Tensor(Tensor)> after_;
 };
 
