@@ -52,12 +52,6 @@ Outcome train(const Training& t, Device device) {
   return run;
 }
 
-double largest(const Tensor& t) {
-  double top = 0;
-  for (int64_t i = 0; i < t.size(); ++i) top = std::max(top, std::abs(double(t.data()[i])));
-  return top;
-}
-
 // How far the values moved apart, as a share of how far they moved from where they began.
 double apart(const TensorMap& a, const TensorMap& b, const TensorMap& start) {
   double difference = 0, way = 0;

@@ -62,7 +62,9 @@ TEST(Mix, PatchesHaveTheShareThatIsTold) {
         own += image == i, partner += image == mix.partners[size_t(i)];
       }
       EXPECT_EQ(own + partner, side * side * 3 * (mix.partners[size_t(i)] == i ? 2 : 1));
-      if (mix.partners[size_t(i)] != i) EXPECT_NEAR(double(own) / (side * side * 3), mix.share, 1e-6);
+      if (mix.partners[size_t(i)] != i) {
+        EXPECT_NEAR(double(own) / (side * side * 3), mix.share, 1e-6);
+      }
     }
   }
 }
