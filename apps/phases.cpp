@@ -34,7 +34,7 @@ void enter_phase(TrainRun& s) {
   freeze_for(phase, *s.model);
   s.average.reset();
   OptimizerOptions options = optimizer_options(phase.options);
-  if (has_rates(o)) options.rate_factors = s.rate_factors;
+  options.rate_factors = rate_factors_in(s);
   if (o.l2_sp > 0) options.no_decay = s.pull->paths();
   s.optimizer = std::make_unique<Optimizer>(*s.model, options);
   open_cache(s);
@@ -44,6 +44,10 @@ void enter_phase(TrainRun& s) {
     s.average = std::make_unique<Ema>(*s.model, o.ema);
   s.settings.average = s.average.get();
   s.settings.pull = o.l2_sp > 0 ? s.pull.get() : nullptr;
+}
+
+std::map<std::string, double> rate_factors_in(const TrainRun& s) {
+  return has_rates(s.phase().options.recipes) ? s.rate_factors : std::map<std::string, double>();
 }
 
 bool next_phase(TrainRun& s) {

@@ -1,5 +1,7 @@
 #include "apps/plan_table.h"
 
+#include <algorithm>
+
 #include "layers/batch_norm.h"
 #include "layers/freeze.h"
 
@@ -9,6 +11,7 @@ namespace {
 struct Group {
   std::string name;
   int64_t layers = 0, parameters = 0, trained = 0;
+  double slowest = 0, fastest = 0;  // factors of the rate; 0 and 0: nothing learns
   std::string norms;   // policies met
   std::string output;  // "56x56x64"
   PlanCosts costs;
@@ -20,6 +23,17 @@ std::string group_of(const std::string& path) {
   std::string first = path.substr(0, dot);
   if (dot == path.npos || (first != "features" && first != "classifier")) return first;
   return path.substr(0, path.find('.', dot + 1));
+}
+
+void add_factors(Classifier& model, const RateFactors& factors, std::vector<Group>& all) {
+  each_param(model, [&](const std::string& path, Param& p) {
+    auto group = std::find_if(all.begin(), all.end(), [&](auto& g) { return g.name == group_of(path); });
+    if (!p.requires_grad() || group == all.end()) return;
+    auto known = factors.find(path);
+    const double factor = known == factors.end() ? 1 : known->second;
+    group->slowest = group->slowest > 0 ? std::min(group->slowest, factor) : factor;
+    group->fastest = std::max(group->fastest, factor);
+  });
 }
 
 std::vector<Group> groups(Classifier& model) {
@@ -56,7 +70,9 @@ std::vector<Group> groups(Classifier& model) {
 
 std::string rate_of(const Group& g, double rate) {
   if (g.trained == 0) return "";
-  return rate > 0 ? fmt::format("{:g}", rate) : "solved";
+  if (rate == 0) return "solved";
+  const std::string fastest = fmt::format("{:.2g}", rate * g.fastest);
+  return g.slowest == g.fastest ? fastest : fmt::format("{:.2g}-{}", rate * g.slowest, fastest);
 }
 
 // 1234567 -> "1.23 M".
@@ -75,11 +91,13 @@ PlanCosts plan_costs(Classifier& model) {
   return all;
 }
 
-std::string plan_table(Classifier& model, double rate) {
-  constexpr const char* kRow = "  {:<14} {:<11} {:>6} {:>11}  {:<8} {:<12} {:<7} {:>10} {:>8}\n";
+std::string plan_table(Classifier& model, double rate, const RateFactors& factors) {
+  constexpr const char* kRow = "  {:<14} {:<11} {:>6} {:>11}  {:<8} {:<12} {:<15} {:>10} {:>8}\n";
   std::string text = fmt::format(fmt::runtime(kRow), "layer", "output", "parts", "parameters", "",
                                  "norm policy", "rate", "saved FLOP", "bytes");
-  for (const Group& g : groups(model)) {
+  std::vector<Group> all_groups = groups(model);
+  add_factors(model, factors, all_groups);
+  for (const Group& g : all_groups) {
     const bool all = g.trained == g.parameters;
     const StepCost &planned = g.costs.planned, &full = g.costs.full;
     text += fmt::format(fmt::runtime(kRow), g.name, g.output, g.layers, g.parameters,

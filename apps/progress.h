@@ -3,14 +3,15 @@
 #pragma once
 #include <string>
 
+#include "apps/plan_table.h"
 #include "io/loader.h"
 #include "models/classifier.h"
 
 namespace graft::app {
 
 // apps/plan_table.h with a line above and the totals below; rate 0 where the head is solved for.
-void show_plan(Classifier& model, const std::string& plan, double rate, int64_t train_images,
-               int64_t val_images);
+void show_plan(Classifier& model, const std::string& plan, double rate, const RateFactors& factors,
+               int64_t train_images, int64_t val_images);
 
 class ProgressLine {
  public:

@@ -5,10 +5,10 @@
 #include "apps/command.h"
 #include "apps/find_lr.h"
 #include "apps/phases.h"
-#include "apps/plan_table.h"
 #include "apps/progress.h"
 #include "apps/run_folder.h"
 #include "apps/solving.h"
+#include "apps/train_checkpoint.h"
 #include "apps/train_run.h"
 #include "core/text.h"
 #include "kernels/parallel.h"
@@ -27,64 +27,6 @@ constexpr const char* kFooter = R"(Examples:
   graft train --weights resnet18.h5 --data photos --recipe lp-ft --lr-decay 0.75 --ema 0.999
   graft train --model resnet18 --weights none --data photos --freeze none
   graft train --resume --out run)";
-
-// ---- saving and resuming ----------------------------------------------------------------------
-
-std::string fingerprint(const TrainRun& s) {
-  return fmt::format("{:016x}{:016x}", s.data.train.fingerprint(), s.data.val.fingerprint());
-}
-
-ModelFile model_file(TrainRun& s, bool with_golden) {
-  ModelFile file = to_file(*s.model);
-  file.freeze_plan = FreezePlan::parse(s.options.freeze).text();
-  file.origin = s.origin;
-  file.frozen_hashes = s.frozen_hashes;
-  if (with_golden) file.golden = make_golden(*s.model);
-  return file;
-}
-
-void save_checkpoint(TrainRun& s, RunFolder& run) {
-  run.save(run.checkpoint(), [&] {
-    Checkpoint c;
-    c.model = model_file(s, false);
-    c.optimizer = s.optimizer->state();
-    c.text["options"] = s.options.to_json().dump();
-    c.integers["threads"] = cpu::thread_count();
-    c.text["data"] = fingerprint(s);
-    c.text["cache"] = s.options.cache;
-    c.integers["cache_limit"] = s.options.cache_limit;
-    put_progress(c, s.progress);
-    put_recipe(c, s);
-    write_checkpoint(run.checkpoint(), c);
-    std::error_code ignored;  // the previous one is of another run, which this one replaces
-    if (s.replaces) std::filesystem::remove(previous_checkpoint(run.checkpoint()), ignored);
-    s.replaces = false;
-  });
-}
-
-void resume(TrainRun& s, const Checkpoint& c) {
-  auto data = c.text.find("data");
-  if (data == c.text.end() || data->second != fingerprint(s)) {
-    if (!s.options.force)
-      fail(Fault::data, "--resume: the images in {} are not those of the stopped run; put them "
-           "back, or go on all the same with --force", printable(s.options.data));
-    say("warning: --force: the images have changed since the run was stopped");
-  }
-  s.progress = get_progress(c);
-  enter_phase(s);
-  get_recipe(c, s);
-  s.optimizer->load_state(c.optimizer, s.progress.step);
-}
-
-// Frozen means frozen: every hash after training must be what it was before. A phase may freeze more
-// than the plan does.
-void prove_frozen(TrainRun& s) {
-  std::map<std::string, std::string> after = hash_frozen(*s.model);
-  for (auto& [name, hash] : s.frozen_hashes) {
-    if (after.at(name) != hash)
-      fail(Fault::internal, "frozen tensor {} was changed by training; please report this", name);
-  }
-}
 
 // ---- report -----------------------------------------------------------------------------------
 
@@ -115,15 +57,6 @@ Json report(TrainRun& s, const RunFolder& run) {
 }
 
 // ---- the command ------------------------------------------------------------------------------
-
-// As the stopped run had it, unless it is said now: that changes no result.
-void restore_cache(TrainOptions& options, const Checkpoint& c, const CLI::App& command) {
-  auto cache = c.text.find("cache");
-  if (command.count("--cache") == 0 && cache != c.text.end()) options.cache = cache->second;
-  auto limit = c.integers.find("cache_limit");
-  if (command.count("--cache-limit") == 0 && limit != c.integers.end())
-    options.cache_limit = std::clamp<int64_t>(limit->second, 0, 1 << 24);
-}
 
 std::optional<LoadedCheckpoint> stopped_run(TrainRun& s, std::optional<RunFolder>& run,
                                             const CLI::App& command) {
@@ -239,8 +172,8 @@ bool learn_all(TrainRun& s, const TrainingHooks& hooks) {
     if (s.phases.size() > 1)
       say(fmt::format("phase {} of {}: {}", s.progress.phase + 1, s.phases.size(), s.phase().name));
     const TrainOptions& o = s.phase().options;
-    show_plan(*s.model, o.freeze, o.head_solver == "sgd" ? o.lr : 0, int64_t(s.data.train.samples.size()),
-              int64_t(s.data.val.samples.size()));
+    show_plan(*s.model, o.freeze, o.head_solver == "sgd" ? o.lr : 0, rate_factors_in(s),
+              int64_t(s.data.train.samples.size()), int64_t(s.data.val.samples.size()));
     BadImages bad_training(*s.training), bad_validation(*s.validation);
     if (!learn(s, hooks)) return false;
     if (s.progress.epoch < s.settings.epochs)

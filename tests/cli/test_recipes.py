@@ -279,3 +279,14 @@ def test_resume_compares_recipes(graft, skewed, start_weights):
     for other in (["--ema", 0.5], ["--lr-of", "fc=0.2"], ["--mixup", 1]):
         assert other[0] in graft("train", "--resume", "--out", "run", *other, code=64).message
     assert "--find-lr" in graft("train", "--resume", "--out", "run", "--find-lr", code=64).message
+
+
+def test_the_plan_shows_the_rates_that_blocks_have(graft, shapes):
+    args = ["train", *SMALL, "--data", shapes, "--freeze", "none", "--epochs", 1, "--lr", 0.01]
+    rows = {}
+    for name, more in {"even": [], "falling": ["--lr-decay", 0.5]}.items():
+        lines = graft(*args, *more, "--out", name).err.splitlines()
+        rows[name] = {line.split()[0]: line for line in lines if line.startswith("  ") and "trained" in line}
+    assert all(" 0.01 " in rows["even"][layer] for layer in ("conv1", "layer1", "layer4", "fc"))
+    assert " 0.01 " in rows["falling"]["fc"] and " 0.005 " in rows["falling"]["layer4"]
+    assert " 0.01 " not in rows["falling"]["conv1"]
