@@ -21,8 +21,6 @@ std::vector<Module*> children_of(Module& m) {
   return children.modules;
 }
 
-bool is_norm(Module& m) { return dynamic_cast<BatchNorm2d*>(&m) || dynamic_cast<LayerNorm*>(&m); }
-
 bool is_simple(Module& m) { return children_of(m).empty(); }
 
 // Of the layers of a convolution with its norm and activation, or of an attention's.
@@ -95,6 +93,8 @@ class Blocks : public Visitor {
 };
 
 }  // namespace
+
+bool is_norm(Module& m) { return dynamic_cast<BatchNorm2d*>(&m) || dynamic_cast<LayerNorm*>(&m); }
 
 std::vector<Block> blocks_of(Module& model) {
   Blocks visitor;

@@ -15,6 +15,8 @@ struct Block {
   std::vector<std::string> parameters;  // paths of all its parameters; never empty
 };
 
+bool is_norm(Module& m);  // a batch or layer norm
+
 std::vector<Block> blocks_of(Module& model);  // in order of execution; the head is the last
 
 }  // namespace graft

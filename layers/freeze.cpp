@@ -6,7 +6,7 @@
 #include <cmath>
 
 #include "core/text.h"
-#include "layers/layer_norm.h"
+#include "layers/blocks.h"
 
 namespace graft {
 namespace {
@@ -105,8 +105,6 @@ void freeze_matching(Module& model, const std::string& term) {
   });
   if (!hit) unknown(model, term, pattern);
 }
-
-bool is_norm(Module& m) { return dynamic_cast<BatchNorm2d*>(&m) || dynamic_cast<LayerNorm*>(&m); }
 
 // All stays but the head and what `learns` says of a layer's own parameters, by their names.
 void freeze_all_but(Module& model, const std::string& head,
