@@ -6,7 +6,7 @@ import signal
 
 import numpy as np
 import pytest
-from conftest import Program, losses, make_data, read_hdf5, read_safetensors
+from conftest import SMALL, Program, losses, make_data, read_hdf5, read_safetensors
 from test_resume import same_runs
 
 RUN = ["--model", "resnet10_small", "--threads", 1, "--batch", 6, "--seed", 3, "--epochs", 3]
