@@ -3,11 +3,11 @@
 // wrong.
 #include <array>
 #include <cstdio>
-#include <cstring>
 
 #include "kernels/cuda/gemm_mma.cuh"
 #include "kernels/cuda/gemm_simt.cu"
 #include "tests/cusim/guarded.h"
+#include "tests/cusim/seeded.h"
 
 using namespace graft;
 using namespace graft::cuda;
@@ -48,11 +48,7 @@ bool product(const char* name, int64_t m, int64_t n, int64_t k, const Run& run) 
 }  // namespace
 
 int main(int count, char** arguments) {
-  using cusim::Order;
-  const char* order = count > 1 ? arguments[1] : "forward";
-  cusim::config.order = !std::strcmp(order, "reverse")  ? Order::reverse
-                        : !std::strcmp(order, "random") ? Order::random
-                                                        : Order::forward;
+  cusim::take_order(count, arguments);
   auto bf16 = [](const GemmProblem& p, const GemmWork& work) {
     launch_mma<__nv_bfloat16, 2, true, false>(p, work, 1, {});
   };

@@ -4,10 +4,10 @@
 #include "tests/cuda_attention_reference.h"
 
 #include <cstdio>
-#include <cstring>
 
 #include "kernels/cuda/pack.cuh"
 #include "tests/cusim/guarded.h"
+#include "tests/cusim/seeded.h"
 
 #undef GRAFT_FOR_FLOATS
 #define GRAFT_FOR_FLOATS(X) X(bf16)  // one type is enough here, and compiles in a third of the time
@@ -65,11 +65,7 @@ bool run(const AttentionShape& s) {
 }  // namespace
 
 int main(int count, char** arguments) {
-  using cusim::Order;
-  const char* order = count > 1 ? arguments[1] : "forward";
-  cusim::config.order = !std::strcmp(order, "reverse")  ? Order::reverse
-                        : !std::strcmp(order, "random") ? Order::random
-                                                        : Order::forward;
+  cusim::take_order(count, arguments);
   bool good = run({2, 67, 1, 40, 2}) && run({6, 9, 2, 32, 3});
   if (good && cusim::stats.bank_conflicts) {
     std::printf("FAIL %llu bank conflicts\n", (unsigned long long)cusim::stats.bank_conflicts);

@@ -1,11 +1,11 @@
 // The smallest program that runs the three passes of a convolution, for seeded.sh: exact sums,
 // guarded arrays. Argument: forward, reverse or random. Prints PASS, or what is wrong.
 #include <cstdio>
-#include <cstring>
 #include <vector>
 
 #include "kernels/cuda/conv2d_mma.cuh"
 #include "tests/cusim/guarded.h"
+#include "tests/cusim/seeded.h"
 
 using namespace graft;
 using namespace graft::cuda;
@@ -86,11 +86,7 @@ bool run(const char* name, const Tensors& t) {
 }  // namespace
 
 int main(int count, char** arguments) {
-  using cusim::Order;
-  const char* order = count > 1 ? arguments[1] : "forward";
-  cusim::config.order = !std::strcmp(order, "reverse")  ? Order::reverse
-                        : !std::strcmp(order, "random") ? Order::random
-                                                        : Order::forward;
+  cusim::take_order(count, arguments);
   Conv2dProblem p{.n = 2, .h = 7, .w = 9, .c = 24, .k = 72, .r = 3, .s = 3};
   p.stride_h = p.stride_w = 2;
   p.pad_top = p.pad_left = p.pad_bottom = p.pad_right = 1;

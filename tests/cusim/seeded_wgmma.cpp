@@ -2,10 +2,10 @@
 // arrays, several tiles a block, more steps than stages. Argument: forward, reverse or random.
 // Prints PASS, or what is wrong.
 #include <cstdio>
-#include <cstring>
 
 #include "kernels/cuda/gemm_wgmma.cuh"
 #include "tests/cusim/guarded.h"
+#include "tests/cusim/seeded.h"
 
 using namespace graft;
 using namespace graft::cuda;
@@ -68,11 +68,7 @@ bool product(int64_t m, int64_t n, int64_t k) {
 }  // namespace
 
 int main(int count, char** arguments) {
-  using cusim::Order;
-  const char* order = count > 1 ? arguments[1] : "forward";
-  cusim::config.order = !std::strcmp(order, "reverse")  ? Order::reverse
-                        : !std::strcmp(order, "random") ? Order::random
-                                                        : Order::forward;
+  cusim::take_order(count, arguments);
   const bool good = product<true, false>(130, 262, 500) && product<false, true>(130, 131, 70);
   if (good) std::puts("PASS");
   return !good;
