@@ -52,10 +52,12 @@ int64_t images_that_fit(Classifier& model, Optimizer& optimizer, const Batch& ba
 
 [[noreturn]] void refuse_batch(Classifier& model, Optimizer& optimizer, const Batch& batch,
                                const TrainingSettings& settings) {
-  int64_t fits = images_that_fit(model, optimizer, batch, settings);
+  const int64_t images = batch.labels.size(), fits = images_that_fit(model, optimizer, batch, settings);
+  std::string what_to_do = "freeze more (--freeze trunk) or take a smaller --image-size";
+  if (fits > 0) what_to_do = fmt::format("one of {} does: --batch {}", fits, fits);
+  else if (settings.trunk && images > 1) what_to_do = fmt::format("try --batch {}", images / 2);
   fail(Fault::os, "training: a batch of {} images does not fit into the memory of the CUDA device; {}",
-       batch.labels.size(), fits ? fmt::format("one of {} does: --batch {}", fits, fits)
-                                 : "freeze more (--freeze trunk) or take a smaller --image-size");
+       images, what_to_do);
 }
 
 }  // namespace

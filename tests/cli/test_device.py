@@ -90,6 +90,14 @@ def test_out_of_memory_is_said(sim, few):
     assert "--batch" in message or "freeze more" in message
 
 
+def test_a_batch_that_is_too_large_says_which_is_not(sim, few):
+    larger = [{"--batch": 4, "--image-size": 32}.get(TINY[i - 1], TINY[i]) for i in range(len(TINY))]
+    args = ["train", *larger, "--data", few, "--freeze", "none", "--cache", "off", "--epochs", 1, "--device",
+            "cuda", "--precision", "f32", "--out", "large"]
+    message = sim(*args, code=71, env=faults(budget=6_500_000)).message
+    assert "a batch of 4 images does not fit" in message and "one of 2 does: --batch 2" in message
+
+
 def test_a_device_that_fails_leaves_the_checkpoint_whole(sim, few):
     message = train(sim, few, code=69, env=faults(fail_at=300, sticky=1)).message
     assert "CUDA device failed" in message
