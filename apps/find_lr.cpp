@@ -10,7 +10,9 @@ namespace {
 constexpr int kSteps = 100;
 constexpr double kLowest = 1e-7, kHighest = 10, kSmoothing = 0.9, kExploded = 4;
 
-double rate_of(int step) { return kLowest * std::pow(kHighest / kLowest, double(step) / (kSteps - 1)); }
+double rate_of(int step) {
+  return kLowest * std::pow(kHighest / kLowest, double(step) / (kSteps - 1));
+}
 
 // The next batch, beginning the data anew at its end.
 void next_batch(Loader& loader, int64_t& epoch, Batch& batch) {
@@ -41,11 +43,13 @@ void show(const std::vector<RateTrial>& trials, double suggestion, bool json) {
     Json rows = Json::array();
     for (const RateTrial& t : trials)
       rows.push_back({{"lr", t.rate}, {"loss", t.loss}, {"smoothed", t.smoothed}});
-    return print(Json{{"suggestion", suggestion > 0 ? Json(suggestion) : Json()}, {"trials", rows}});
+    return print(
+        Json{{"suggestion", suggestion > 0 ? Json(suggestion) : Json()}, {"trials", rows}});
   }
   print(std::string("        lr      loss  smoothed"));
   for (size_t i = 0; i < trials.size(); i += 4)
-    print(fmt::format("{:10.2e} {:9.4f} {:9.4f}", trials[i].rate, trials[i].loss, trials[i].smoothed));
+    print(fmt::format("{:10.2e} {:9.4f} {:9.4f}", trials[i].rate, trials[i].loss,
+                      trials[i].smoothed));
   print(suggestion > 0 ? fmt::format("suggestion: --lr {:.2g}", suggestion)
                        : "no suggestion: the loss never fell");
 }

@@ -1,6 +1,6 @@
-// graft train --find-lr: a learning rate from one short sweep (range test; Smith, WACV 2017). The rate
-// grows by the same factor at every step until the loss is four times its lowest; the suggestion is
-// the rate at which the smoothed loss falls fastest.
+// graft train --find-lr: a learning rate from one short sweep (range test; Smith, WACV 2017). The
+// rate grows by the same factor at every step until the loss is four times its lowest; the
+// suggestion is the rate at which the smoothed loss falls fastest.
 #pragma once
 #include <vector>
 

@@ -36,14 +36,16 @@ KernelVerdicts read_verdicts(const std::string& device) {
     if (document.value(key, Json()) != value) return verdicts;
   for (auto& [problem, times] : document["kernels"].items()) {
     const Json own = times.value("own_us", Json()), vendor = times.value("vendor_us", Json());
-    if (own.is_number() && vendor.is_number()) verdicts[problem] = {own.get<double>(), vendor.get<double>()};
+    if (own.is_number() && vendor.is_number())
+      verdicts[problem] = {own.get<double>(), vendor.get<double>()};
   }
   return verdicts;
 }
 
 void write_verdicts(const std::string& device, const KernelVerdicts& verdicts) {
   Json document = heading(device), kernels = Json::object();
-  for (auto& [problem, times] : verdicts) kernels[problem] = {{"own_us", times.own}, {"vendor_us", times.vendor}};
+  for (auto& [problem, times] : verdicts)
+    kernels[problem] = {{"own_us", times.own}, {"vendor_us", times.vendor}};
   document["kernels"] = kernels;
   try {
     if (cache_folder().empty()) return;

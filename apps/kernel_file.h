@@ -1,5 +1,5 @@
-// kernels.json in the cache folder: which kernels were faster, measured by --kernels auto. It holds for
-// one GPU, one version of graft and one of NVIDIA's libraries; what is of others is not read.
+// kernels.json in the cache folder: which kernels were faster, measured by --kernels auto. It holds
+// for one GPU, one version of graft and one of NVIDIA's libraries; what is of others is not read.
 #pragma once
 #include "apps/command.h"
 #include "core/kernel_choice.h"

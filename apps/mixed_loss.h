@@ -7,6 +7,7 @@
 
 namespace graft::app {
 
-Tensor mixed_loss(Classifier& model, const Batch& batch, const Mix& mix, const CrossEntropySpec& spec);
+Tensor mixed_loss(Classifier& model, const Batch& batch, const Mix& mix,
+                  const CrossEntropySpec& spec);
 
 }  // namespace graft::app

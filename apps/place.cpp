@@ -37,14 +37,18 @@ Place::Place(Place&&) = default;
 Place& Place::operator=(Place&&) = default;
 
 void add_place(CLI::App& command, PlaceOptions& o) {
-  command.add_option("--precision", o.precision,
-                     "On a CUDA device: f32, tf32, bf16, f16 (with loss scaling); auto: bf16. Parameters "
-                     "are f32 always; on the processor all is")
+  command
+      .add_option(
+          "--precision", o.precision,
+          "On a CUDA device: f32, tf32, bf16, f16 (with loss scaling); auto: bf16. Parameters "
+          "are f32 always; on the processor all is")
       ->check(CLI::IsMember({"auto", "f32", "tf32", "bf16", "f16"}))
       ->capture_default_str();
-  command.add_option("--kernels", o.kernels,
-                     "On a CUDA device: own, vendor (cuBLASLt and cuDNN), or auto: each shape is measured once, "
-                     "and the verdict kept; see graft kernels")
+  command
+      .add_option("--kernels", o.kernels,
+                  "On a CUDA device: own, vendor (cuBLASLt and cuDNN), or auto: each shape is "
+                  "measured once, "
+                  "and the verdict kept; see graft kernels")
       ->check(CLI::IsMember({"own", "vendor", "auto"}))
       ->capture_default_str();
 }

@@ -10,13 +10,13 @@ struct PlaceOptions {
 };
 void add_place(CLI::App& command, PlaceOptions& options);
 
-// What a command computes on and with, "auto" resolved. What --kernels auto measures while one lives is
-// kept for the next program.
+// What a command computes on and with, "auto" resolved. What --kernels auto measures while one
+// lives is kept for the next program.
 class Place {
  public:
   Place();
-  // Throws Fault::unavailable where --device cuda cannot be had; --device auto then says why, once, and
-  // takes the processor, where all is f32.
+  // Throws Fault::unavailable where --device cuda cannot be had; --device auto then says why, once,
+  // and takes the processor, where all is f32.
   Place(const Common& common, const PlaceOptions& options);
   ~Place();
   Place(Place&&);

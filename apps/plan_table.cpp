@@ -12,8 +12,8 @@ struct Group {
   std::string name;
   int64_t layers = 0, parameters = 0, trained = 0;
   double slowest = 0, fastest = 0;  // factors of the rate; 0 and 0: nothing learns
-  std::string norms;   // policies met
-  std::string output;  // "56x56x64"
+  std::string norms;                // policies met
+  std::string output;               // "56x56x64"
   PlanCosts costs;
 };
 
@@ -27,7 +27,8 @@ std::string group_of(const std::string& path) {
 
 void add_factors(Classifier& model, const RateFactors& factors, std::vector<Group>& all) {
   each_param(model, [&](const std::string& path, Param& p) {
-    auto group = std::find_if(all.begin(), all.end(), [&](auto& g) { return g.name == group_of(path); });
+    auto group =
+        std::find_if(all.begin(), all.end(), [&](auto& g) { return g.name == group_of(path); });
     if (!p.requires_grad() || group == all.end()) return;
     auto known = factors.find(path);
     const double factor = known == factors.end() ? 1 : known->second;
@@ -101,8 +102,10 @@ std::string plan_table(Classifier& model, double rate, const RateFactors& factor
     const bool all = g.trained == g.parameters;
     const StepCost &planned = g.costs.planned, &full = g.costs.full;
     text += fmt::format(fmt::runtime(kRow), g.name, g.output, g.layers, g.parameters,
-                        g.trained == 0 ? "frozen" : all ? "trained" : "partly", g.norms,
-                        rate_of(g, rate), metric(full.flops - planned.flops),
+                        g.trained == 0 ? "frozen"
+                        : all          ? "trained"
+                                       : "partly",
+                        g.norms, rate_of(g, rate), metric(full.flops - planned.flops),
                         metric(double(full.bytes - planned.bytes)));
   }
   return text;

@@ -23,8 +23,10 @@ void require_more_than_the_head(const TrainOptions& o, Classifier& model) {
     more |= p.requires_grad() && !path.starts_with(model.head_path() + ".");
   });
   if (!more)
-    fail(Fault::usage, "--recipe {}: --freeze {} leaves nothing but the head to learn; use --freeze none, "
-         "or until:LAYER", o.recipes.recipe, o.freeze);
+    fail(Fault::usage,
+         "--recipe {}: --freeze {} leaves nothing but the head to learn; use --freeze none, "
+         "or until:LAYER",
+         o.recipes.recipe, o.freeze);
 }
 
 std::vector<Phase> probe_and_tune(const TrainOptions& o) {

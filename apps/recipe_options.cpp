@@ -7,8 +7,9 @@
 namespace graft::app {
 namespace {
 
-constexpr const char* kOfTheLoop[] = {"--recipe", "--lr-decay", "--lr-of", "--l2-sp", "--ema",
-                                      "--mixup", "--cutmix", "--sampling", "--patience", "--find-lr"};
+constexpr const char* kOfTheLoop[] = {"--recipe",   "--lr-decay", "--lr-of",  "--l2-sp",
+                                      "--ema",      "--mixup",    "--cutmix", "--sampling",
+                                      "--patience", "--find-lr"};
 
 void require_known(const char* option, const std::string& value,
                    const std::vector<std::string>& known) {
@@ -34,36 +35,57 @@ RatePlan RecipeOptions::rates() const {
 void add_recipe_options(CLI::App& c, RecipeOptions& o) {
   const std::string group = "Recipes";
   auto grouped = [&](const char* name) { c.get_option(name)->group(group); };
-  c.add_option("--recipe", o.recipe, "lp-ft: first the head alone, solved for, then all that the plan "
-               "lets learn, at a small rate (--lr, by default 0.0001), so that features are not spoilt "
-               "by a head that knows nothing (Kumar et al., ICLR 2022); gradual: one more block learns "
-               "after each --stage-epochs, from the head down (ULMFiT: Howard and Ruder, ACL 2018). "
-               "--freeze is then by default none")->capture_default_str();
-  add_integer(c, "--probe-epochs", o.probe_epochs, 0, 1'000'000, "lp-ft: epochs of SGD for the head; 0: "
+  c.add_option(
+       "--recipe", o.recipe,
+       "lp-ft: first the head alone, solved for, then all that the plan "
+       "lets learn, at a small rate (--lr, by default 0.0001), so that features are not spoilt "
+       "by a head that knows nothing (Kumar et al., ICLR 2022); gradual: one more block learns "
+       "after each --stage-epochs, from the head down (ULMFiT: Howard and Ruder, ACL 2018). "
+       "--freeze is then by default none")
+      ->capture_default_str();
+  add_integer(c, "--probe-epochs", o.probe_epochs, 0, 1'000'000,
+              "lp-ft: epochs of SGD for the head; 0: "
               "solved as by --head-solver lbfgs");
   add_number(c, "--probe-lr", o.probe_lr, 1e-12, 1e6, "lp-ft: learning rate of those epochs");
-  add_integer(c, "--stage-epochs", o.stage_epochs, 1, 1'000'000, "gradual: epochs of a stage; what is left "
+  add_integer(c, "--stage-epochs", o.stage_epochs, 1, 1'000'000,
+              "gradual: epochs of a stage; what is left "
               "of --epochs is for the last");
-  add_number(c, "--lr-decay", o.lr_decay, 1e-6, 1, "Factor of the rate from each block to the one before "
-             "it, the head has all of it; 0.65 to 0.9 (discriminative fine-tuning: ULMFiT, ACL 2018; "
-             "ELECTRA, ICLR 2020)");
-  c.add_option("--lr-of", o.lr_of, "GLOB=RATE, highest rate of the layers or parameters that match; may be "
+  add_number(
+      c, "--lr-decay", o.lr_decay, 1e-6, 1,
+      "Factor of the rate from each block to the one before "
+      "it, the head has all of it; 0.65 to 0.9 (discriminative fine-tuning: ULMFiT, ACL 2018; "
+      "ELECTRA, ICLR 2020)");
+  c.add_option("--lr-of", o.lr_of,
+               "GLOB=RATE, highest rate of the layers or parameters that match; may be "
                "repeated, the last that matches counts")
-      ->expected(1)->allow_extra_args(false)->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
-  add_number(c, "--l2-sp", o.l2_sp, 0, 1e3, "Pull of what was pretrained towards where it started, "
-             "A/2 |w - w0|^2; --weight-decay is then for the head alone; for few images, close to what "
-             "the network has seen (Li et al., ICML 2018)");
-  add_number(c, "--ema", o.ema, 0, 0.999999, "Measure and save the average of the weights over the steps, "
-             "with this decay, 0.999 say (Tarvainen and Valpola, NeurIPS 2017); 0: the last weights");
-  add_number(c, "--mixup", o.mixup, 0, 100, "Learn from sums of two images and their labels, their shares "
+      ->expected(1)
+      ->allow_extra_args(false)
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+  add_number(
+      c, "--l2-sp", o.l2_sp, 0, 1e3,
+      "Pull of what was pretrained towards where it started, "
+      "A/2 |w - w0|^2; --weight-decay is then for the head alone; for few images, close to what "
+      "the network has seen (Li et al., ICML 2018)");
+  add_number(
+      c, "--ema", o.ema, 0, 0.999999,
+      "Measure and save the average of the weights over the steps, "
+      "with this decay, 0.999 say (Tarvainen and Valpola, NeurIPS 2017); 0: the last weights");
+  add_number(c, "--mixup", o.mixup, 0, 100,
+             "Learn from sums of two images and their labels, their shares "
              "drawn from Beta(A, A) (Zhang et al., ICLR 2018); 0: never");
-  add_number(c, "--cutmix", o.cutmix, 0, 100, "Learn from images with a patch of another, its area drawn "
-             "from Beta(A, A) (Yun et al., ICCV 2019); with --mixup one of the two at random; 0: never");
-  c.add_option("--sampling", o.sampling, "shuffled: each image once in an epoch; balanced: each class "
-               "equally often (Kang et al., ICLR 2020)")->capture_default_str();
-  add_integer(c, "--patience", o.patience, 0, 1'000'000, "Stop after so many epochs in a row without a better "
+  add_number(
+      c, "--cutmix", o.cutmix, 0, 100,
+      "Learn from images with a patch of another, its area drawn "
+      "from Beta(A, A) (Yun et al., ICCV 2019); with --mixup one of the two at random; 0: never");
+  c.add_option("--sampling", o.sampling,
+               "shuffled: each image once in an epoch; balanced: each class "
+               "equally often (Kang et al., ICLR 2020)")
+      ->capture_default_str();
+  add_integer(c, "--patience", o.patience, 0, 1'000'000,
+              "Stop after so many epochs in a row without a better "
               "validation accuracy (Prechelt 1998); 0: never");
-  c.add_flag("--find-lr", o.find_lr, "Only look for a learning rate: raises it step by step until the loss "
+  c.add_flag("--find-lr", o.find_lr,
+             "Only look for a learning rate: raises it step by step until the loss "
              "explodes, and suggests one (Smith, WACV 2017); leaves nothing behind");
   for (const char* name : kOfTheLoop) grouped(name);
   for (const char* name : {"--probe-epochs", "--probe-lr", "--stage-epochs"}) grouped(name);
@@ -71,7 +93,8 @@ void add_recipe_options(CLI::App& c, RecipeOptions& o) {
 
 void check_recipe(const RecipeOptions& o, const BesideRecipe& beside, const CLI::App& c) {
   auto given = [&](const char* option) { return c.count(option) > 0; };
-  if (o.find_lr && beside.resume) clash("--find-lr", "--resume", "a search has nothing to go on with");
+  if (o.find_lr && beside.resume)
+    clash("--find-lr", "--resume", "a search has nothing to go on with");
   if (beside.resume) return;  // what is given now is compared with the stopped run instead
   require_known("--recipe", o.recipe, {"none", "lp-ft", "gradual"});
   require_known("--sampling", o.sampling, {"shuffled", "balanced"});
@@ -88,7 +111,8 @@ void check_recipe(const RecipeOptions& o, const BesideRecipe& beside, const CLI:
     clash("--probe-lr", "--probe-epochs 0", "the head is solved for, without a rate");
   if (given("--stage-epochs") && o.recipe != "gradual")
     clash("--stage-epochs", "--recipe " + o.recipe, "only gradual has stages");
-  if (o.find_lr && given("--recipe")) clash("--find-lr", "--recipe", "each part has a rate of its own");
+  if (o.find_lr && given("--recipe"))
+    clash("--find-lr", "--recipe", "each part has a rate of its own");
   if (o.find_lr && given("--out")) clash("--find-lr", "--out", "it leaves nothing behind");
   if (o.sampling == "balanced" && beside.class_weights)
     clash("--sampling balanced", "--class-weights balanced", "rare classes would count twice");

@@ -22,7 +22,8 @@ struct RecipeOptions {
 void add_recipe_options(CLI::App& command, RecipeOptions& options);
 
 // Calls field(name, member) for everything that decides what a run computes.
-template <class Options, class Field> void each_recipe_setting(Options& o, const Field& field) {
+template <class Options, class Field>
+void each_recipe_setting(Options& o, const Field& field) {
   field("recipe", o.recipe), field("probe-epochs", o.probe_epochs), field("probe-lr", o.probe_lr);
   field("stage-epochs", o.stage_epochs), field("patience", o.patience);
   field("lr-decay", o.lr_decay), field("lr-of", o.lr_of), field("l2-sp", o.l2_sp);
@@ -36,6 +37,7 @@ struct BesideRecipe {
   bool scratch;  // nothing was pretrained
   bool resume, class_weights;
 };
-void check_recipe(const RecipeOptions& options, const BesideRecipe& beside, const CLI::App& command);
+void check_recipe(const RecipeOptions& options, const BesideRecipe& beside,
+                  const CLI::App& command);
 
 }  // namespace graft::app

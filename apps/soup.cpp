@@ -97,8 +97,10 @@ int run_soup(const SoupOptions& o, bool with_alpha) {
   file.frozen_hashes = first.file.frozen_hashes;
   file.golden = make_golden(*first.model);
   write_model_file(o.out, file);
-  if (o.common.json) print(Json{{"model", o.out}, {"models", o.models}, {"shares", shares}});
-  else print(fmt::format("{} = {}", printable(o.out), printable(recipe)));
+  if (o.common.json)
+    print(Json{{"model", o.out}, {"models", o.models}, {"shares", shares}});
+  else
+    print(fmt::format("{} = {}", printable(o.out), printable(recipe)));
   return 0;
 }
 

@@ -15,9 +15,7 @@ bool mixes(const TrainOptions& o) { return o.recipes.mixup > 0 || o.recipes.cutm
 bool is_random(const TrainOptions& o) { return o.augment != "none" && o.head_solver == "sgd"; }
 
 // Pictures of the training set that come again: one of each image, or its views; 0: they never do.
-int64_t views_of(const TrainOptions& o) {
-  return mixes(o) ? 0 : is_random(o) ? o.cache_views : 1;
-}
+int64_t views_of(const TrainOptions& o) { return mixes(o) ? 0 : is_random(o) ? o.cache_views : 1; }
 
 bool sees_images_once(const TrainOptions& o) { return o.head_solver != "sgd" || o.epochs <= 1; }
 
@@ -25,9 +23,10 @@ void say_off(const std::string& why) { say("feature cache: off, " + why); }
 
 void say_how_to_get_it(const TrainOptions& o, const Prefix& prefix) {
   if (mixes(o)) return say_off("--mixup and --cutmix make other pixels in every step");
-  say_off(fmt::format("--augment {} makes other pixels in every epoch; --cache-views 4 makes 4 views "
-                      "of an image that take turns, and computes {} once for each", o.augment,
-                      prefix.name()));
+  say_off(
+      fmt::format("--augment {} makes other pixels in every epoch; --cache-views 4 makes 4 views "
+                  "of an image that take turns, and computes {} once for each",
+                  o.augment, prefix.name()));
 }
 
 void say_too_large(const TrainOptions& o, const Prefix& prefix, const Split& data, int64_t images) {
@@ -42,7 +41,8 @@ void say_too_large(const TrainOptions& o, const Prefix& prefix, const Split& dat
 }  // namespace
 
 void check_cache_options(const TrainOptions& o) {
-  if (o.cache.empty()) fail(Fault::usage, "--cache is empty; give a folder, or auto, off or memory");
+  if (o.cache.empty())
+    fail(Fault::usage, "--cache is empty; give a folder, or auto, off or memory");
   std::error_code ignored;
   if (std::filesystem::is_regular_file(o.cache, ignored))
     fail(Fault::usage, "--cache {}: is a file; give a folder, or auto, off or memory",
@@ -65,10 +65,12 @@ std::unique_ptr<TrainCache> TrainCache::open(const TrainOptions& o, Classifier& 
   const int64_t images = (training ? train * views_of(o) : 0) + val;
   if (images * prefix.bytes() > o.cache_limit << 20)
     return say_too_large(o, prefix, data, images), nullptr;
-  say(fmt::format("feature cache: the output of {}, {:.1f} KB for each of {} images{}, {:.1f} MB "
-                  "in {}", prefix.name(), double(prefix.bytes()) / 1024, images,
-                  training || mixes(o) ? "" : " to validate (--cache-views keeps those to train, too)",
-                  mb(images * prefix.bytes()), in_folder(o) ? printable(o.cache) : "memory"));
+  say(fmt::format(
+      "feature cache: the output of {}, {:.1f} KB for each of {} images{}, {:.1f} MB "
+      "in {}",
+      prefix.name(), double(prefix.bytes()) / 1024, images,
+      training || mixes(o) ? "" : " to validate (--cache-views keeps those to train, too)",
+      mb(images * prefix.bytes()), in_folder(o) ? printable(o.cache) : "memory"));
   std::unique_ptr<TrainCache> cache(new TrainCache(o, model, std::move(prefix), training));
   cache->read();
   return cache;
@@ -120,8 +122,11 @@ void TrainCache::save(bool at_the_end) {
 
 Json TrainCache::report() const {
   const std::string where = folder_ ? folder_->file(prefix_.id()).string() : "memory";
-  return {{"in", where}, {"output_of", prefix_.name()}, {"hits", cache_.hits()},
-          {"misses", cache_.misses()}, {"mb", mb(store_.bytes())}};
+  return {{"in", where},
+          {"output_of", prefix_.name()},
+          {"hits", cache_.hits()},
+          {"misses", cache_.misses()},
+          {"mb", mb(store_.bytes())}};
 }
 
 Json report_of(const TrainCache* cache) {

@@ -47,8 +47,10 @@ void resume(TrainRun& s, const Checkpoint& c) {
   auto data = c.text.find("data");
   if (data == c.text.end() || data->second != fingerprint(s)) {
     if (!s.options.force)
-      fail(Fault::data, "--resume: the images in {} are not those of the stopped run; put them "
-           "back, or go on all the same with --force", printable(s.options.data));
+      fail(Fault::data,
+           "--resume: the images in {} are not those of the stopped run; put them "
+           "back, or go on all the same with --force",
+           printable(s.options.data));
     say("warning: --force: the images have changed since the run was stopped");
   }
   s.progress = get_progress(c);
@@ -57,8 +59,8 @@ void resume(TrainRun& s, const Checkpoint& c) {
   s.optimizer->load_state(c.optimizer, s.progress.step);
 }
 
-// Frozen means frozen: every hash after training must be what it was before. A phase may freeze more
-// than the plan does.
+// Frozen means frozen: every hash after training must be what it was before. A phase may freeze
+// more than the plan does.
 void prove_frozen(TrainRun& s) {
   std::map<std::string, std::string> after = hash_frozen(*s.model);
   for (auto& [name, hash] : s.frozen_hashes) {

@@ -8,22 +8,26 @@ namespace graft {
 namespace {
 
 ConvEpilogue for_cpu(const ConvLayerEnd& end) {
-  return {.scale = in<float>(end.scale), .bias = in<float>(end.bias),
-          .residual = in<float>(end.residual), .activation = end.activation};
+  return {.scale = in<float>(end.scale),
+          .bias = in<float>(end.bias),
+          .residual = in<float>(end.residual),
+          .activation = end.activation};
 }
 
-void fprop_on_cuda(const Conv2dProblem& p, const Tensor& x, const Tensor& w, const ConvLayerEnd& end,
-                   Tensor& y) {
-  const cuda::ConvLastStep last{.scale = in<float>(end.scale), .bias = in<float>(end.bias),
+void fprop_on_cuda(const Conv2dProblem& p, const Tensor& x, const Tensor& w,
+                   const ConvLayerEnd& end, Tensor& y) {
+  const cuda::ConvLastStep last{.scale = in<float>(end.scale),
+                                .bias = in<float>(end.bias),
                                 .residual = address(end.residual, y.dtype()),
                                 .activation = end.activation};
   const void *from = address(x, x.dtype()), *filter = address(w, x.dtype());
   void* to = mutable_address(y, y.dtype());
-  with_product_kernels(vendor_offers(last) && last.residual != to,
-                       [&] { return name_of("fprop", x.dtype(), p, last); },
-                       [&](const ProductKernels& kernels) {
-                         kernels.fprop(math_of(x.dtype()), p, from, filter, last, to, y.dtype(), stream());
-                       });
+  with_product_kernels(
+      vendor_offers(last) && last.residual != to,
+      [&] { return name_of("fprop", x.dtype(), p, last); },
+      [&](const ProductKernels& kernels) {
+        kernels.fprop(math_of(x.dtype()), p, from, filter, last, to, y.dtype(), stream());
+      });
 }
 
 // The weights as a CUDA kernel takes them.
@@ -45,15 +49,16 @@ void conv_fprop(const Conv2dProblem& p, const Tensor& x, const Tensor& w, const 
   cpu::conv2d_fprop(p, in<float>(x), in<float>(w), for_cpu(end), out<float>(y));
 }
 
-void conv_fprop(const Conv2dProblem& p, const Tensor& x, FrozenFilter& w, ConvLayerEnd end, Tensor& y) {
+void conv_fprop(const Conv2dProblem& p, const Tensor& x, FrozenFilter& w, ConvLayerEnd end,
+                Tensor& y) {
   const KernelScope scope(x.device());
   end.scale = w.scale;
   if (x.device() == Device::cuda) return fprop_on_cuda(p, x, converted(w, x.dtype()), end, y);
   const ConvEpilogue epilogue = for_cpu(end);
   w.packed.bf16 = w.may_round && bf16_allowed();
   const bool packed = cpu::conv2d_packed(p, epilogue, w.packed, w.version);
-  cpu::conv2d_fprop(p, in<float>(x), packed ? nullptr : in<float>(w.weight), epilogue, out<float>(y),
-                    &w.packed, w.version);
+  cpu::conv2d_fprop(p, in<float>(x), packed ? nullptr : in<float>(w.weight), epilogue,
+                    out<float>(y), &w.packed, w.version);
   if (!packed) w.weight.can_be_made(cpu::unpacker(w.packed));
 }
 
@@ -63,10 +68,11 @@ Tensor conv_dgrad(const Conv2dProblem& p, const Tensor& dy, const Tensor& w) {
   if (dy.device() == Device::cuda) {
     const void *from = address(dy, dy.dtype()), *filter = address(w, dy.dtype());
     void* to = mutable_address(dx, dx.dtype());
-    with_product_kernels(vendor_offers(cuda::ConvLastStep{}), [&] { return name_of("dgrad", dy.dtype(), p); },
-                         [&](const ProductKernels& kernels) {
-                           kernels.dgrad(math_of(dy.dtype()), p, from, filter, to, dx.dtype(), stream());
-                         });
+    with_product_kernels(
+        vendor_offers(cuda::ConvLastStep{}), [&] { return name_of("dgrad", dy.dtype(), p); },
+        [&](const ProductKernels& kernels) {
+          kernels.dgrad(math_of(dy.dtype()), p, from, filter, to, dx.dtype(), stream());
+        });
     return dx;
   }
   cpu::conv2d_dgrad(p, in<float>(dy), in<float>(w), out<float>(dx));
@@ -79,10 +85,11 @@ Tensor conv_wgrad(const Conv2dProblem& p, const Tensor& x, const Tensor& dy, Ten
   if (x.device() == Device::cuda) {
     const void *from = address(x, x.dtype()), *gradient = address(dy, x.dtype());
     float* to = out<float>(dw);
-    with_product_kernels(vendor_offers(cuda::ConvLastStep{}), [&] { return name_of("wgrad", x.dtype(), p); },
-                         [&](const ProductKernels& kernels) {
-                           kernels.wgrad(math_of(x.dtype()), p, from, gradient, to, stream());
-                         });
+    with_product_kernels(
+        vendor_offers(cuda::ConvLastStep{}), [&] { return name_of("wgrad", x.dtype(), p); },
+        [&](const ProductKernels& kernels) {
+          kernels.wgrad(math_of(x.dtype()), p, from, gradient, to, stream());
+        });
     if (dbias.defined()) dbias.copy_from(sum_of_rows(dy));
     return dw;
   }

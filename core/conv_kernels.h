@@ -16,7 +16,8 @@ struct ConvLayerEnd {  // y = activation(scale conv + bias + residual); undefine
 void conv_fprop(const Conv2dProblem& p, const Tensor& x, const Tensor& w, const ConvLayerEnd& end,
                 Tensor& y);
 // With weights that stay as they are: packed, or converted, at the first call. end.scale is theirs.
-void conv_fprop(const Conv2dProblem& p, const Tensor& x, FrozenFilter& w, ConvLayerEnd end, Tensor& y);
+void conv_fprop(const Conv2dProblem& p, const Tensor& x, FrozenFilter& w, ConvLayerEnd end,
+                Tensor& y);
 Tensor conv_dgrad(const Conv2dProblem& p, const Tensor& dy, const Tensor& w);
 // -> dw (k,r,s,c/groups) f32; dbias (k) f32 is written where it is defined.
 Tensor conv_wgrad(const Conv2dProblem& p, const Tensor& x, const Tensor& dy, Tensor& dbias);

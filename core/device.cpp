@@ -20,8 +20,10 @@ thread_local Device kernels_on = Device::cpu;
 const void* checked(const Tensor& t, DType dtype) {
   GRAFT_CHECK(t.dtype() == dtype, "kernel: a tensor {} has type {}, read as {}", t.shape(),
               name_of(t.dtype()), name_of(dtype));
-  GRAFT_CHECK(t.device() == kernels_on, "kernel: a tensor {} is on {}, others on {}; bring them together "
-              "with to(Device)", t.shape(), name_of(t.device()), name_of(kernels_on));
+  GRAFT_CHECK(t.device() == kernels_on,
+              "kernel: a tensor {} is on {}, others on {}; bring them together "
+              "with to(Device)",
+              t.shape(), name_of(t.device()), name_of(kernels_on));
   return &t;
 }
 
@@ -58,9 +60,12 @@ bool bf16_allowed() { return bf16_factors; }
 
 cuda::GemmMath math_of(DType dtype) {
   switch (dtype) {
-    case DType::bf16: return cuda::GemmMath::bf16;
-    case DType::f16: return cuda::GemmMath::f16;
-    default: return tf32 ? cuda::GemmMath::tf32 : cuda::GemmMath::f32;
+    case DType::bf16:
+      return cuda::GemmMath::bf16;
+    case DType::f16:
+      return cuda::GemmMath::f16;
+    default:
+      return tf32 ? cuda::GemmMath::tf32 : cuda::GemmMath::f32;
   }
 }
 

@@ -22,15 +22,17 @@ size_t peak_cuda_bytes();           // most that tensors held there at one time;
 // (tf32), which runs on tensor cores. Off at first; holds for every thread.
 void allow_tf32(bool allowed);
 bool tf32_allowed();
-// Whether convolutions on the processor with weights that a trunk keeps (FrozenFilter::may_round) may
-// round their factors to bf16, where it has such products; sums and maps stay f32. Likewise.
+// Whether convolutions on the processor with weights that a trunk keeps (FrozenFilter::may_round)
+// may round their factors to bf16, where it has such products; sums and maps stay f32. Likewise.
 void allow_bf16(bool allowed);
 bool bf16_allowed();
 
 // While one lives neither is allowed: for values that other machines are to compute again.
 class ExactProducts {
  public:
-  ExactProducts() : tf32_(tf32_allowed()), bf16_(bf16_allowed()) { allow_tf32(false), allow_bf16(false); }
+  ExactProducts() : tf32_(tf32_allowed()), bf16_(bf16_allowed()) {
+    allow_tf32(false), allow_bf16(false);
+  }
   ~ExactProducts() { allow_tf32(tf32_), allow_bf16(bf16_); }
   ExactProducts(const ExactProducts&) = delete;
 

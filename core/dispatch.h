@@ -1,7 +1,7 @@
 // How operations reach kernels: the same call for tensors on the processor and on a CUDA device.
 //   GRAFT_KERNEL(y, activate, a, y.size(), in<T>(x), out<T>(y));
-// is cpu::activate(...) with T = float, or cuda::activate(..., stream) with T the element type of y.
-// For core and layers alone; a user of the library needs core/ops.h.
+// is cpu::activate(...) with T = float, or cuda::activate(..., stream) with T the element type of
+// y. For core and layers alone; a user of the library needs core/ops.h.
 #pragma once
 #include "core/tensor.h"
 #include "kernels/gemm.h"
@@ -56,26 +56,31 @@ cuda::GemmMath math_of(DType dtype);
 template <class Body>
 void with_float_type(DType dtype, const Body& body) {
   switch (dtype) {
-    case DType::f32: return body.template operator()<float>();
-    case DType::bf16: return body.template operator()<bf16>();
-    case DType::f16: return body.template operator()<f16>();
-    default: fail(Fault::data, "kernel: elements of type {} where real numbers are needed", name_of(dtype));
+    case DType::f32:
+      return body.template operator()<float>();
+    case DType::bf16:
+      return body.template operator()<bf16>();
+    case DType::f16:
+      return body.template operator()<f16>();
+    default:
+      fail(Fault::data, "kernel: elements of type {} where real numbers are needed",
+           name_of(dtype));
   }
 }
 
 }  // namespace graft
 
-#define GRAFT_KERNEL(like, name, ...)                           \
-  do {                                                          \
-    const ::graft::KernelScope scope((like).device());          \
-    if constexpr (::graft::kWithCuda) {                         \
-      if ((like).device() == ::graft::Device::cuda) {           \
+#define GRAFT_KERNEL(like, name, ...)                             \
+  do {                                                            \
+    const ::graft::KernelScope scope((like).device());            \
+    if constexpr (::graft::kWithCuda) {                           \
+      if ((like).device() == ::graft::Device::cuda) {             \
         ::graft::with_float_type((like).dtype(), [&]<class T>() { \
-          ::graft::cuda::name(__VA_ARGS__, ::graft::stream());  \
-        });                                                     \
-        break;                                                  \
-      }                                                         \
-    }                                                           \
-    using T [[maybe_unused]] = float;                           \
-    ::graft::cpu::name(__VA_ARGS__);                            \
+          ::graft::cuda::name(__VA_ARGS__, ::graft::stream());    \
+        });                                                       \
+        break;                                                    \
+      }                                                           \
+    }                                                             \
+    using T [[maybe_unused]] = float;                             \
+    ::graft::cpu::name(__VA_ARGS__);                              \
   } while (0)

@@ -1,5 +1,5 @@
-// Whose kernels compute convolutions and matrix products on a CUDA device: ours, or those of NVIDIA's
-// cuBLASLt and cuDNN, where this build has them and they have the form that is asked for.
+// Whose kernels compute convolutions and matrix products on a CUDA device: ours, or those of
+// NVIDIA's cuBLASLt and cuDNN, where this build has them and they have the form that is asked for.
 #pragma once
 #include <functional>
 #include <map>
@@ -10,7 +10,7 @@ namespace graft {
 enum class Kernels { own, vendor, automatic };
 
 bool built_with_vendor();
-std::string vendor_versions();   // "cuBLASLt 130002, cuDNN 91300"; "" without; loads them
+std::string vendor_versions();    // "cuBLASLt 130002, cuDNN 91300"; "" without; loads them
 void use_kernels(Kernels whose);  // own at first; holds for every thread. Throws Fault::unavailable
 Kernels kernels_in_use();
 
@@ -23,9 +23,9 @@ using KernelVerdicts = std::map<std::string, KernelVerdict>;
 KernelVerdicts kernel_verdicts();
 void set_kernel_verdicts(KernelVerdicts verdicts);
 
-// For operations: runs one of the two. `problem()` names the shape, the types and the last step. With
-// `automatic` both are timed the first time that a problem is met, so both must give the same result
-// however often they run. microseconds(work) is what times them.
+// For operations: runs one of the two. `problem()` names the shape, the types and the last step.
+// With `automatic` both are timed the first time that a problem is met, so both must give the same
+// result however often they run. microseconds(work) is what times them.
 using Work = std::function<void()>;
 double microseconds_on_device(const Work& work);  // median of a few runs
 void run_either(const std::function<std::string()>& problem, const Work& own, const Work& vendor,

@@ -1,5 +1,5 @@
-// Convolutions and matrix products on a CUDA device by either of two sets of kernels: ours, or NVIDIA's
-// where they can be loaded. For operations; core/kernel_choice.h is what a program sees.
+// Convolutions and matrix products on a CUDA device by either of two sets of kernels: ours, or
+// NVIDIA's where they can be loaded. For operations; core/kernel_choice.h is what a program sees.
 #pragma once
 #include <functional>
 #include <string>
@@ -19,12 +19,13 @@ struct ProductKernels {
 bool vendor_offers(const cuda::GemmProblem& problem);  // false where nobody has asked for NVIDIA's
 bool vendor_offers(const cuda::ConvLastStep& last);
 
-// Calls run with one of the two, as kernel_choice.h says; with ours where the other is not `offered`.
-// problem() names shape, types and last step.
+// Calls run with one of the two, as kernel_choice.h says; with ours where the other is not
+// `offered`. problem() names shape, types and last step.
 void with_product_kernels(bool offered, const std::function<std::string()>& problem,
                           const std::function<void(const ProductKernels&)>& run);
 
-std::string name_of(const char* pass, DType dtype, const Conv2dProblem& p, const cuda::ConvLastStep& last = {});
+std::string name_of(const char* pass, DType dtype, const Conv2dProblem& p,
+                    const cuda::ConvLastStep& last = {});
 std::string name_of(const cuda::GemmProblem& p);
 
 }  // namespace graft

@@ -16,8 +16,10 @@ namespace {
 const VendorKernels* load() {
   constexpr const char* file = "libgraft_vendor.so";
   void* library = dlopen(file, RTLD_NOW | RTLD_LOCAL);  // stays until the process ends
-  if (!library) fail(Fault::unavailable, "kernels: cuBLASLt and cuDNN cannot be loaded: {}", dlerror());
-  auto table = reinterpret_cast<decltype(&graft_vendor_kernels)>(dlsym(library, "graft_vendor_kernels"));
+  if (!library)
+    fail(Fault::unavailable, "kernels: cuBLASLt and cuDNN cannot be loaded: {}", dlerror());
+  auto table =
+      reinterpret_cast<decltype(&graft_vendor_kernels)>(dlsym(library, "graft_vendor_kernels"));
   if (!table) fail(Fault::unavailable, "kernels: {} is not of this graft: {}", file, dlerror());
   return table();
 }
@@ -34,7 +36,8 @@ const VendorKernels& vendor_kernels() {
 const bool kWithVendor = false;
 
 const VendorKernels& vendor_kernels() {
-  fail(Fault::unavailable, "kernels: this graft was built without cuBLASLt and cuDNN; only its own are here");
+  fail(Fault::unavailable,
+       "kernels: this graft was built without cuBLASLt and cuDNN; only its own are here");
 }
 
 #endif

@@ -1,5 +1,5 @@
-// One SHA-256 for many: of the lines "name hash\n" in the order of the names, which sha256sum of such
-// lines gives as well.
+// One SHA-256 for many: of the lines "name hash\n" in the order of the names, which sha256sum of
+// such lines gives as well.
 #pragma once
 #include <map>
 #include <string>

@@ -1,7 +1,7 @@
-// A folder of feature files (io/feature_file.h), features-<16 digits>.h5, one for each network, with
-// at most so many bytes in all: what was used least recently makes room. Other files in the folder
-// are left alone. Several processes may share it: a file is replaced as a whole, after what another
-// process has written there meanwhile was taken over.
+// A folder of feature files (io/feature_file.h), features-<16 digits>.h5, one for each network,
+// with at most so many bytes in all: what was used least recently makes room. Other files in the
+// folder are left alone. Several processes may share it: a file is replaced as a whole, after what
+// another process has written there meanwhile was taken over.
 #pragma once
 #include <cstdint>
 #include <filesystem>

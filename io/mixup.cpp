@@ -12,8 +12,8 @@ namespace {
 
 double above_zero(Random& random) { return (double(random.next()) + 0.5) * 0x1p-32; }
 
-// The logarithm of a draw from Gamma(a, 1): Marsaglia and Tsang (2000), for a < 1 through Gamma(a + 1).
-// In logarithms, for a small a gives values that no double holds.
+// The logarithm of a draw from Gamma(a, 1): Marsaglia and Tsang (2000), for a < 1 through Gamma(a +
+// 1). In logarithms, for a small a gives values that no double holds.
 double log_gamma_draw(double a, Random& random) {
   if (a < 1) return log_gamma_draw(a + 1, random) + std::log(above_zero(random)) / a;
   const double d = a - 1.0 / 3, c = 1 / std::sqrt(9 * d);
@@ -28,7 +28,8 @@ double log_gamma_draw(double a, Random& random) {
 Box draw_box(double area, int side, Random& random) {
   const int half = int(side * std::sqrt(area)) / 2;
   const int x = int(random.below(uint64_t(side))), y = int(random.below(uint64_t(side)));
-  return {std::max(x - half, 0), std::max(y - half, 0), std::min(x + half, side), std::min(y + half, side)};
+  return {std::max(x - half, 0), std::max(y - half, 0), std::min(x + half, side),
+          std::min(y + half, side)};
 }
 
 }  // namespace
@@ -54,8 +55,8 @@ Mix draw_mix(const MixOptions& options, int64_t images, int side, Random random)
 }
 
 Tensor partners_of(const Tensor& rows, const Mix& mix) {
-  GRAFT_CHECK(rows.dim(0) == int64_t(mix.partners.size()), "mix: {} rows for {} partners", rows.dim(0),
-              mix.partners.size());
+  GRAFT_CHECK(rows.dim(0) == int64_t(mix.partners.size()), "mix: {} rows for {} partners",
+              rows.dim(0), mix.partners.size());
   Tensor result(rows.shape(), rows.dtype());
   const size_t bytes = rows.bytes() / size_t(rows.dim(0));
   auto* to = static_cast<char*>(result.mutable_raw());

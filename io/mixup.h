@@ -18,7 +18,7 @@ struct MixOptions {
 
 // What is done to one batch.
 struct Mix {
-  float share = 1;                // of each image itself, in pixels and label; its partner has the rest
+  float share = 1;  // of each image itself, in pixels and label; its partner has the rest
   std::vector<int64_t> partners;  // a permutation of the batch
   bool patch = false;             // CutMix
   Box box;                        // of the patch
@@ -27,7 +27,8 @@ struct Mix {
 Mix draw_mix(const MixOptions& options, int64_t images, int side, Random random);
 double draw_beta(double a, Random& random);  // from Beta(a, a), a > 0
 
-Tensor partners_of(const Tensor& rows, const Mix& mix);    // rows (n,...) on the processor, reordered
-Tensor with_patches(const Tensor& pixels, const Mix& mix);  // a copy of (n,H,W,3) u8 with the patches
+Tensor partners_of(const Tensor& rows, const Mix& mix);  // rows (n,...) on the processor, reordered
+Tensor with_patches(const Tensor& pixels,
+                    const Mix& mix);  // a copy of (n,H,W,3) u8 with the patches
 
 }  // namespace graft

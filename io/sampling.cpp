@@ -27,7 +27,8 @@ std::vector<int64_t> balanced_order(const Dataset& data, uint64_t seed, uint64_t
   std::vector<int64_t> order;
   for (size_t turn = 0; turn < turns.size(); ++turn) {
     std::vector<int64_t>& samples = classes[size_t(turns[turn])];
-    size_t places = data.samples.size() / classes.size() + (turn < data.samples.size() % classes.size());
+    size_t places =
+        data.samples.size() / classes.size() + (turn < data.samples.size() % classes.size());
     for (size_t place = 0; place < places; ++place) {
       if (place % samples.size() == 0) shuffle(samples, random);
       order.push_back(samples[place % samples.size()]);

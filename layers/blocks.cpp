@@ -74,11 +74,14 @@ class Blocks : public Visitor {
  private:
   static constexpr int kDeepest = 2;  // chains of stages of blocks; what is in those is one
   std::string join(std::string_view name) const {
-    return path_.empty() || name.empty() ? path_ + std::string(name) : path_ + "." + std::string(name);
+    return path_.empty() || name.empty() ? path_ + std::string(name)
+                                         : path_ + "." + std::string(name);
   }
   void add(const std::string& parameter) {
-    if (blocks.empty()) early_.push_back(parameter);
-    else take(parameter);
+    if (blocks.empty())
+      early_.push_back(parameter);
+    else
+      take(parameter);
   }
   void take(const std::string& parameter) {
     std::vector<std::string>& all = blocks.back().parameters;

@@ -1,7 +1,7 @@
-// A network as a row of blocks, from the image to the head: what is given a learning rate of its own
-// or begins to learn together. A block is what a chain of layers is made of: "layer1.0" of a ResNet,
-// "features.3" of an EfficientNet, a single convolution of a VGG, one encoder of a ViT. Norms, and
-// parameters that stand alone, belong to the block before them.
+// A network as a row of blocks, from the image to the head: what is given a learning rate of its
+// own or begins to learn together. A block is what a chain of layers is made of: "layer1.0" of a
+// ResNet, "features.3" of an EfficientNet, a single convolution of a VGG, one encoder of a ViT.
+// Norms, and parameters that stand alone, belong to the block before them.
 #pragma once
 #include <string>
 #include <vector>

@@ -1,6 +1,6 @@
 // Classes told apart by direction: logits_k = e^l cos(x, w_k), l learnt, e^l at most 100. As the
-// baseline++ of Chen et al., "A closer look at few-shot classification", ICLR 2019, section 3.3; the
-// limit is that of CLIP (Radford et al., ICML 2021). weight (K,C); log_scale (1), which is l.
+// baseline++ of Chen et al., "A closer look at few-shot classification", ICLR 2019, section 3.3;
+// the limit is that of CLIP (Radford et al., ICML 2021). weight (K,C); log_scale (1), which is l.
 #pragma once
 #include "layers/module.h"
 

@@ -34,7 +34,8 @@ Ema::Ema(Module& model, double decay) : decay_(decay) {
   });
   each_module(model, [&](const std::string& path, Module& m) {
     auto* norm = dynamic_cast<BatchNorm2d*>(&m);
-    if (!norm || (norm->policy() != NormPolicy::train && norm->policy() != NormPolicy::stats)) return;
+    if (!norm || (norm->policy() != NormPolicy::train && norm->policy() != NormPolicy::stats))
+      return;
     averages_.push_back({path + ".running_mean", norm->running_mean, norm->running_mean.clone()});
     averages_.push_back({path + ".running_var", norm->running_var, norm->running_var.clone()});
   });
@@ -63,9 +64,10 @@ TensorMap Ema::state() const {
 void Ema::load_state(const TensorMap& state, int64_t updates) {
   for (const Average& a : averages_) {
     auto found = state.find(a.path);
-    GRAFT_CHECK(found != state.end() && found->second.shape() == a.mean.shape(),
-                "average: '{}' is missing or of another shape; it was saved under another freeze plan",
-                a.path);
+    GRAFT_CHECK(
+        found != state.end() && found->second.shape() == a.mean.shape(),
+        "average: '{}' is missing or of another shape; it was saved under another freeze plan",
+        a.path);
   }
   GRAFT_CHECK(state.size() == averages_.size(), "average: {} tensors saved, {} here", state.size(),
               averages_.size());

@@ -1,7 +1,7 @@
 // Exponential moving average of a model's values (Polyak and Juditsky 1992; Tarvainen and Valpola,
-// NeurIPS 2017): mean += (1 - d) (value - mean) after each update, of all that learns and of running
-// statistics that move. d grows to `decay` as (1 + t) / (10 + t) (TensorFlow's num_updates), so that
-// the first values are soon forgotten.
+// NeurIPS 2017): mean += (1 - d) (value - mean) after each update, of all that learns and of
+// running statistics that move. d grows to `decay` as (1 + t) / (10 + t) (TensorFlow's
+// num_updates), so that the first values are soon forgotten.
 #pragma once
 #include <string>
 #include <vector>
@@ -19,7 +19,7 @@ class Ema {
   // Exchanges the averages with the model's own values, bit for bit; a second time undoes it.
   void swap();
 
-  TensorMap state() const;  // averages by path, while not swapped
+  TensorMap state() const;                                   // averages by path, while not swapped
   void load_state(const TensorMap& state, int64_t updates);  // throws where names or shapes differ
   int64_t updates() const { return updates_; }
 
@@ -36,8 +36,12 @@ class Ema {
 // While it lives the model has its averages; without an Ema, its own values.
 class Averaged {
  public:
-  explicit Averaged(Ema* ema) : ema_(ema) { if (ema_) ema_->swap(); }
-  ~Averaged() { if (ema_) ema_->swap(); }
+  explicit Averaged(Ema* ema) : ema_(ema) {
+    if (ema_) ema_->swap();
+  }
+  ~Averaged() {
+    if (ema_) ema_->swap();
+  }
   Averaged(const Averaged&) = delete;
   Averaged& operator=(const Averaged&) = delete;
 

@@ -20,7 +20,8 @@ std::string path_of(Module& model, const Module* wanted) {
 
 bool all_finite(const Tensor& t) {
   const Tensor here = t.to(Device::cpu).to(DType::f32);
-  return std::all_of(here.data(), here.data() + here.size(), [](float v) { return std::isfinite(v); });
+  return std::all_of(here.data(), here.data() + here.size(),
+                     [](float v) { return std::isfinite(v); });
 }
 
 std::string first_not_finite(Module& model, const Tensor& x) {

@@ -29,7 +29,8 @@ L2Sp::L2Sp(Module& model, const std::string& head, double alpha) : alpha_(alpha)
     if (p.requires_grad() && !path.starts_with(head + ".")) pulled_.push_back({path, p, p.clone()});
   });
   if (pulled_.empty())
-    fail(Fault::usage, "L2-SP: nothing that was pretrained learns here, only {}; let more learn", head);
+    fail(Fault::usage, "L2-SP: nothing that was pretrained learns here, only {}; let more learn",
+         head);
 }
 
 void L2Sp::add_gradient(double loss_scale) {
@@ -53,12 +54,14 @@ TensorMap L2Sp::state() const {
 void L2Sp::load_state(const TensorMap& state) {
   for (const Pulled& p : pulled_) {
     auto found = state.find(p.path);
-    GRAFT_CHECK(found != state.end() && found->second.shape() == p.start.shape(),
-                "L2-SP: where '{}' started is missing or of another shape; it was saved under another "
-                "freeze plan", p.path);
+    GRAFT_CHECK(
+        found != state.end() && found->second.shape() == p.start.shape(),
+        "L2-SP: where '{}' started is missing or of another shape; it was saved under another "
+        "freeze plan",
+        p.path);
   }
-  GRAFT_CHECK(state.size() == pulled_.size(), "L2-SP: {} starting points for {} tensors", state.size(),
-              pulled_.size());
+  GRAFT_CHECK(state.size() == pulled_.size(), "L2-SP: {} starting points for {} tensors",
+              state.size(), pulled_.size());
   for (Pulled& p : pulled_) p.start.copy_from(state.at(p.path));
 }
 

@@ -1,6 +1,6 @@
-// L2-SP (Li, Grandvalet and Davoine, ICML 2018): a penalty alpha/2 |w - w0|^2 on what was pretrained
-// holds it near where it started. Weight decay is then for the rest, the new head, alone: see
-// OptimizerOptions::no_decay. Keeps one copy of w.
+// L2-SP (Li, Grandvalet and Davoine, ICML 2018): a penalty alpha/2 |w - w0|^2 on what was
+// pretrained holds it near where it started. Weight decay is then for the rest, the new head,
+// alone: see OptimizerOptions::no_decay. Keeps one copy of w.
 #pragma once
 #include <set>
 #include <string>
@@ -12,17 +12,18 @@ namespace graft {
 
 class L2Sp {
  public:
-  // Of all that learns now but for what is below `head`, w0 its values now. Throws Fault::usage when
-  // nothing else learns.
+  // Of all that learns now but for what is below `head`, w0 its values now. Throws Fault::usage
+  // when nothing else learns.
   L2Sp(Module& model, const std::string& head, double alpha);
 
-  // Adds alpha (w - w0) to the gradients of those that learn and have one; gradients are `loss_scale`
-  // times too large, and so is what is added.
+  // Adds alpha (w - w0) to the gradients of those that learn and have one; gradients are
+  // `loss_scale` times too large, and so is what is added.
   void add_gradient(double loss_scale = 1);
   std::set<std::string> paths() const;
 
-  TensorMap state() const;                  // w0 by path
-  void load_state(const TensorMap& state);  // throws where names or shapes differ, changes nothing then
+  TensorMap state() const;  // w0 by path
+  void load_state(
+      const TensorMap& state);  // throws where names or shapes differ, changes nothing then
 
  private:
   struct Pulled {

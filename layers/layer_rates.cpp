@@ -12,7 +12,7 @@ namespace {
 
 // The path itself, or a module that it is in.
 bool matches(const std::string& glob, const std::string& path) {
-  for (size_t end = path.find('.'); ; end = path.find('.', end + 1)) {
+  for (size_t end = path.find('.');; end = path.find('.', end + 1)) {
     if (fnmatch(glob.c_str(), path.substr(0, end).c_str(), 0) == 0) return true;
     if (end == std::string::npos) return false;
   }
@@ -27,8 +27,9 @@ void apply(const RatePlan::Rate& rate, const std::vector<std::string>& learning,
     hit = true;
   }
   if (!hit)
-    fail(Fault::usage, "learning rates: '{}' matches nothing that learns; the nearest that do are {}",
-         rate.glob, enumerate(nearest_names(rate.glob, learning, 5)));
+    fail(Fault::usage,
+         "learning rates: '{}' matches nothing that learns; the nearest that do are {}", rate.glob,
+         enumerate(nearest_names(rate.glob, learning, 5)));
 }
 
 }  // namespace
@@ -43,8 +44,10 @@ RatePlan::Rate parse_rate(const std::string& text) {
   }
   const bool whole = at != std::string::npos && at > 0 && end > 0 && at + 1 + end == text.size();
   if (!whole || !std::isfinite(rate) || rate <= 0 || rate > 1e6)
-    fail(Fault::usage, "learning rates: '{}' is not GLOB=RATE with a rate above 0, as layer4.*=0.0001 "
-         "is; what must not learn is for the freeze plan", text);
+    fail(Fault::usage,
+         "learning rates: '{}' is not GLOB=RATE with a rate above 0, as layer4.*=0.0001 "
+         "is; what must not learn is for the freeze plan",
+         text);
   return {text.substr(0, at), rate};
 }
 

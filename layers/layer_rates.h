@@ -24,8 +24,8 @@ struct RatePlan {
 // "layer4.*=0.0001"; throws Fault::usage where it is not GLOB=RATE with a rate above 0.
 RatePlan::Rate parse_rate(const std::string& text);
 
-// Factors of the rate of those parameters where it is not 1, by path; `base` is the highest rate of the
-// schedule. Throws Fault::usage where a glob matches nothing that learns.
+// Factors of the rate of those parameters where it is not 1, by path; `base` is the highest rate of
+// the schedule. Throws Fault::usage where a glob matches nothing that learns.
 std::map<std::string, double> rate_factors(Module& model, const RatePlan& plan, double base);
 
 }  // namespace graft

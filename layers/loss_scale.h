@@ -1,5 +1,5 @@
-// The factor that keeps gradients in the range of f16: twice as large after `patience` good steps in
-// a row, half after one whose gradients are not finite (Micikevicius et al., ICLR 2018).
+// The factor that keeps gradients in the range of f16: twice as large after `patience` good steps
+// in a row, half after one whose gradients are not finite (Micikevicius et al., ICLR 2018).
 #pragma once
 #include <algorithm>
 #include <cstdint>

@@ -1,6 +1,7 @@
 // The forms of the layer that knows the classes: one matrix, as the published networks have it (in
-// SqueezeNet a filter of one pixel); two with a ReLU between, trained by the loop; or cosines. A network
-// whose head is no matrix says so in its architecture: "resnet50+mlp:256", "resnet18:layer3+cosine".
+// SqueezeNet a filter of one pixel); two with a ReLU between, trained by the loop; or cosines. A
+// network whose head is no matrix says so in its architecture: "resnet50+mlp:256",
+// "resnet18:layer3+cosine".
 #pragma once
 #include <memory>
 #include <string>
@@ -19,7 +20,8 @@ struct HeadForm {
   bool operator==(const HeadForm&) const = default;
 };
 
-// Its values are uninitialised. With `filter` a matrix is a Conv2d of one pixel; all forms take maps.
+// Its values are uninitialised. With `filter` a matrix is a Conv2d of one pixel; all forms take
+// maps.
 std::unique_ptr<Module> make_head_layer(const HeadForm& form, int64_t features, int64_t classes,
                                         bool filter);
 

@@ -72,7 +72,8 @@ double neighbour_accuracy(const Features& known, const Features& asked, int64_t 
   return accuracy(known, asked, classes, spec, false);
 }
 
-double neighbour_accuracy_left_out(const Features& known, int64_t classes, const NeighbourSpec& spec) {
+double neighbour_accuracy_left_out(const Features& known, int64_t classes,
+                                   const NeighbourSpec& spec) {
   return accuracy(known, known, classes, spec, true);
 }
 

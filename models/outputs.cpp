@@ -32,7 +32,8 @@ Tensor outputs_of(Classifier& model, const Batch& batch, const TrunkOf& trunk, V
   for (int64_t i = 0; i < result.size(); ++i) {
     const float mean = (one.data()[i] + two.data()[i]) / 2;
     result.mutable_data()[i] = std::log(std::max(mean, std::numeric_limits<float>::min()));
-    if (std::isnan(mean)) result.mutable_data()[i] = mean;  // broken weights are for others to report
+    if (std::isnan(mean))
+      result.mutable_data()[i] = mean;  // broken weights are for others to report
   }
   return result;
 }

@@ -30,8 +30,11 @@ Batch probe_image(int side) {
   return batch;
 }
 
-// "resnet18:layer3" of "resnet18:layer3+cosine": what comes before a cut is the same for every head.
-std::string without_head(const std::string& network) { return network.substr(0, network.find('+')); }
+// "resnet18:layer3" of "resnet18:layer3+cosine": what comes before a cut is the same for every
+// head.
+std::string without_head(const std::string& network) {
+  return network.substr(0, network.find('+'));
+}
 
 void add(Sha256& hash, const std::string& text) { hash.add(text.data(), text.size()); }
 
@@ -42,10 +45,12 @@ void add(Sha256& hash, const Tensor& t) {
 
 void add_setting(Sha256& hash, const Classifier& model, size_t end) {
   const Preprocess& p = model.preprocess;
-  add(hash, fmt::format("graft features {}\n{}\n{} steps on {} in {}, bf16 products {}, {} threads, "
-                        "{} at a time\n", kVersion, without_head(model.architecture), end, int(model.device()),
-                        name_of(model.activations()), bf16_allowed(), cpu::thread_count(),
-                        model.images_at_a_time()));
+  add(hash,
+      fmt::format("graft features {}\n{}\n{} steps on {} in {}, bf16 products {}, {} threads, "
+                  "{} at a time\n",
+                  kVersion, without_head(model.architecture), end, int(model.device()),
+                  name_of(model.activations()), bf16_allowed(), cpu::thread_count(),
+                  model.images_at_a_time()));
   add(hash, fmt::format("{} {} {} {} {} {} {} {}\n", p.resize, p.crop, p.resize_rule,
                         int(p.interpolation), fmt::join(p.mean, ","), fmt::join(p.std, ","),
                         p.scale, p.bgr));

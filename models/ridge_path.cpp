@@ -52,9 +52,15 @@ Tridiagonal gram_of(const std::vector<double>& features, int64_t n, int64_t d, b
 
 RidgePath::RidgePath(std::vector<double> features, int64_t n, std::vector<double> targets,
                      bool centred)
-    : n_(n), d_(int64_t(features.size()) / n), k_(int64_t(targets.size()) / n), centred_(centred),
-      by_rows_(n_ < d_), features_(std::move(features)), targets_(std::move(targets)),
-      means_(size_t(k_), 0.0), gram_(gram_of(features_, n_, d_, by_rows_)) {
+    : n_(n),
+      d_(int64_t(features.size()) / n),
+      k_(int64_t(targets.size()) / n),
+      centred_(centred),
+      by_rows_(n_ < d_),
+      features_(std::move(features)),
+      targets_(std::move(targets)),
+      means_(size_t(k_), 0.0),
+      gram_(gram_of(features_, n_, d_, by_rows_)) {
   for (int64_t i = 0; centred && i < n_ * k_; ++i)
     means_[size_t(i % k_)] += targets_[size_t(i)] / double(n_);
   for (int64_t i = 0; i < n_ * k_; ++i) targets_[size_t(i)] -= means_[size_t(i % k_)];
@@ -81,7 +87,8 @@ std::optional<RidgePath::Fit> RidgePath::fit(double penalty, bool with_weights) 
   Fit fit{{}, means_, products(rotated_, n_, solution, k_)};
   for (size_t i = 0; i < size_t(n_); ++i) {
     const double energy = factors.energy(std::span(rotated_).subspan(i * width, width));
-    const double rest = (by_rows_ ? penalty * energy : 1 - energy) - (centred_ ? 1 / double(n_) : 0);
+    const double rest =
+        (by_rows_ ? penalty * energy : 1 - energy) - (centred_ ? 1 / double(n_) : 0);
     if (!(rest > 1e-12)) return {};
     for (size_t c = 0; c < k; ++c) {
       double& value = fit.left_out[i * k + c];

@@ -16,8 +16,10 @@ void require_finite(const Tensor& features) {
   const int64_t each = features.size() / features.dim(0);
   for (int64_t i = 0; i < features.size(); ++i)
     if (!std::isfinite(x[i]))
-      fail(Fault::data, "head solver: a feature of image {} of {} is {}; the weights are broken, or "
-           "their input is", i / each + 1, features.dim(0), x[i]);
+      fail(Fault::data,
+           "head solver: a feature of image {} of {} is {}; the weights are broken, or "
+           "their input is",
+           i / each + 1, features.dim(0), x[i]);
 }
 
 // (N,...,C) -> (N,C), the mean over a map: a copy.
@@ -29,7 +31,8 @@ Tensor means_over_maps(const Tensor& features) {
 
 std::vector<double> one_hot(const Tensor& labels, int64_t classes) {
   std::vector<double> y(size_t(labels.size() * classes), 0.0);
-  for (int64_t i = 0; i < labels.size(); ++i) y[size_t(i * classes + labels.data<int32_t>()[i])] = 1;
+  for (int64_t i = 0; i < labels.size(); ++i)
+    y[size_t(i * classes + labels.data<int32_t>()[i])] = 1;
   return y;
 }
 
@@ -124,8 +127,9 @@ double loss_of(Classifier& model, const Features& f) {
 RidgeResult solve_ridge(Classifier& model, const Features& features, double l2) {
   model.eval();
   LinearHead head = linear_head(model);
-  GRAFT_CHECK(features.values.dim(-1) == head.c(), "head solver: features {} for a head of {} inputs",
-              features.values.shape(), head.c());
+  GRAFT_CHECK(features.values.dim(-1) == head.c(),
+              "head solver: features {} for a head of {} inputs", features.values.shape(),
+              head.c());
   require_finite(features.values);
   const int64_t n = features.labels.size();
   if (n < 2) fail(Fault::data, "head solver: ridge judges each image by the others; there is one");
@@ -138,14 +142,16 @@ RidgeResult solve_ridge(Classifier& model, const Features& features, double l2) 
   RidgeResult result{.l2 = l2 > 0 ? l2 : choose(path, features.labels)};
   auto fit = path.fit(result.l2 * double(n), true);
   if (!fit)
-    fail(Fault::data, "head solver: with a penalty of {} the system is singular; raise --weight-decay",
+    fail(Fault::data,
+         "head solver: with a penalty of {} the system is singular; raise --weight-decay",
          result.l2);
   const size_t k = size_t(head.k());
   const Judged judged = judge(fit->left_out, features.labels, k);
   result.accuracy = judged.accuracy, result.error = judged.error;
   result.factor = best_factor(fit->left_out, features.labels, k);
   std::vector<double> solution = std::move(fit->weights);
-  if (head.bias.defined()) solution.insert(solution.end(), fit->constant.begin(), fit->constant.end());
+  if (head.bias.defined())
+    solution.insert(solution.end(), fit->constant.begin(), fit->constant.end());
   for (double& value : solution) value *= result.factor;
   from_scaled(head, std::move(solution), scaling);
   raise_biases(model, head, features.values);

@@ -11,11 +11,15 @@ namespace graft {
 LinearHead linear_head(Classifier& model) {
   Module& layer = model.head_layer();
   if (model.head_form() != HeadForm{})
-    fail(Fault::usage, "head solver: {} is of the form {}, and only one matrix can be solved for; give "
-         "--head linear", model.head_path(), model.head_form().text());
+    fail(Fault::usage,
+         "head solver: {} is of the form {}, and only one matrix can be solved for; give "
+         "--head linear",
+         model.head_path(), model.head_form().text());
   LinearHead head;
-  if (auto* conv = dynamic_cast<Conv2d*>(&layer)) head = {conv->weight, conv->bias};
-  else head = {dynamic_cast<Linear&>(layer).weight, dynamic_cast<Linear&>(layer).bias};
+  if (auto* conv = dynamic_cast<Conv2d*>(&layer))
+    head = {conv->weight, conv->bias};
+  else
+    head = {dynamic_cast<Linear&>(layer).weight, dynamic_cast<Linear&>(layer).bias};
   bool learns = head.weight.requires_grad() && (!head.bias.defined() || head.bias.requires_grad());
   if (!learns) fail(Fault::usage, "head solver: {} does not learn", model.head_path());
   if (head.weight.size() != head.k() * head.c())
@@ -63,7 +67,8 @@ std::vector<double> to_scaled(const LinearHead& head, const Scaling& s) {
 
 void write_head(LinearHead& head, std::span<const double> x) {
   auto put = [&](Tensor& t, size_t from) {
-    std::transform(&x[from], &x[from] + t.size(), t.mutable_data(), [](double v) { return float(v); });
+    std::transform(&x[from], &x[from] + t.size(), t.mutable_data(),
+                   [](double v) { return float(v); });
   };
   put(head.weight, 0);
   if (head.bias.defined()) put(head.bias, size_t(head.weight.size()));

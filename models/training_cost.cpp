@@ -29,10 +29,13 @@ class Learning {
  public:
   Learning(Classifier& model, bool everything) : everything_(everything) {
     each_module(model, [&](auto&, Module& m) {
-      if (auto* norm = dynamic_cast<BatchNorm2d*>(&m)) norms_[place_of(norm->weight)] = norm->policy();
+      if (auto* norm = dynamic_cast<BatchNorm2d*>(&m))
+        norms_[place_of(norm->weight)] = norm->policy();
     });
   }
-  bool parameter(const Tensor& t) const { return t.defined() && (everything_ || t.requires_grad()); }
+  bool parameter(const Tensor& t) const {
+    return t.defined() && (everything_ || t.requires_grad());
+  }
   bool batch_statistics(const Tensor& gamma) const {
     auto norm = norms_.find(place_of(gamma));
     if (everything_ || norm == norms_.end()) return everything_;
@@ -104,8 +107,8 @@ class Pass {
   const Tensor& read_by_activation(const TracedOp& op) const {
     if (gradient_from_output(std::any_cast<Activation>(op.options))) return op.output;
     auto before = made_by_.find(place_of(op.inputs[0]));
-    const bool norm = before != made_by_.end() &&
-                      before->second->name == std::string_view("batch_norm_frozen");
+    const bool norm =
+        before != made_by_.end() && before->second->name == std::string_view("batch_norm_frozen");
     return norm ? before->second->inputs[0] : op.inputs[0];
   }
 
@@ -155,7 +158,8 @@ std::vector<LayerCost> training_costs(Classifier& model, int64_t side) {
     costs.back().full.flops += full.flops_of(op);
     makers[place_of(op.output)] = costs.size() - 1;
   }
-  for (const auto& [value, bytes] : planned.kept()) costs[makers.at(value.first)].planned.bytes += bytes;
+  for (const auto& [value, bytes] : planned.kept())
+    costs[makers.at(value.first)].planned.bytes += bytes;
   for (const auto& [value, bytes] : full.kept()) costs[makers.at(value.first)].full.bytes += bytes;
   return costs;
 }

@@ -1,7 +1,7 @@
-// A symmetric matrix as Q T Q^T, T tridiagonal, by Householder reflections (Golub & Van Loan, Matrix
-// Computations, 4th edition, section 8.3.1): what an eigen-decomposition begins with, and as far as
-// systems with A + l I for many l need to go, each then costs O(n). float64; the same bits on any
-// number of threads.
+// A symmetric matrix as Q T Q^T, T tridiagonal, by Householder reflections (Golub & Van Loan,
+// Matrix Computations, 4th edition, section 8.3.1): what an eigen-decomposition begins with, and as
+// far as systems with A + l I for many l need to go, each then costs O(n). float64; the same bits
+// on any number of threads.
 #pragma once
 #include <cstdint>
 #include <span>
@@ -21,8 +21,8 @@ class Tridiagonal {
   struct Factors {
     std::vector<double> lower, pivots;
     bool positive;  // all pivots, by more than rounding: otherwise there is no solution to trust
-    void solve(std::span<double> x) const;             // x := (T + l I)^-1 x
-    double energy(std::span<const double> x) const;    // x^T (T + l I)^-1 x
+    void solve(std::span<double> x) const;           // x := (T + l I)^-1 x
+    double energy(std::span<const double> x) const;  // x^T (T + l I)^-1 x
   };
   Factors factors(double l) const;
 

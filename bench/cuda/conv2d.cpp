@@ -1,9 +1,10 @@
-// C1 and C2 every convolution of ResNet-50, three passes; C3 those of VGG-16; C4 the first layer from
-// bytes; C5 with bias, residual and ReLU.
+// C1 and C2 every convolution of ResNet-50, three passes; C3 those of VGG-16; C4 the first layer
+// from bytes; C5 with bias, residual and ReLU.
+#include "kernels/conv2d.h"
+
 #include <memory>
 
 #include "bench/cuda/timed.h"
-#include "kernels/conv2d.h"
 #ifdef GRAFT_WITH_VENDOR
 #include "kernels/vendor/conv2d.h"
 #endif
@@ -25,19 +26,20 @@ struct Layer {
 
 // ResNet-50 v1.5: the stride is in the 3x3. Every distinct one but the first layer.
 constexpr Layer kResNet50[] = {
-    {56, 64, 64, 1},     {56, 64, 64, 3},      {56, 64, 256, 1},    {56, 256, 64, 1},
-    {56, 256, 128, 1},   {56, 128, 128, 3, 2}, {28, 128, 512, 1},   {56, 256, 512, 1, 2},
-    {28, 512, 128, 1},   {28, 128, 128, 3},    {28, 512, 256, 1},   {28, 256, 256, 3, 2},
-    {14, 256, 1024, 1},  {28, 512, 1024, 1, 2}, {14, 1024, 256, 1}, {14, 256, 256, 3},
-    {14, 1024, 512, 1},  {14, 512, 512, 3, 2}, {7, 512, 2048, 1},   {14, 1024, 2048, 1, 2},
-    {7, 2048, 512, 1},   {7, 512, 512, 3}};
-constexpr Layer kVgg16[] = {{224, 3, 64, 3},    {224, 64, 64, 3},   {112, 64, 128, 3},
-                            {112, 128, 128, 3}, {56, 128, 256, 3},  {56, 256, 256, 3},
-                            {28, 256, 512, 3},  {28, 512, 512, 3},  {14, 512, 512, 3}};
+    {56, 64, 64, 1},    {56, 64, 64, 3},       {56, 64, 256, 1},   {56, 256, 64, 1},
+    {56, 256, 128, 1},  {56, 128, 128, 3, 2},  {28, 128, 512, 1},  {56, 256, 512, 1, 2},
+    {28, 512, 128, 1},  {28, 128, 128, 3},     {28, 512, 256, 1},  {28, 256, 256, 3, 2},
+    {14, 256, 1024, 1}, {28, 512, 1024, 1, 2}, {14, 1024, 256, 1}, {14, 256, 256, 3},
+    {14, 1024, 512, 1}, {14, 512, 512, 3, 2},  {7, 512, 2048, 1},  {14, 1024, 2048, 1, 2},
+    {7, 2048, 512, 1},  {7, 512, 512, 3}};
+constexpr Layer kVgg16[] = {{224, 3, 64, 3},    {224, 64, 64, 3},  {112, 64, 128, 3},
+                            {112, 128, 128, 3}, {56, 128, 256, 3}, {56, 256, 256, 3},
+                            {28, 256, 512, 3},  {28, 512, 512, 3}, {14, 512, 512, 3}};
 constexpr Layer kStem{224, 3, 64, 7, 2};
 
 Conv2dProblem problem(const Layer& l, int64_t batch) {
-  Conv2dProblem p{.n = batch, .h = l.side, .w = l.side, .c = l.c, .k = l.k, .r = l.filter, .s = l.filter};
+  Conv2dProblem p{
+      .n = batch, .h = l.side, .w = l.side, .c = l.c, .k = l.k, .r = l.filter, .s = l.filter};
   p.stride_h = p.stride_w = l.stride;
   p.pad_top = p.pad_left = p.pad_bottom = p.pad_right = l.filter / 2;
   return p;
@@ -49,29 +51,35 @@ struct Arrays {
 
 std::shared_ptr<Arrays> arrays_of(const Conv2dProblem& p, Pass pass, int sets) {
   const int64_t y = p.n * p.out_h() * p.out_w() * p.k, w = p.k * p.r * p.s * p.c;
-  return std::make_shared<Arrays>(Buffer(kType, p.n * p.h * p.w * p.c, sets), Buffer(kType, w, sets),
-                                  Buffer(kType, y, sets),
-                                  Buffer(kType, pass == Pass::fused ? y : 1, sets),
-                                  Buffer(DType::f32, p.k, 1), Buffer(DType::f32, p.k, 1),
-                                  Buffer(DType::f32, pass == Pass::wgrad ? w : 1, sets));
+  return std::make_shared<Arrays>(
+      Buffer(kType, p.n * p.h * p.w * p.c, sets), Buffer(kType, w, sets), Buffer(kType, y, sets),
+      Buffer(kType, pass == Pass::fused ? y : 1, sets), Buffer(DType::f32, p.k, 1),
+      Buffer(DType::f32, p.k, 1), Buffer(DType::f32, pass == Pass::wgrad ? w : 1, sets));
 }
 
 cuda::ConvLastStep last_step(const Arrays& a, int set) {
-  return {.bias = a.bias.at<float>(0), .residual = a.residual.at(set), .activation = Activation::relu};
+  return {
+      .bias = a.bias.at<float>(0), .residual = a.residual.at(set), .activation = Activation::relu};
 }
 
 std::function<void(int)> own(const Conv2dProblem& p, Pass pass, int sets) {
   auto a = arrays_of(p, pass, sets);
   return [=](int i) {
     switch (pass) {
-      case Pass::fprop: return cuda::conv2d_fprop(kMath, p, a->x.at(i), a->w.at(i), {}, a->y.at(i), kType, {});
+      case Pass::fprop:
+        return cuda::conv2d_fprop(kMath, p, a->x.at(i), a->w.at(i), {}, a->y.at(i), kType, {});
       case Pass::fused:
-        return cuda::conv2d_fprop(kMath, p, a->x.at(i), a->w.at(i), last_step(*a, i), a->y.at(i), kType, {});
-      case Pass::dgrad: return cuda::conv2d_dgrad(kMath, p, a->y.at(i), a->w.at(i), a->x.at(i), kType, {});
-      case Pass::wgrad: return cuda::conv2d_wgrad(kMath, p, a->x.at(i), a->y.at(i), a->dw.at<float>(i), {});
+        return cuda::conv2d_fprop(kMath, p, a->x.at(i), a->w.at(i), last_step(*a, i), a->y.at(i),
+                                  kType, {});
+      case Pass::dgrad:
+        return cuda::conv2d_dgrad(kMath, p, a->y.at(i), a->w.at(i), a->x.at(i), kType, {});
+      case Pass::wgrad:
+        return cuda::conv2d_wgrad(kMath, p, a->x.at(i), a->y.at(i), a->dw.at<float>(i), {});
       case Pass::first: {
-        const Normalization n{1.0f / 255, {0.485f, 0.456f, 0.406f}, {0.229f, 0.224f, 0.225f}, false};
-        return cuda::conv2d_first(kMath, p, a->x.at<uint8_t>(i), n, a->w.at(i), {}, a->y.at(i), kType, {});
+        const Normalization n{
+            1.0f / 255, {0.485f, 0.456f, 0.406f}, {0.229f, 0.224f, 0.225f}, false};
+        return cuda::conv2d_first(kMath, p, a->x.at<uint8_t>(i), n, a->w.at(i), {}, a->y.at(i),
+                                  kType, {});
       }
     }
   };
@@ -80,19 +88,25 @@ std::function<void(int)> own(const Conv2dProblem& p, Pass pass, int sets) {
 #ifdef GRAFT_WITH_VENDOR
 std::function<void(int)> theirs(const Conv2dProblem& p, Pass pass, int sets) {
   auto a = arrays_of(p, pass, sets);
-  auto pixels = std::make_shared<Buffer>(DType::f32, pass == Pass::first ? p.n * p.h * p.w * p.c / 4 + 1 : 1, 1);
+  auto pixels = std::make_shared<Buffer>(
+      DType::f32, pass == Pass::first ? p.n * p.h * p.w * p.c / 4 + 1 : 1, 1);
   return [=](int i) {
     switch (pass) {
       case Pass::first: {  // which has to normalise by itself first
-        const Normalization n{1.0f / 255, {0.485f, 0.456f, 0.406f}, {0.229f, 0.224f, 0.225f}, false};
+        const Normalization n{
+            1.0f / 255, {0.485f, 0.456f, 0.406f}, {0.229f, 0.224f, 0.225f}, false};
         cuda::normalize(n, p.n * p.h * p.w, pixels->at<uint8_t>(0), a->x.at<bf16>(i), {});
         [[fallthrough]];
       }
-      case Pass::fprop: return vendor::conv2d_fprop(kMath, p, a->x.at(i), a->w.at(i), {}, a->y.at(i), kType, {});
+      case Pass::fprop:
+        return vendor::conv2d_fprop(kMath, p, a->x.at(i), a->w.at(i), {}, a->y.at(i), kType, {});
       case Pass::fused:
-        return vendor::conv2d_fprop(kMath, p, a->x.at(i), a->w.at(i), last_step(*a, i), a->y.at(i), kType, {});
-      case Pass::dgrad: return vendor::conv2d_dgrad(kMath, p, a->y.at(i), a->w.at(i), a->x.at(i), kType, {});
-      case Pass::wgrad: return vendor::conv2d_wgrad(kMath, p, a->x.at(i), a->y.at(i), a->dw.at<float>(i), {});
+        return vendor::conv2d_fprop(kMath, p, a->x.at(i), a->w.at(i), last_step(*a, i), a->y.at(i),
+                                    kType, {});
+      case Pass::dgrad:
+        return vendor::conv2d_dgrad(kMath, p, a->y.at(i), a->w.at(i), a->x.at(i), kType, {});
+      case Pass::wgrad:
+        return vendor::conv2d_wgrad(kMath, p, a->x.at(i), a->y.at(i), a->dw.at<float>(i), {});
     }
   };
 }
@@ -105,18 +119,23 @@ double bytes_of(const Conv2dProblem& p, Pass pass) {
   return 2 * (x + y) + (pass == Pass::wgrad ? 4 : 2) * w + (pass == Pass::fused ? 2 * y : 0);
 }
 
-void add_layer(const std::string& group, const std::string& network, const Layer& l, int64_t batch, Pass pass) {
+void add_layer(const std::string& group, const std::string& network, const Layer& l, int64_t batch,
+               Pass pass) {
   constexpr const char* passes[] = {"fprop", "dgrad", "wgrad", "first", "fused"};
   const Conv2dProblem p = problem(l, batch);
   const double bytes = bytes_of(p, pass);
   const std::string shape = std::to_string(l.filter) + "x" + std::to_string(l.filter) + "_" +
-                            std::to_string(l.c) + "to" + std::to_string(l.k) + "_" + std::to_string(l.side) +
-                            (l.stride > 1 ? "s2" : "");
-  const std::string name = group + "/" + network + "_" + shape + "_b" + std::to_string(batch) + "_" +
-                           passes[int(pass)] + "/bf16/";
+                            std::to_string(l.c) + "to" + std::to_string(l.k) + "_" +
+                            std::to_string(l.side) + (l.stride > 1 ? "s2" : "");
+  const std::string name = group + "/" + network + "_" + shape + "_b" + std::to_string(batch) +
+                           "_" + passes[int(pass)] + "/bf16/";
   const int sets = sets_for(bytes);
-  Timed timed{.name = name + "own", .flops = p.flops(), .bytes = bytes, .math = kMath,
-              .prepare = [=] { return own(p, pass, sets); }, .sets = sets};
+  Timed timed{.name = name + "own",
+              .flops = p.flops(),
+              .bytes = bytes,
+              .math = kMath,
+              .prepare = [=] { return own(p, pass, sets); },
+              .sets = sets};
   add(timed);
 #ifdef GRAFT_WITH_VENDOR
   timed.name = name + "vendor";

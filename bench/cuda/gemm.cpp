@@ -33,11 +33,15 @@ struct Arrays {
 
 std::function<void(int)> prepared(const Shape& s, int sets, bool vendor) {
   const DType type = type_of(s.math);
-  auto arrays = std::make_shared<Arrays>(Buffer(type, s.m * s.k, sets), Buffer(type, s.n * s.k, sets),
-                                         Buffer(type, s.m * s.n, sets));
+  auto arrays = std::make_shared<Arrays>(
+      Buffer(type, s.m * s.k, sets), Buffer(type, s.n * s.k, sets), Buffer(type, s.m * s.n, sets));
   return [=](int set) {
-    cuda::GemmProblem p{.math = s.math, .transpose_a = s.transpose_a, .transpose_b = s.transpose_b,
-                        .m = s.m, .n = s.n, .k = s.k};
+    cuda::GemmProblem p{.math = s.math,
+                        .transpose_a = s.transpose_a,
+                        .transpose_b = s.transpose_b,
+                        .m = s.m,
+                        .n = s.n,
+                        .k = s.k};
     p.a = arrays->a.at(set), p.a_stride = s.transpose_a ? s.m : s.k;
     p.b = arrays->b.at(set), p.b_stride = s.transpose_b ? s.k : s.n;
     p.c = arrays->c.at(set), p.c_stride = s.n, p.c_type = type;
@@ -53,15 +57,19 @@ void add_shape(const Shape& s) {
   const double size = double(size_of(type_of(s.math)));
   const double bytes = size * double(s.m * s.k + s.n * s.k + s.m * s.n);
   const std::string form = std::string(s.transpose_a ? "t" : "n") + (s.transpose_b ? "t" : "n");
-  const std::string name = s.group + "/gemm_" + std::to_string(s.m) + "x" + std::to_string(s.n) + "x" +
-                           std::to_string(s.k) + "_" + form + "/" + name_of(s.math) + "/";
+  const std::string name = s.group + "/gemm_" + std::to_string(s.m) + "x" + std::to_string(s.n) +
+                           "x" + std::to_string(s.k) + "_" + form + "/" + name_of(s.math) + "/";
   const int sets = sets_for(bytes);
   for (bool vendor : {false, true}) {
 #ifndef GRAFT_WITH_VENDOR
     if (vendor) continue;
 #endif
-    add({.name = name + (vendor ? "vendor" : "own"), .flops = 2.0 * double(s.m * s.n) * double(s.k),
-         .bytes = bytes, .math = s.math, .prepare = [=] { return prepared(s, sets, vendor); }, .sets = sets});
+    add({.name = name + (vendor ? "vendor" : "own"),
+         .flops = 2.0 * double(s.m * s.n) * double(s.k),
+         .bytes = bytes,
+         .math = s.math,
+         .prepare = [=] { return prepared(s, sets, vendor); },
+         .sets = sets});
   }
 }
 
@@ -71,15 +79,22 @@ void add_gemm() {
   for (int64_t side : {2048, 4096, 8192})
     for (auto [ta, tb] : {std::pair(false, true), {false, false}, {true, false}})
       add_shape({"G1", side, side, side, ta, tb});
-  constexpr std::array<std::array<int64_t, 3>, 9> one_by_one{
-      {{3136, 64, 64}, {3136, 256, 64}, {3136, 64, 256}, {784, 128, 512}, {784, 512, 128},
-       {196, 256, 1024}, {196, 1024, 256}, {49, 512, 2048}, {49, 2048, 512}}};
+  constexpr std::array<std::array<int64_t, 3>, 9> one_by_one{{{3136, 64, 64},
+                                                              {3136, 256, 64},
+                                                              {3136, 64, 256},
+                                                              {784, 128, 512},
+                                                              {784, 512, 128},
+                                                              {196, 256, 1024},
+                                                              {196, 1024, 256},
+                                                              {49, 512, 2048},
+                                                              {49, 2048, 512}}};
   for (auto [pixels, n, k] : one_by_one) add_shape({"G2", 256 * pixels, n, k});
   for (int64_t rows : {1, 32, 256}) add_shape({"G3", rows, 4096, 25088});
   for (int64_t rows : {32, 256})
     for (int64_t classes : {10, 102, 1000}) add_shape({"G3", rows, classes, 2048});
   add_shape({"G4", 4096, 4096, 4096, false, true, GemmMath::f32});
-  for (int64_t side : {4096, 8192}) add_shape({"G4", side, side, side, false, true, GemmMath::tf32});
+  for (int64_t side : {4096, 8192})
+    add_shape({"G4", side, side, side, false, true, GemmMath::tf32});
 }
 
 }  // namespace graft::bench

@@ -1,8 +1,10 @@
-// B1: batch norm in training with ReLU, with and without a residual, both directions, at ResNet-50's sizes.
+// B1: batch norm in training with ReLU, with and without a residual, both directions, at
+// ResNet-50's sizes.
+#include "kernels/norm.h"
+
 #include <memory>
 
 #include "bench/cuda/timed.h"
-#include "kernels/norm.h"
 
 namespace graft::bench {
 namespace {
@@ -39,8 +41,8 @@ std::function<void(int)> forward(const Map& m, bool residual, int sets) {
   return [=](int i) {
     cuda::batch_norm_statistics(rows, a->c, a->x.at<bf16>(i),
                                 {.mean = a->row(0), .rstd = a->row(1), .eps = 1e-5f}, {});
-    cuda::batch_norm_forward(a->problem(rows), a->x.at<bf16>(i), residual ? a->residual.at<bf16>(i) : nullptr,
-                             a->y.at<bf16>(i), {});
+    cuda::batch_norm_forward(a->problem(rows), a->x.at<bf16>(i),
+                             residual ? a->residual.at<bf16>(i) : nullptr, a->y.at<bf16>(i), {});
   };
 }
 
@@ -50,8 +52,8 @@ std::function<void(int)> backward(const Map& m, bool residual, int sets) {
   return [=](int i) {
     const cuda::NormGradients<bf16> out{a->dx.at<bf16>(i), a->row(4), a->row(5),
                                         residual ? a->residual.at<bf16>(i) : nullptr};
-    cuda::batch_norm_backward_train(a->problem(rows), a->x.at<bf16>(i), a->y.at<bf16>(i), a->dy.at<bf16>(i),
-                                    out, {});
+    cuda::batch_norm_backward_train(a->problem(rows), a->x.at<bf16>(i), a->y.at<bf16>(i),
+                                    a->dy.at<bf16>(i), out, {});
   };
 }
 
@@ -65,10 +67,14 @@ void add_norm() {
       const std::string name = "B1/batch_norm_relu" + std::string(residual ? "_add_" : "_") +
                                std::to_string(m.side) + "x" + std::to_string(m.channels) + "_";
       const double arrays = residual ? 1 : 0;  // x is read twice, dy and x twice backwards
-      add({.name = name + "forward/bf16/own", .bytes = (3 + arrays) * map,
-           .prepare = [=] { return forward(m, residual, sets); }, .sets = sets});
-      add({.name = name + "backward/bf16/own", .bytes = (7 + arrays) * map,
-           .prepare = [=] { return backward(m, residual, sets); }, .sets = sets});
+      add({.name = name + "forward/bf16/own",
+           .bytes = (3 + arrays) * map,
+           .prepare = [=] { return forward(m, residual, sets); },
+           .sets = sets});
+      add({.name = name + "backward/bf16/own",
+           .bytes = (7 + arrays) * map,
+           .prepare = [=] { return backward(m, residual, sets); },
+           .sets = sets});
     }
 }
 

@@ -1,4 +1,5 @@
-// O1: one step over all parameters of ResNet-50 and VGG-16, as the flat arena has them, with a bf16 copy.
+// O1: one step over all parameters of ResNet-50 and VGG-16, as the flat arena has them, with a bf16
+// copy.
 #include "kernels/optimizer.h"
 
 #include <memory>
@@ -13,15 +14,16 @@ struct Arrays {
 };
 
 std::function<void(int)> steps(int64_t n, bool adamw, int sets) {
-  auto a = std::make_shared<Arrays>(Buffer(DType::f32, n, sets), Buffer(DType::f32, n, sets),
-                                    Buffer(DType::f32, n, sets), Buffer(DType::f32, adamw ? n : 1, sets),
-                                    Buffer(DType::bf16, n, sets));
+  auto a = std::make_shared<Arrays>(
+      Buffer(DType::f32, n, sets), Buffer(DType::f32, n, sets), Buffer(DType::f32, n, sets),
+      Buffer(DType::f32, adamw ? n : 1, sets), Buffer(DType::bf16, n, sets));
   return [=](int i) {
     const float* grad = a->grad.at<float>(i);
     float *param = a->param.at<float>(i), *first = a->first.at<float>(i);
     bf16* copy = a->copy.at<bf16>(i);
     if (adamw) {
-      const AdamWStep s{.lr = 1e-6f, .beta1 = 0.9f, .beta2 = 0.999f, .eps = 1e-8f, .weight_decay = 0, .step = 2};
+      const AdamWStep s{
+          .lr = 1e-6f, .beta1 = 0.9f, .beta2 = 0.999f, .eps = 1e-8f, .weight_decay = 0, .step = 2};
       return cuda::adamw(s, n, grad, nullptr, param, first, a->second.at<float>(i), copy, {});
     }
     cuda::sgd(SgdStep{.lr = 1e-6f, .momentum = 0.9f}, n, grad, nullptr, param, first, copy, {});
@@ -31,12 +33,15 @@ std::function<void(int)> steps(int64_t n, bool adamw, int sets) {
 }  // namespace
 
 void add_optimizer() {
-  for (auto [network, n] : {std::pair("resnet50", int64_t(25557032)), {"vgg16", int64_t(138357544)}})
+  for (auto [network, n] :
+       {std::pair("resnet50", int64_t(25557032)), {"vgg16", int64_t(138357544)}})
     for (bool adamw : {false, true}) {
       const double bytes = double(n) * (adamw ? 30 : 22);  // grad, param twice, moments twice, copy
       const int sets = sets_for(bytes);
       add({.name = std::string("O1/") + (adamw ? "adamw_" : "sgd_momentum_") + network + "/f32/own",
-           .bytes = bytes, .math = cuda::GemmMath::f32, .prepare = [=, n = n] { return steps(n, adamw, sets); },
+           .bytes = bytes,
+           .math = cuda::GemmMath::f32,
+           .prepare = [=, n = n] { return steps(n, adamw, sets); },
            .sets = sets});
     }
 }

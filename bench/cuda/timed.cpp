@@ -12,7 +12,7 @@
 namespace graft::bench {
 namespace {
 
-constexpr double kL2 = 60e6;      // bytes; of H100 and H200 50 MB, of A100 40 MB
+constexpr double kL2 = 60e6;        // bytes; of H100 and H200 50 MB, of A100 40 MB
 constexpr int64_t kFill = 1 << 22;  // elements that are drawn; larger buffers repeat them
 
 // From NVIDIA's data sheets, dense: FLOP/s and bytes/s.
@@ -56,9 +56,12 @@ void fill(DType dtype, int64_t size, void* to) {
   cuda::copy(drawn.data(), normal_values().data(), size_t(n) * sizeof(float), {});
   for (int64_t at = 0; at < size; at += n) {
     const int64_t part = std::min(n, size - at);
-    if (dtype == DType::f32) cuda::copy(static_cast<float*>(to) + at, drawn.data(), size_t(part) * 4, {});
-    if (dtype == DType::bf16) cuda::convert(part, drawn.data<float>(), static_cast<bf16*>(to) + at, {});
-    if (dtype == DType::f16) cuda::convert(part, drawn.data<float>(), static_cast<f16*>(to) + at, {});
+    if (dtype == DType::f32)
+      cuda::copy(static_cast<float*>(to) + at, drawn.data(), size_t(part) * 4, {});
+    if (dtype == DType::bf16)
+      cuda::convert(part, drawn.data<float>(), static_cast<bf16*>(to) + at, {});
+    if (dtype == DType::f16)
+      cuda::convert(part, drawn.data<float>(), static_cast<f16*>(to) + at, {});
   }
 }
 
@@ -120,7 +123,8 @@ void add(Timed timed) {
 
 int main(int argc, char** argv) {
   using namespace graft;
-  if (cuda::device_count() == 0) return std::fputs("cuda_bench: there is no CUDA device\n", stderr), 69;
+  if (cuda::device_count() == 0)
+    return std::fputs("cuda_bench: there is no CUDA device\n", stderr), 69;
   bench::add_gemm();
   bench::add_conv2d();
   bench::add_norm();

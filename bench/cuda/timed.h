@@ -1,7 +1,7 @@
-// One kernel to be timed on a GPU, and how: by events around a row of launches, on buffers that take
-// turns so that none is still in the L2 cache, filled with N(0,1), for power depends on the values.
-// What runs is graft::cuda's kernel ("own") or NVIDIA's library ("vendor"); bench/gpu_table.py sets one
-// against the other.
+// One kernel to be timed on a GPU, and how: by events around a row of launches, on buffers that
+// take turns so that none is still in the L2 cache, filled with N(0,1), for power depends on the
+// values. What runs is graft::cuda's kernel ("own") or NVIDIA's library ("vendor");
+// bench/gpu_table.py sets one against the other.
 #pragma once
 #include <functional>
 #include <string>
@@ -35,16 +35,16 @@ class Buffer {
 int sets_for(double bytes);
 
 struct Timed {
-  std::string name;                // "C1/resnet50_3x3_64_56/bf16/own"
-  double flops = 0, bytes = 0;     // of one run; every array is read or written once
+  std::string name;                            // "C1/resnet50_3x3_64_56/bf16/own"
+  double flops = 0, bytes = 0;                 // of one run; every array is read or written once
   cuda::GemmMath math = cuda::GemmMath::bf16;  // which of the device's peaks is the limit
   // Makes the buffers; -> what runs on one set of them.
   std::function<std::function<void(int set)>()> prepare;
   int sets = 1;
 };
 
-// Shows TFLOP/s, GB/s and `limit`, the share of the time that arithmetic or memory needs at the least,
-// by the specification of the device.
+// Shows TFLOP/s, GB/s and `limit`, the share of the time that arithmetic or memory needs at the
+// least, by the specification of the device.
 void add(Timed timed);
 
 // Those of each file, to be registered from main.

@@ -9,7 +9,8 @@
 namespace {
 
 std::string versions() {
-  return "cuBLASLt " + std::to_string(cublasLtGetVersion()) + ", cuDNN " + std::to_string(cudnnGetVersion());
+  return "cuBLASLt " + std::to_string(cublasLtGetVersion()) + ", cuDNN " +
+         std::to_string(cudnnGetVersion());
 }
 
 }  // namespace
@@ -19,6 +20,10 @@ const graft::VendorKernels* graft_vendor_kernels() {
   static const VendorKernels table{
       [](const cuda::GemmProblem& p) { return vendor::offers(p); },
       [](const cuda::ConvLastStep& last) { return vendor::offers(last); },
-      &vendor::gemm, &vendor::conv2d_fprop, &vendor::conv2d_dgrad, &vendor::conv2d_wgrad, &versions};
+      &vendor::gemm,
+      &vendor::conv2d_fprop,
+      &vendor::conv2d_dgrad,
+      &vendor::conv2d_wgrad,
+      &versions};
   return &table;
 }

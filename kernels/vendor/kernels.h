@@ -1,5 +1,5 @@
-// The functions of this folder as one table in a library of its own, libgraft_vendor.so, which a program
-// loads when it wants them: to map NVIDIA's libraries takes 0.4 s and 200 MB.
+// The functions of this folder as one table in a library of its own, libgraft_vendor.so, which a
+// program loads when it wants them: to map NVIDIA's libraries takes 0.4 s and 200 MB.
 #pragma once
 #include <string>
 
@@ -15,7 +15,8 @@ struct VendorKernels {
   decltype(&cuda::conv2d_fprop) fprop;
   decltype(&cuda::conv2d_dgrad) dgrad;
   decltype(&cuda::conv2d_wgrad) wgrad;
-  std::string (*versions)();  // "cuBLASLt 130002, cuDNN 91300": verdicts about speed hold for these alone
+  std::string (
+      *versions)();  // "cuBLASLt 130002, cuDNN 91300": verdicts about speed hold for these alone
 };
 
 }  // namespace graft
