@@ -15,13 +15,24 @@ Json heading(const std::string& device) {
   return {{"graft", GRAFT_VERSION}, {"device", device}, {"libraries", vendor_versions()}};
 }
 
+bool is_whole(const Json& document) {
+  if (!document.is_object()) return false;
+  for (const char* key : {"graft", "device", "libraries"})
+    if (!document.contains(key) || !document[key].is_string()) return false;
+  if (!document.contains("kernels") || !document["kernels"].is_object()) return false;
+  for (const Json& times : document["kernels"])
+    for (const char* key : {"own_us", "vendor_us"})
+      if (!times.is_object() || !times.contains(key) || !times[key].is_number()) return false;
+  return true;
+}
+
 }  // namespace
 
 Json read_kernel_file() {
   if (cache_folder().empty() || !std::filesystem::exists(path())) return nullptr;
   try {
     Json document = Json::parse(read_text(path(), kMostBytes), nullptr, /*allow_exceptions=*/false);
-    return document.is_object() && document.contains("kernels") ? document : nullptr;
+    return is_whole(document) ? document : nullptr;
   } catch (const Error&) {
     return nullptr;
   }
@@ -33,12 +44,9 @@ KernelVerdicts read_verdicts(const std::string& device) {
   if (document.is_null()) return verdicts;
   const Json expected = heading(device);
   for (auto& [key, value] : expected.items())
-    if (document.value(key, Json()) != value) return verdicts;
-  for (auto& [problem, times] : document["kernels"].items()) {
-    const Json own = times.value("own_us", Json()), vendor = times.value("vendor_us", Json());
-    if (own.is_number() && vendor.is_number())
-      verdicts[problem] = {own.get<double>(), vendor.get<double>()};
-  }
+    if (document[key] != value) return verdicts;
+  for (auto& [problem, times] : document["kernels"].items())
+    verdicts[problem] = {times["own_us"].get<double>(), times["vendor_us"].get<double>()};
   return verdicts;
 }
 

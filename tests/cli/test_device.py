@@ -130,8 +130,11 @@ def test_what_was_measured_is_shown(graft):
     shown = graft("kernels", env=environment).out
     assert "A GPU" in shown and "vendor  gemm m1" in shown
     assert graft("kernels", "--json", env=environment).json == known
-    (graft.folder / "kernels.json").write_text("{damaged")
-    assert "nothing" in graft("kernels", env=environment).out
+    no_time = {**known, "kernels": {"gemm m1": {"own_us": "fast"}}}
+    for damaged in ("{damaged", "[]", '{"kernels": {}}', json.dumps(no_time)):
+        (graft.folder / "kernels.json").write_text(damaged)
+        assert "nothing" in graft("kernels", env=environment).out
+        assert graft("kernels", "--json", env=environment).json == {}
 
 
 def test_rounding_the_trunk_is_measured(graft, shapes, trained):
