@@ -93,7 +93,7 @@ PlanCosts plan_costs(Classifier& model) {
 }
 
 std::string plan_table(Classifier& model, double rate, const RateFactors& factors) {
-  constexpr const char* kRow = "  {:<14} {:<11} {:>6} {:>11}  {:<8} {:<12} {:<15} {:>10} {:>8}\n";
+  constexpr const char* kRow = "  {:<12} {:<11} {:>5} {:>10}  {:<7} {:<12} {:<14} {:>10} {:>8}\n";
   std::string text = fmt::format(fmt::runtime(kRow), "layer", "output", "parts", "parameters", "",
                                  "norm policy", "rate", "saved FLOP", "bytes");
   std::vector<Group> all_groups = groups(model);
