@@ -1,8 +1,6 @@
 #include "apps/command.h"
 
-#include <time.h>
-#include <unistd.h>
-
+#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <atomic>
 #include <cerrno>
@@ -12,7 +10,10 @@
 #include <csignal>
 #include <cstring>
 #include <fstream>
+#include <nlohmann/json.hpp>
 #include <thread>
+#include <time.h>
+#include <unistd.h>
 
 #include "core/check.h"
 #include "io/source_file.h"

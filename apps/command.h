@@ -2,11 +2,14 @@
 // A command prints its result on stdout, as one JSON document with --json, and everything else on
 // stderr. It leaves with an exit code of sysexits.h.
 #pragma once
-#include <CLI/CLI.hpp>
 #include <cstdint>
 #include <functional>
-#include <nlohmann/json.hpp>
+#include <nlohmann/json_fwd.hpp>
 #include <string>
+
+namespace CLI {
+class App;
+}
 
 namespace graft::app {
 

@@ -1,6 +1,9 @@
 // graft convert: weights from any format that can be read into a model file of ours, with its
 // class names, preprocessing, origin and a golden input; or into safetensors; or, with the network
 // itself, into ONNX.
+#include <CLI/CLI.hpp>
+#include <nlohmann/json.hpp>
+
 #include "apps/command.h"
 #include "core/text.h"
 #include "io/file.h"

@@ -1,7 +1,9 @@
 // graft demo: the whole story with nothing to download. A small network learns many kinds of drawn
 // things; then it is taken up again for other kinds, of which there are only a few pictures.
+#include <CLI/CLI.hpp>
 #include <filesystem>
 #include <fstream>
+#include <nlohmann/json.hpp>
 
 #include "apps/command.h"
 #include "apps/demo_folder.h"

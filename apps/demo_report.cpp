@@ -1,9 +1,9 @@
 #include "apps/demo_report.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <cmath>
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
 
 namespace graft::app {
 namespace {

@@ -1,4 +1,7 @@
 // graft eval: how right a model is on labelled images.
+#include <CLI/CLI.hpp>
+#include <nlohmann/json.hpp>
+
 #include "apps/place.h"
 #include "apps/progress.h"
 #include "apps/training.h"

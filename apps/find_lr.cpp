@@ -1,6 +1,7 @@
 #include "apps/find_lr.h"
 
 #include <cmath>
+#include <nlohmann/json.hpp>
 
 #include "core/check.h"
 

@@ -1,11 +1,11 @@
 // The program: one command of several, each in a file of its own. The library throws, and this is
 // the one place that catches, says what went wrong, and leaves with the exit code of its kind.
+#include <CLI/CLI.hpp>
+#include <cstdlib>
 #include <fcntl.h>
+#include <new>
 #include <sys/prctl.h>
 #include <unistd.h>
-
-#include <cstdlib>
-#include <new>
 
 #include "apps/command.h"
 #include "core/check.h"

@@ -1,4 +1,7 @@
 // graft inspect: what is in a file, or what a network is made of.
+#include <CLI/CLI.hpp>
+#include <nlohmann/json.hpp>
+
 #include "apps/command.h"
 #include "apps/progress.h"
 #include "core/text.h"

@@ -1,5 +1,7 @@
 #include "apps/kernel_file.h"
 
+#include <nlohmann/json.hpp>
+
 #include "apps/cache_folder.h"
 #include "core/check.h"
 #include "io/file.h"

@@ -1,4 +1,7 @@
 // graft kernels: what --kernels auto has measured.
+#include <CLI/CLI.hpp>
+#include <nlohmann/json.hpp>
+
 #include "apps/kernel_file.h"
 #include "core/check.h"
 

@@ -1,4 +1,7 @@
 // graft models: what can be built, and for what weights are published.
+#include <CLI/CLI.hpp>
+#include <nlohmann/json.hpp>
+
 #include "apps/command.h"
 #include "models/catalogue.h"
 #include "models/zoo.h"

@@ -1,5 +1,7 @@
 #include "apps/phases.h"
 
+#include <CLI/CLI.hpp>
+
 namespace graft::app {
 namespace {
 

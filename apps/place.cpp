@@ -1,5 +1,7 @@
 #include "apps/place.h"
 
+#include <CLI/CLI.hpp>
+
 #include "apps/kernel_file.h"
 #include "core/check.h"
 #include "core/kernel_choice.h"

@@ -1,5 +1,7 @@
 // graft predict: what single images show.
+#include <CLI/CLI.hpp>
 #include <cmath>
+#include <nlohmann/json.hpp>
 
 #include "apps/place.h"
 #include "apps/training.h"

@@ -1,4 +1,7 @@
 // graft pull: published weights from the network, checked, as a model file of ours.
+#include <CLI/CLI.hpp>
+#include <nlohmann/json.hpp>
+
 #include "apps/cache_folder.h"
 #include "apps/command.h"
 #include "io/download.h"

@@ -1,5 +1,6 @@
 #include "apps/recipe_options.h"
 
+#include <CLI/CLI.hpp>
 #include <algorithm>
 
 #include "core/check.h"

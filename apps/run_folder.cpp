@@ -1,5 +1,7 @@
 #include "apps/run_folder.h"
 
+#include <nlohmann/json.hpp>
+
 #include "apps/command.h"
 #include "core/check.h"
 

@@ -1,5 +1,7 @@
 // graft soup: one network of several that were trained from the same weights, by averaging theirs.
+#include <CLI/CLI.hpp>
 #include <algorithm>
+#include <nlohmann/json.hpp>
 
 #include "apps/command.h"
 #include "core/check.h"

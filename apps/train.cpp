@@ -1,5 +1,7 @@
 // graft train: from a folder of photographs and a pretrained network to a classifier.
+#include <CLI/CLI.hpp>
 #include <algorithm>
+#include <nlohmann/json.hpp>
 #include <optional>
 
 #include "apps/command.h"

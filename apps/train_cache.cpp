@@ -1,5 +1,7 @@
 #include "apps/train_cache.h"
 
+#include <nlohmann/json.hpp>
+
 namespace graft::app {
 namespace {
 

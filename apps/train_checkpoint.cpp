@@ -1,5 +1,7 @@
 #include "apps/train_checkpoint.h"
 
+#include <CLI/CLI.hpp>
+#include <nlohmann/json.hpp>
 #include <algorithm>
 
 #include "apps/phases.h"

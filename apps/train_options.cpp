@@ -1,6 +1,8 @@
 #include "apps/train_options.h"
 
+#include <CLI/CLI.hpp>
 #include <filesystem>
+#include <nlohmann/json.hpp>
 
 #include "core/check.h"
 

@@ -1,4 +1,7 @@
 // graft verify: does this machine compute what the model file says it computes?
+#include <CLI/CLI.hpp>
+#include <nlohmann/json.hpp>
+
 #include "apps/command.h"
 #include "models/saved.h"
 

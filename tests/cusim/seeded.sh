@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
 # Proves that cusim finds bugs in kernels: plants one at a time in a copy of the sources, builds
-# seeded.cpp (or seeded_conv.cpp, seeded_attention.cpp, seeded_wgmma.cpp) in three ways and runs it in
-# three orders. The table says which build must see the bug, so that a check that has gone blind is seen,
-# too.   tests/cusim/seeded.sh [BUG...]
-# Environment: CXX, CUDA_HEADERS (default /usr/local/cuda/include), JOBS.
+# seeded.cpp (or seeded_conv.cpp, seeded_attention.cpp, seeded_wgmma.cpp) in the way that must see the bug,
+# and runs it in three orders; without a bug it must pass in all three ways. A check that has gone blind
+# is seen so.   tests/cusim/seeded.sh [BUG...]
+# Environment: CXX, CUDA_HEADERS (default /usr/local/cuda/include), JOBS (default: one for each core).
 set -euo pipefail
 cd "$(dirname "$0")/../.."
-CXX=${CXX:-g++} CUDA_HEADERS=${CUDA_HEADERS:-/usr/local/cuda/include}
+CXX=${CXX:-g++} CUDA_HEADERS=${CUDA_HEADERS:-/usr/local/cuda/include} JOBS=${JOBS:-$(nproc)}
 [ -f "$CUDA_HEADERS/cuda_bf16.h" ] || { echo "seeded.sh: no CUDA headers in $CUDA_HEADERS, skipped"; exit 0; }
 work=$(mktemp -d) && trap 'rm -rf "$work"' EXIT
 
@@ -89,21 +89,24 @@ simulator_objects() {
   compile . kernels/cuda/gemm_plan.cpp "$work/plan.o" -O2
 }
 
-build_and_run() { # folder, program -> one line for each build and order: what was said
-  local at=$1 program=tests/cusim/$2.cpp
-  compile "$at" "$program" "$at/plain.o" -O1
-  compile "$at" "$program" "$at/asan.o" -O1 "${SAN[@]}"
-  compile "$at" "$program" "$at/race.o" -O1 -fsanitize=thread
-  "$CXX" "$at/plain.o" "$work"/plain_*.o "$work/plan.o" -o "$at/plain"
-  "$CXX" "${SAN[@]}" "$at/asan.o" "$work"/asan_*.o "$work/plan.o" -o "$at/asan"
-  "$CXX" "$at/race.o" "$work"/plain_*.o "$work/race.o" "$work/hooks.o" "$work/plan.o" -o "$at/race"
-  local build order said
-  for build in plain asan race; do
-    for order in forward reverse random; do
-      said=$(set +o pipefail; (exec "$at/$build" "$order" 2>&1) | grep -m1 -oE \
-        'PASS|FAIL.*|cusim: .*|ERROR: AddressSanitizer: [a-zA-Z-]*|runtime error: .*') || said="crash"
-      echo "$build|$order|${said:0:100}"
-    done
+build_as() { # plain, asan or race, folder, program
+  local at=$2 object=$2/$1.o
+  case $1 in
+    plain) compile "$at" "$3" "$object" -O1
+      "$CXX" "$object" "$work"/plain_*.o "$work/plan.o" -o "$at/plain" ;;
+    asan) compile "$at" "$3" "$object" -O1 "${SAN[@]}"
+      "$CXX" "${SAN[@]}" "$object" "$work"/asan_*.o "$work/plan.o" -o "$at/asan" ;;
+    race) compile "$at" "$3" "$object" -O1 -fsanitize=thread
+      "$CXX" "$object" "$work"/plain_*.o "$work/race.o" "$work/hooks.o" "$work/plan.o" -o "$at/race" ;;
+  esac
+}
+
+run_in_each_order() { # build, folder -> one line for each order: what was said
+  local order said
+  for order in forward reverse random; do
+    said=$(set +o pipefail; (exec "$2/$1" "$order" 2>&1) | grep -m1 -oE \
+      'PASS|FAIL.*|cusim: .*|ERROR: AddressSanitizer: [a-zA-Z-]*|runtime error: .*') || said="crash"
+    echo "$1|$order|${said:0:100}"
   done
 }
 
@@ -114,41 +117,37 @@ plant() { # folder, file, sed command
   ! cmp -s "kernels/cuda/$2" "$1/kernels/cuda/$2"
 }
 
-judge() { # name, expected build, results -> says and returns whether it is as it should be
-  local passes caught=0 build
-  passes=$(grep -c '|PASS$' "$3" || true)
-  if [[ $1 == none* ]]; then [ "$passes" = 9 ]; return; fi
-  for build in plain asan race; do
-    if grep "^$build|" "$3" | grep -qv '|PASS$'; then caught=1; fi
-  done
-  [ $caught = 1 ] && { [ "$2" = - ] || [ "$(grep "^$2|" "$3" | grep -cv '|PASS$')" = 3 ]; }
-}
-
-one_bug() { # name, file, sed command, expected build
-  local at="$work/${1//[^a-z0-9]/_}"
-  plant "$at" "$2" "$3" || { echo "$1: the sed command changes nothing in $2"; return 1; }
-  local program=seeded
+one_bug() { # name, file, sed command, expected build -> says and returns whether all is as it should be
+  local at="$work/${1//[^a-z0-9]/_}" builds=$4 passes=0 build program=seeded
+  [[ $1 != none* ]] || builds="plain asan race" passes=9
   [[ $2 != conv2d* ]] || program=seeded_conv
   [[ $2 != attention* ]] || program=seeded_attention
   [[ $1 != *wgmma* ]] || program=seeded_wgmma
-  build_and_run "$at" $program >"$at/said"
-  local verdict=0
-  judge "$1" "$4" "$at/said" || verdict=1
+  plant "$at" "$2" "$3" || { echo "$1: the sed command changes nothing in $2"; return 1; }
+  for build in $builds; do
+    build_as "$build" "$at" tests/cusim/$program.cpp || { echo "$1: does not compile"; return 1; }
+    run_in_each_order "$build" "$at"
+  done >"$at/said"
   echo "== $1"
   sed 's/^/   /; s/|/ /g' "$at/said"
-  [ $verdict = 0 ] || echo "   NOT AS IT SHOULD BE: $4 was to see it in every order"
+  [ "$(grep -c '|PASS$' "$at/said")" = $passes ] ||
+    { echo "   NOT AS IT SHOULD BE: $4 was to see it in every order"; return 1; }
   rm -rf "$at"
-  return $verdict
 }
 
 simulator_objects
-failed=0 count=0 trim='s/^ *//; s/ *$//'
+count=0 running=0 trim='s/^ *//; s/ *$//'
 while IFS='|' read -r name file command expected <&3; do
   name=$(sed "$trim" <<<"$name") file=$(sed "$trim" <<<"$file") command=$(sed "$trim" <<<"$command")
   [ -n "$name" ] || continue
   if [ $# -gt 0 ]; then [[ " $* " == *" $name "* ]] || continue; fi
-  count=$((count + 1))
-  one_bug "$name" "$file" "$command" "$(sed "$trim" <<<"$expected")" || failed=$((failed + 1))
+  count=$((count + 1)) running=$((running + 1))
+  [ $running -le "$JOBS" ] || { wait -n || true; running=$((running - 1)); }
+  { one_bug "$name" "$file" "$command" "$(sed "$trim" <<<"$expected")" && touch "$work/$count.ok"; } \
+    >"$work/$count.said" 2>&1 3<&- &
 done 3<<<"$BUGS"
+wait
+for ((i = 1; i <= count; i++)); do cat "$work/$i.said"; done
+failed=$((count - $(find "$work" -maxdepth 1 -name '*.ok' | wc -l)))
 echo "seeded.sh: $count programs, $failed not as they should be"
 [ $failed = 0 ] && [ $count -gt 0 ]
