@@ -8,7 +8,8 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 source apps/setup.sh
 install_packages "${GRAFT_PACKAGES[@]}" ccache libgtest-dev libbenchmark-dev python3-torch \
-  python3-torchvision python3-pil python3-numpy python3-pytest python3-h5py python3-venv time \
+  python3-torchvision python3-pil python3-numpy python3-pytest python3-pytest-xdist python3-h5py \
+  python3-venv time \
   libopenblas0-pthread # PyTorch would multiply with the reference BLAS, ten times slower
 
 BUILD=$(realpath -m "${BUILD:-build}")
@@ -103,7 +104,7 @@ if peer_python; then CLI_PYTHON=$BUILD/python/bin/python; else
   echo "   PyPI gives no onnxruntime or timm ($BUILD/python.log): what needs them is skipped"
 fi
 export GRAFT_PEER_PYTHON=${GRAFT_PEER_PYTHON:-$CLI_PYTHON}
-step "command line" env GRAFT="$BUILD/graft" "$CLI_PYTHON" -m pytest -q -x --maxfail=20 tests/cli \
+step "command line" env GRAFT="$BUILD/graft" "$CLI_PYTHON" -m pytest -q -n2 --maxfail=20 tests/cli \
   --junitxml="$RESULTS/cli.xml"
 step "CUDA kernels: registers" $PYTHON tests/ptxas_budget.py --out "$RESULTS/registers.txt"
 step "page of networks" $PYTHON tests/models_page.py "$BUILD/graft" models/README.md \
