@@ -32,6 +32,15 @@ double by_ridge(Classifier& model, const Features& features, const SolvingSettin
   return r.loss;
 }
 
+double by_neighbours(Classifier& model, const Features& features, Progress& progress) {
+  const int64_t k = model.head_form().width;
+  const NeighbourResult r = store_neighbours(model, features, k);
+  say(fmt::format("head stored: {} images, {} nearest vote; each image by the others: accuracy {:.4f}",
+                  features.labels.size(), k, r.accuracy));
+  progress.solution["leave_one_out_accuracy"] = r.accuracy;
+  return r.loss;
+}
+
 // What the features are worth without a head; false when it was stopped.
 bool ask_neighbours(Classifier& model, const Features& features, Loader& validation,
                     const SolvingSettings& settings, Progress& progress,
@@ -70,8 +79,9 @@ bool solve(Classifier& model, Loader& training, Loader& validation,
     return false;
   const Device device = model.device();
   move_to(model.head_layer(), Device::cpu);
-  const double loss = settings.ridge ? by_ridge(model, features, settings, progress)
-                                     : by_lbfgs(model, features, settings, stopped);
+  const double loss = settings.method == "knn"     ? by_neighbours(model, features, progress)
+                      : settings.method == "ridge" ? by_ridge(model, features, settings, progress)
+                                                   : by_lbfgs(model, features, settings, stopped);
   move_to(model.head_layer(), device);
   if (stopped()) return false;
   double middle = now();

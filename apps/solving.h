@@ -10,7 +10,7 @@ namespace graft::app {
 struct SolvingSettings {
   HeadSolverOptions solver;
   int64_t images = 0, val_images = 0;  // of the training set, and to validate
-  bool ridge = false;      // least squares, of which solver.l2 is the penalty; 0: chosen
+  std::string method;      // lbfgs; ridge: least squares, solver.l2 its penalty, 0: chosen; knn: stored
   int64_t neighbours = 0;  // that vote, for comparison; 0: none do
   std::string phase;       // of the recipe, for the record
   TrunkOf trunk;           // for both sets

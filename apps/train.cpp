@@ -130,7 +130,7 @@ void prepare(TrainRun& s, std::optional<RunFolder>& run, const CLI::App& command
 SolvingSettings solving_settings(const TrainRun& s) {
   const TrainOptions& o = s.phase().options;
   return {.solver = solver_options(o, s.settings.loss), .images = int64_t(s.data.train.samples.size()),
-          .val_images = int64_t(s.data.val.samples.size()), .ridge = o.head_solver == "ridge",
+          .val_images = int64_t(s.data.val.samples.size()), .method = o.head_solver,
           .neighbours = o.neighbours, .phase = s.phase().name, .trunk = s.settings.trunk};
 }
 
@@ -186,6 +186,7 @@ bool learn_all(TrainRun& s, const TrainingHooks& hooks) {
 
 int run_train(TrainOptions options, const CLI::App& command) {
   apply(options.common);
+  settle_solver(options, command);
   check_together(options, command);
   check_cache_options(options);
   if (options.weights == "none" && !options.resume) from_scratch(options, command);

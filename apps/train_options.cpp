@@ -39,11 +39,20 @@ Json TrainOptions::to_json() const {
   return json;
 }
 
-void check_together(const TrainOptions& o, const CLI::App& command) {
-  const bool ridge = o.head_solver == "ridge";
-  if (o.head_solver != "sgd" && o.head_solver != "lbfgs" && !ridge)
+void settle_solver(TrainOptions& o, const CLI::App& command) {
+  if (o.head_solver != "sgd" && o.head_solver != "lbfgs" && o.head_solver != "ridge")
     fail(Fault::usage, "--head-solver: '{}' is unknown; use sgd, lbfgs or ridge", o.head_solver);
+  if (o.head.empty() || HeadForm::parse(o.head).kind != HeadForm::Kind::neighbours) return;
+  if (command.count("--head-solver"))
+    fail(Fault::usage, "--head-solver {} and --head {} contradict each other: its images are stored, "
+         "there is nothing to solve; leave one out", o.head_solver, o.head);
+  o.head_solver = "knn";
+}
+
+void check_together(const TrainOptions& o, const CLI::App& command) {
+  const bool stored = o.head_solver == "knn", ridge = o.head_solver == "ridge";
   const HeadForm head = o.head.empty() ? HeadForm{} : HeadForm::parse(o.head);
+  const std::string solver = stored ? "--head " + o.head : "--head-solver " + o.head_solver;
   auto clash = [&](const char* given, bool with, const char* other, const char* why) {
     if (command.count(given) && with)
       fail(Fault::usage, "{} and {} contradict each other: {}; leave one out", given, other, why);
@@ -59,18 +68,20 @@ void check_together(const TrainOptions& o, const CLI::App& command) {
   clash("--momentum", o.optimizer == "adamw", "--optimizer adamw", "it has momenta of its own");
   for (const char* loop : {"--epochs", "--lr", "--optimizer", "--momentum", "--nesterov", "--schedule",
                            "--warmup-epochs", "--clip-norm", "--decay-all"})
-    clash(loop, o.head_solver != "sgd", ("--head-solver " + o.head_solver).c_str(),
+    clash(loop, o.head_solver != "sgd", solver.c_str(),
           "nothing is trained step by step");
-  clash("--head", o.head_solver != "sgd" && head != HeadForm{}, ("--head-solver " + o.head_solver).c_str(),
+  clash("--head", o.head_solver != "sgd" && !stored && head != HeadForm{}, solver.c_str(),
         "it solves for one matrix");
   clash("--neighbours", o.head_solver == "sgd", "--head-solver sgd", "it computes no features once");
   clash("--label-smoothing", ridge, "--head-solver ridge", "its loss is the square");
   clash("--class-weights", ridge, "--head-solver ridge", "its loss is the square, of all images alike");
+  for (const char* unused : {"--weight-decay", "--label-smoothing", "--class-weights"})
+    clash(unused, stored, solver.c_str(), "each vote counts as it is");
   clash("--weight-decay", o.head_solver != "sgd" && o.weight_decay == 0,
-        ("--head-solver " + o.head_solver).c_str(), "without decay a head has no solution where the "
+        solver.c_str(), "without decay a head has no solution where the "
         "images of the classes can be told apart");
   clash("--augment", o.head_solver != "sgd" && o.augment != "none",
-        ("--head-solver " + o.head_solver).c_str(), "it sees each image once, as it is");
+        solver.c_str(), "it sees each image once, as it is");
   clash("--cache-views", o.head_solver != "sgd" || o.augment == "none", "--augment none",
         "there is one view of an image");
   clash("--gamma", o.schedule != "step", ("--schedule " + o.schedule).c_str(), "only step drops");
@@ -114,9 +125,10 @@ void add_train_options(CLI::App& c, TrainOptions& o) {
   add_integer(c, "--batch", o.batch, 1, 65536, "Images per step");
   add_number(c, "--lr", o.lr, 1e-12, 1e6, "Learning rate at its highest");
   c.add_option("--optimizer", o.optimizer, "sgd or adamw")->capture_default_str();
-  c.add_option("--head", o.head, "Form of the head: linear, mlp:WIDTH (two matrices, a ReLU between) or "
-               "cosine (Chen et al., ICLR 2019); when not given that of --weights, which is linear where "
-               "they were published");
+  c.add_option("--head", o.head, "Form of the head: linear, mlp:WIDTH (two matrices, a ReLU between), "
+               "cosine (Chen et al., ICLR 2019) or knn:K (the features of the training images are stored, "
+               "and the K nearest by cosine vote: Wu et al., CVPR 2018); when not given that of --weights, "
+               "which is linear where they were published");
   c.add_option("--head-solver", o.head_solver, "sgd: the loop of epochs; lbfgs and ridge compute the "
                "features once and solve for the head, for --freeze trunk, on the images as they are. "
                "lbfgs: logistic regression, --weight-decay is by default 0.01, on features of variance "

@@ -34,6 +34,8 @@ struct TrainOptions {
 void add_train_options(CLI::App& command, TrainOptions& options);
 
 // Throws when options were given that contradict each other.
+// A head of neighbours is stored, by a solver of its own.
+void settle_solver(TrainOptions& options, const CLI::App& command);
 void check_together(const TrainOptions& options, const CLI::App& command);
 
 // Takes the settings of a stopped run; throws when one that was given now differs from it. Only

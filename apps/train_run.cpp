@@ -65,9 +65,19 @@ void load_weights(TrainRun& s) {
   s.origin["weights"] = o.weights;
 }
 
+// As asked, else as in the weights; stored images are of other photographs, unless asked for anew.
+HeadForm head_form(const TrainRun& s) {
+  using Kind = HeadForm::Kind;
+  HeadForm form = s.options.head.empty() ? s.model->head_form() : HeadForm::parse(s.options.head);
+  if (form.kind != Kind::neighbours) return form;
+  if (s.options.head.empty()) return {};
+  form.stored = int64_t(s.data.train.samples.size());  // less those that cannot be read, once known
+  return form;
+}
+
 void fit_head(TrainRun& s) {
   const std::vector<std::string>& classes = s.data.train.classes;
-  const HeadForm form = s.options.head.empty() ? s.model->head_form() : HeadForm::parse(s.options.head);
+  const HeadForm form = head_form(s);
   if (s.model->class_names == classes && s.model->head_form() == form) return;
   int64_t before = s.model->classes();
   s.model->replace_head(int64_t(classes.size()), s.options.common.seed, form);

@@ -1,24 +1,12 @@
 #include "layers/cosine_head.h"
 
 #include "core/ops.h"
+#include "layers/directions.h"
 
 namespace graft {
-namespace {
-
-// Every row at length 1, times e^l: the queries of tokens whose attention goes by cosines, one
-// head, and whose keys and values nobody asks for. What that computes three times is little: a row
-// per image or class.
-Tensor directions(const Tensor& rows, const Tensor& log_factor) {
-  const int64_t c = rows.dim(-1), n = rows.dim(0), each = n && c ? rows.size() / (n * c) : 1;
-  const Tensor tokens = concat({rows, rows, rows}).reshape({n, each, 3 * c});
-  return channels(cosine_heads(tokens, log_factor), 0, c).reshape(rows.shape());
-}
-
-}  // namespace
 
 Tensor CosineHead::forward(Tensor x) {
-  const Tensor one = Tensor::zeros({1}).to(x.device());  // e^0
-  return linear(directions(x, log_scale), directions(weight, one), {});
+  return linear(directions(x, log_scale), directions(weight), {});
 }
 
 }  // namespace graft

@@ -8,6 +8,7 @@
 #include "layers/cosine_head.h"
 #include "layers/layer_norm.h"
 #include "layers/linear.h"
+#include "layers/neighbour_head.h"
 #include "layers/self_attention.h"
 #include "layers/window_attention.h"
 
@@ -38,6 +39,9 @@ void initialize_cosine(CosineHead& head, Random random) {
   fill(head.weight, [&] { return random.normal(); });
   fill(head.log_scale, [] { return std::log(10.0f); });
 }
+
+// Nobody votes before images are stored.
+void initialize_neighbours(NeighbourHead& head) { head.weight.clear(), head.images.clear(); }
 
 void initialize_norm(Tensor& gamma, Tensor& beta) {
   fill(gamma, [] { return 1.0f; });
@@ -71,6 +75,7 @@ void initialize_head(Module& layer, uint64_t seed) {
     if (auto* matrix = dynamic_cast<Linear*>(&m))
       initialize_uniform(matrix->weight, matrix->bias, random);
     if (auto* cosine = dynamic_cast<CosineHead*>(&m)) initialize_cosine(*cosine, random);
+    if (auto* neighbours = dynamic_cast<NeighbourHead*>(&m)) initialize_neighbours(*neighbours);
   });
 }
 

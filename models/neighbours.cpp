@@ -5,76 +5,58 @@
 
 #include "core/autograd.h"
 #include "core/ops.h"
-#include "kernels/parallel.h"
+#include "layers/directions.h"
+#include "layers/neighbour_head.h"
 
 namespace graft {
 namespace {
 
-// (N,C) of length 1; of a map its mean. A feature that is 0 everywhere stays so.
-Tensor directions(const Tensor& features) {
+constexpr int64_t kRows = 256;  // of cosines at a time
+
+// -> accuracy and mean cross-entropy, of shares as a head of neighbours gives them.
+NeighbourResult judge(const Features& known, const Features& asked, int64_t classes,
+                      const NeighbourSpec& spec, bool left_out) {
   NoGrad off;
-  Tensor x = features.rank() == 4 ? global_avg_pool(features) : features.clone();
-  const int64_t c = x.dim(-1);
-  float* values = x.mutable_data();
-  for (int64_t i = 0; i < x.dim(0); ++i) {
-    double length = 0;
-    for (int64_t j = 0; j < c; ++j) length += double(values[i * c + j]) * values[i * c + j];
-    const float factor = length > 0 ? float(1 / std::sqrt(length)) : 0;
-    for (int64_t j = 0; j < c; ++j) values[i * c + j] *= factor;
-  }
-  return x;
-}
-
-struct Neighbour {
-  float cosine;
-  int32_t label;
-};
-
-// The class of the largest sum of weights; of equal ones the first.
-int64_t vote(std::vector<Neighbour>& all, int64_t classes, const NeighbourSpec& spec) {
-  const auto nearest = all.begin() + std::min<int64_t>(spec.k, int64_t(all.size()));
-  std::stable_sort(all.begin(), all.end(), [](auto& a, auto& b) { return a.cosine > b.cosine; });
-  std::vector<double> votes(size_t(classes), 0.0);
-  for (auto n = all.begin(); n != nearest; ++n)
-    votes[size_t(n->label)] += std::exp((double(n->cosine) - 1) / spec.temperature);
-  return std::max_element(votes.begin(), votes.end()) - votes.begin();
-}
-
-double accuracy(const Features& known, const Features& asked, int64_t classes,
-                const NeighbourSpec& spec, bool left_out) {
-  const Tensor to = directions(known.values), from = left_out ? to : directions(asked.values);
-  const int64_t n = from.dim(0), m = to.dim(0), c = to.dim(1);
-  GRAFT_CHECK(from.dim(1) == c && spec.k > 0, "neighbours: features {} among {}, {} of them",
-              from.shape(), to.shape(), spec.k);
-  std::vector<char> right(size_t(n), 0);
-  cpu::parallel_for(n, 1, [&](int64_t begin, int64_t end) {
-    std::vector<Neighbour> all;
+  const Tensor to = mean_direction(known.values);
+  const Tensor from = left_out ? to : mean_direction(asked.values);
+  const std::span labels(known.labels.data<int32_t>(), size_t(known.labels.size()));
+  NeighbourResult sum;
+  for (int64_t begin = 0; begin < from.dim(0); begin += kRows) {
+    const int64_t end = std::min(begin + kRows, from.dim(0));
+    const Tensor shares =
+        neighbour_shares(linear(from.rows(begin, end), to, {}), labels, classes, spec,
+                         left_out ? std::optional(begin) : std::nullopt);
     for (int64_t i = begin; i < end; ++i) {
-      all.clear();
-      const float* x = from.data() + i * c;
-      for (int64_t j = 0; j < m; ++j) {
-        if (left_out && i == j) continue;
-        const float* y = to.data() + j * c;
-        double cosine = 0;
-        for (int64_t l = 0; l < c; ++l) cosine += double(x[l]) * y[l];
-        all.push_back({float(cosine), known.labels.data<int32_t>()[j]});
-      }
-      right[size_t(i)] = vote(all, classes, spec) == asked.labels.data<int32_t>()[i];
+      const float* share = shares.data() + (i - begin) * classes;
+      const int32_t label = asked.labels.data<int32_t>()[i];
+      sum.accuracy += std::max_element(share, share + classes) - share == label;
+      sum.loss -= std::log((share[label] + kLeastShare) / (1 + double(classes) * kLeastShare));
     }
-  });
-  return double(std::count(right.begin(), right.end(), 1)) / double(n);
+  }
+  return {sum.accuracy / double(from.dim(0)), sum.loss / double(from.dim(0))};
 }
 
 }  // namespace
 
 double neighbour_accuracy(const Features& known, const Features& asked, int64_t classes,
                           const NeighbourSpec& spec) {
-  return accuracy(known, asked, classes, spec, false);
+  return judge(known, asked, classes, spec, false).accuracy;
 }
 
 double neighbour_accuracy_left_out(const Features& known, int64_t classes,
                                    const NeighbourSpec& spec) {
-  return accuracy(known, known, classes, spec, true);
+  return judge(known, known, classes, spec, true).accuracy;
+}
+
+NeighbourResult store_neighbours(Classifier& model, const Features& features, int64_t k) {
+  const int64_t images = features.labels.size();
+  if (images == 0) fail(Fault::data, "neighbours: there are no images to store");
+  const float* values = features.values.data();
+  if (!std::all_of(values, values + features.values.size(), [](float v) { return std::isfinite(v); }))
+    fail(Fault::data, "neighbours: a feature of the images is not finite");
+  model.form_head({HeadForm::Kind::neighbours, k, images});
+  dynamic_cast<NeighbourHead&>(model.head_layer()).store(features.values, features.labels);
+  return judge(features, features, model.classes(), {.k = k}, true);
 }
 
 }  // namespace graft

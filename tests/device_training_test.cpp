@@ -1,6 +1,7 @@
 // Whole networks trained on the CUDA device against the processor, step by step.
 #include "core/autograd.h"
 #include "layers/state.h"
+#include "models/neighbours.h"
 #include "models/zoo.h"
 #include "tests/device.h"
 #include "tests/layer_helpers.h"
@@ -156,6 +157,20 @@ TEST_P(DeviceNetworks, AnswerAsOnTheProcessor) {
   model->place(Device::cuda);
   Tensor got = (*model)(x.to(Device::cuda));
   expect_close(got.to(Device::cpu), wanted, 1e-4);
+}
+
+// A head of stored images votes on the processor.
+TEST_F(DeviceTraining, StoredImagesVoteAlike) {
+  for (DType type : {DType::f32, DType::bf16}) {
+    auto model = make_model("resnet10_small", kClasses, 1);
+    NoGrad off;
+    model->eval();
+    const Tensor x = pixels(1);
+    store_neighbours(*model, {model->hidden(model->trunk(x)), labels_of(kImages, kClasses)}, 2);
+    const Tensor wanted = (*model)(x).clone();
+    model->place(Device::cuda, type);
+    expect_close((*model)(x.to(Device::cuda)).to(Device::cpu), wanted, type == DType::f32 ? 1e-4 : 0.05);
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(Small, DeviceNetworks,

@@ -97,7 +97,7 @@ SEEDS = {"mobilenet_v2": 5, "mnasnet0_5": 2, "densenet121": 3, "regnet_y_400mf":
 # Of an image in pixels, where not 64. At its smallest, 75, inception_v3 norms over four values.
 # An odd side tells Keras' padding from the others' at every stride.
 SIDES = {"inception_v3.*": 128, "vit.*": 224, "(mobilenet|efficientnet).*_keras": 75}
-# Compared with --slow: others of each family, the largest with all that learns.
+# Compared with --slow: the others of each family, the larger ones in one regime.
 TRAINED_SLOWLY = dict.fromkeys("""
     resnet10_small resnet32 resnet44 resnet56 resnet110 densenet121_keras mobilenet_v2_keras
     mobilenet_v3_large mnasnet0_75 mnasnet1_0 mnasnet1_3 efficientnet_b1 efficientnet_b2
@@ -106,9 +106,17 @@ TRAINED_SLOWLY = dict.fromkeys("""
     regnet_x_800mf regnet_x_1_6gf regnet_y_800mf regnet_y_1_6gf
 """.split(), ["head", "last", "all"])
 TRAINED_SLOWLY |= dict.fromkeys("""
-    resnet34 resnet152 wide_resnet50_2 resnet50_v1 vgg19 densenet201 efficientnet_v2_s
-    regnet_x_32gf regnet_y_32gf convnext_small swin_b swin_v2_b
+    resnet34 resnet101 resnet152 resnet50_v1 resnet101_v1 resnet152_v1 wide_resnet50_2
+    wide_resnet101_2 resnext101_32x8d resnext101_64x4d vgg11 vgg13 vgg19 vgg13_bn vgg16_bn vgg19_bn
+    densenet161 densenet169 densenet201 densenet169_keras densenet201_keras efficientnet_b4
+    efficientnet_b5 efficientnet_b6 efficientnet_b7 efficientnet_b4_keras efficientnet_b5_keras
+    efficientnet_b6_keras efficientnet_b7_keras efficientnet_v2_s efficientnet_v2_m efficientnet_v2_l
+    regnet_x_3_2gf regnet_x_8gf regnet_x_16gf regnet_x_32gf regnet_y_3_2gf regnet_y_8gf regnet_y_16gf
+    regnet_y_32gf inception_v3_keras convnext_small convnext_base vit_b_16 swin_s swin_b swin_v2_s
+    swin_v2_b
 """.split(), ["all"])
+# In float64, with gradients and momenta of everything, they would not fit in 16 GB.
+TRAINED_SLOWLY |= dict.fromkeys("convnext_large regnet_y_128gf vit_l_16 vit_l_32".split(), ["last"])
 SAMPLE = 20_000  # elements of a gradient
 STEPS = 3
 RATES = {"vgg1[69]": 1e-4}  # at 1e-3 their loss jumps about; the others take 1e-3

@@ -17,10 +17,12 @@ using namespace tests;
 using test::Scratch;
 
 TEST(HeadForm, SaysWhatItIs) {
-  for (const char* text : {"linear", "mlp:1", "mlp:256", "cosine"})
+  for (const char* text : {"linear", "mlp:1", "mlp:256", "cosine", "knn:20", "knn:1:244"})
     EXPECT_EQ(HeadForm::parse(text).text(), text);
   for (const char* wrong : {"", "mlp", "mlp:", "mlp:0", "mlp:-3", "mlp:2x", "mlp:99999999999", "Linear", "cos"})
     EXPECT_NE(error_of([&] { HeadForm::parse(wrong); }, Fault::usage).find("mlp:"), std::string::npos) << wrong;
+  for (const char* wrong : {"knn:", "knn:0", "knn:5:", "knn:5:0", "knn:5:x", "knn:5:9:2", "knn:99999999"})
+    EXPECT_NE(error_of([&] { HeadForm::parse(wrong); }, Fault::usage).find("knn:20"), std::string::npos) << wrong;
 }
 
 TEST(NetworkName, HasThreeParts) {

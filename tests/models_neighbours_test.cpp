@@ -3,6 +3,11 @@
 
 #include <gtest/gtest.h>
 
+#include "core/autograd.h"
+#include "models/foreign/onnx_export.h"
+#include "models/saved.h"
+#include "models/zoo.h"
+#include "tests/io_scratch.h"
 #include "tests/layer_helpers.h"
 
 namespace graft {
@@ -53,6 +58,45 @@ TEST(Neighbours, OfAMapItsMeanCounts) {
     }
   const Features a{map, labels_of(6, 2)}, b{mean, labels_of(6, 2)};
   EXPECT_EQ(neighbour_accuracy_left_out(a, 2, {.k = 2}), neighbour_accuracy_left_out(b, 2, {.k = 2}));
+}
+
+// Two, of which one head is a filter with a ReLU and a mean behind it.
+class StoredNeighbours : public testing::TestWithParam<const char*> {};
+
+TEST_P(StoredNeighbours, AreTheHeadOfTheirFile) {
+  NoGrad off;
+  auto model = make_model(GetParam(), 2, 5);
+  model->class_names = {"a", "b"};
+  model->eval();
+  const Tensor images = normal({6, 64, 64, 3}, 1), labels = labels_of(6, 2);
+  const Features known{model->hidden(model->trunk(images)), labels};
+  const NeighbourResult result = store_neighbours(*model, known, 1);
+  EXPECT_EQ(model->architecture, std::string(GetParam()) + "+knn:1:6");
+  EXPECT_EQ(model->class_names.size(), 2u);
+  EXPECT_EQ(result.accuracy, neighbour_accuracy_left_out(known, 2, {.k = 1}));
+  EXPECT_GE(result.loss, 0);
+  const Tensor logits = (*model)(images);
+  for (int64_t i = 0; i < 6; ++i)  // each is its own nearest
+    EXPECT_EQ(logits.data()[2 * i + 1] > logits.data()[2 * i], labels.data<int32_t>()[i] == 1) << i;
+  const test::Scratch scratch;
+  save_model(scratch / "model.h5", *model);
+  auto again = load_model(scratch / "model.h5");
+  again->eval();
+  EXPECT_TRUE(same_bits((*again)(images), logits));
+  EXPECT_TRUE(adopt(scratch / "model.h5", "").report.complete());
+  EXPECT_NE(error_of([&] { to_onnx(*model, 64); }, Fault::usage).find("--head linear"), std::string::npos);
+  model->replace_head(3, 1, HeadForm{});
+  EXPECT_EQ(model->architecture, GetParam());
+}
+
+INSTANTIATE_TEST_SUITE_P(All, StoredNeighbours, testing::Values("resnet10_small", "squeezenet1_1"));
+
+TEST(StoredNeighbours, AreFinite) {
+  auto model = make_model("resnet10_small", 2, 5);
+  Features known{normal({2, 128}, 1), labels_of(2, 2)};
+  known.values.mutable_data()[3] = NAN;
+  EXPECT_NE(error_of([&] { store_neighbours(*model, known, 1); }, Fault::data).find("finite"), std::string::npos);
+  EXPECT_EQ(model->architecture, "resnet10_small");
 }
 
 }  // namespace

@@ -73,6 +73,8 @@ std::map<std::string, std::string> metadata_of(const Classifier& model) {
 }  // namespace
 
 OnnxGraph to_onnx(Classifier& model, int64_t side) {
+  if (model.head_form().kind == HeadForm::Kind::neighbours)
+    fail(Fault::usage, "onnx: votes of stored images are not exported; train with --head linear");
   const Traced two = trace(model, 2, side), three = trace(model, 3, side);
   const bool alike = std::equal(
       two.steps.begin(), two.steps.end(), three.steps.begin(), three.steps.end(),

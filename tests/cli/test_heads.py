@@ -157,6 +157,50 @@ def test_a_form_stays_until_another_is_asked_for(graft, model, shapes):
     assert "--head linear" in message
 
 
+KNN = ["--freeze", "trunk", "--head", "knn:3", "--threads", 1]
+
+
+def test_stored_images_vote(graft, model, shapes):
+    result = graft("train", "--weights", model, *KNN, "--data", shapes, "--out", "run", "--json")
+    report, count = result.json, len(list((shapes / "train").glob("*/*")))
+    assert f"head stored: {count} images, 3 nearest vote" in result.err
+    assert report["val_accuracy"] >= 0.9 and report["solution"]["leave_one_out_accuracy"] >= 0.9
+    assert len(report["epochs"]) == 1
+    saved = tensors(graft.folder / "run/model.h5")
+    assert saved["fc.images"].shape == (count, 128) and saved["fc.weight"].shape == (3, count)
+    shown = graft("inspect", "run/model.h5", "--json").json
+    assert shown["architecture"] == f"resnet10_small+knn:3:{count}" and shown["proven"]
+    evaluated = graft("eval", "--weights", "run/model.h5", "--data", shapes / "val", "--json").json
+    assert evaluated["top1"] == report["val_accuracy"]
+    image = next((shapes / "val" / "red").iterdir())
+    assert "red" in graft("predict", "--weights", "run/model.h5", image).out
+    graft("verify", "run/model.h5")
+    assert "--head linear" in graft("convert", "run/model.h5", "model.onnx", code=64).message
+    graft("convert", "run/model.h5", "plain.safetensors")
+    graft("convert", "plain.safetensors", "back.h5")
+    assert graft("inspect", "back.h5", "--json").json["architecture"] == shown["architecture"]
+    again = graft("train", "--resume", "--out", "run", "--json").json
+    assert losses(again) == losses(report)
+
+
+def test_stored_images_give_way_to_a_matrix(graft, model, shapes):
+    graft("train", "--weights", model, *KNN, "--data", shapes, "--out", "run")
+    trained = graft("train", "--weights", "run/model.h5", *LOOP, "--lr", 0.05, "--data", shapes, "--out", "next")
+    assert "new head fc: 3 -> 3" in trained.err
+    assert graft("inspect", "next/model.h5", "--json").json["architecture"] == "resnet10_small"
+    graft("train", "--weights", "run/model.h5", *KNN, "--data", shapes, "--out", "again")
+    a, b = (tensors(graft.folder / out / "model.h5") for out in ("run", "again"))
+    assert all(np.array_equal(a[name], b[name]) for name in a)
+
+
+@pytest.mark.parametrize("args", [["--epochs", 2], ["--head-solver", "ridge"], ["--weight-decay", 0.1],
+                                  ["--class-weights", "balanced"], ["--freeze", "none"], ["--recipe", "lp-ft"]])
+def test_what_stored_images_contradict(graft, model, shapes, args):
+    message = graft("train", "--weights", model, *KNN, *args, "--data", shapes, "--out", "run", code=64).message
+    assert args[0] in message
+    assert not (graft.folder / "run").exists()
+
+
 @pytest.mark.parametrize("form", ["mlp", "mlp:0", "mlp:x", "cosin", ""])
 def test_a_form_that_is_none(graft, model, shapes, form):
     if not form:
