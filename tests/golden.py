@@ -93,7 +93,9 @@ REGIMES = {"vgg11_bn": ["head"], "inception_v3": ["head", "all"], "convnext_tiny
            "swin_v2_t": ["all"]}
 # With which no unit flips in three steps; else 1.
 SEEDS = {"mobilenet_v2": 5, "mnasnet0_5": 2, "densenet121": 3, "regnet_y_400mf": 2, "googlenet": 2,
-         "resnet32": 2, "regnet_y_800mf": 2, "regnet_y_1_6gf": 2, "shufflenet_v2_x2_0": 2}
+         "resnet32": 2, "regnet_y_800mf": 2, "regnet_y_1_6gf": 2, "shufflenet_v2_x2_0": 2,
+         "resnet152_v1": 2, "vgg13": 2, "vgg13_bn": 3, "densenet161": 4, "densenet169": 2,
+         "densenet169_keras": 2, "inception_v3_keras": 5}
 # Of an image in pixels, where not 64. At its smallest, 75, inception_v3 norms over four values.
 # An odd side tells Keras' padding from the others' at every stride.
 SIDES = {"inception_v3.*": 128, "vit.*": 224, "(mobilenet|efficientnet).*_keras": 75}
@@ -119,7 +121,7 @@ TRAINED_SLOWLY |= dict.fromkeys("""
 TRAINED_SLOWLY |= dict.fromkeys("convnext_large regnet_y_128gf vit_l_16 vit_l_32".split(), ["last"])
 SAMPLE = 20_000  # elements of a gradient
 STEPS = 3
-RATES = {"vgg1[69]": 1e-4}  # at 1e-3 their loss jumps about; the others take 1e-3
+RATES = {"vgg1[1369]": 1e-4}  # at 1e-3 their loss jumps about; the others take 1e-3
 TYPES = {torch.float32: "F32", torch.int32: "I32", torch.int64: "I64"}
 
 
