@@ -19,7 +19,8 @@ LIMIT=$((20 * 60))      # seconds that one test may take
 export GRAFT_REFERENCE_DIR=$BUILD/reference GRAFT_ONNX_DIR=$BUILD/onnx OMP_WAIT_POLICY=passive
 export CCACHE_BASEDIR=$PWD CCACHE_NOHASHDIR=1 # one cache for every clone
 rm -rf "$RESULTS" "$GRAFT_ONNX_DIR" && mkdir -p "$RESULTS" "$GRAFT_REFERENCE_DIR" "$GRAFT_ONNX_DIR"
-LIGHT=(-DCMAKE_BUILD_TYPE=Debug -DCMAKE_CXX_FLAGS_DEBUG=-Og -DGRAFT_BENCH=OFF -DGRAFT_TESTS=ON)
+# Of warnings the optimised build is judge: with a sanitizer gcc sees uninitialised values in good code.
+LIGHT=(-DCMAKE_BUILD_TYPE=Debug "-DCMAKE_CXX_FLAGS_DEBUG=-Og -w" -DGRAFT_BENCH=OFF -DGRAFT_TESTS=ON)
 failed=0
 
 step() { # title, command...
