@@ -23,7 +23,7 @@ void vote(const float* cosines, std::span<const int32_t> labels, std::vector<int
     votes[size_t(labels[size_t(*n)])] += weight;
     total += weight;
   }
-  for (size_t c = 0; c < shares.size(); ++c) shares[c] = total > 0 ? float(votes[c] / total) : 0;
+  for (size_t c = 0; c < shares.size(); ++c) shares[c] = nearest.empty() ? 0 : float(votes[c] / total);
 }
 
 }  // namespace

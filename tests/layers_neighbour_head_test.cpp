@@ -81,6 +81,15 @@ TEST(NeighbourHead, StoresDirectionsAndClasses) {
   }
 }
 
+TEST(NeighbourHead, WhatIsNotFiniteIsNotHidden) {
+  NeighbourHead head = head_of(3);
+  Tensor x = normal({2, kChannels}, 2);
+  x.mutable_data()[1] = NAN;
+  const Tensor y = head(x);
+  EXPECT_TRUE(std::isnan(y.data()[0]));
+  EXPECT_TRUE(std::isfinite(y.data()[kClasses]));
+}
+
 TEST(NeighbourHead, RefusesWhatIsOfAnotherSize) {
   NeighbourHead head = head_of(3);
   EXPECT_THROW(head.store(normal({kImages - 1, kChannels}, 1), labels_of(kImages - 1, kClasses)), Error);
