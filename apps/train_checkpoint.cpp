@@ -1,8 +1,8 @@
 #include "apps/train_checkpoint.h"
 
 #include <CLI/CLI.hpp>
-#include <nlohmann/json.hpp>
 #include <algorithm>
+#include <nlohmann/json.hpp>
 
 #include "apps/phases.h"
 #include "kernels/parallel.h"

@@ -15,8 +15,8 @@ struct NeighbourSpec {
 };
 
 // cosines (N,M), on the processor, labels (M) below `classes` -> (N,K), each class's share of the
-// votes; NaN where a cosine is. Of equal cosines the first count as nearer. With `own` row n is image own + n of the M,
-// which has no vote on itself.
+// votes; NaN where a cosine is. Of equal cosines the first count as nearer. With `own` row n is
+// image own + n of the M, which has no vote on itself.
 Tensor neighbour_shares(const Tensor& cosines, std::span<const int32_t> labels, int64_t classes,
                         const NeighbourSpec& spec = {}, std::optional<int64_t> own = {});
 

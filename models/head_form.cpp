@@ -67,7 +67,9 @@ std::unique_ptr<Module> make_head_layer(const HeadForm& form, int64_t features, 
                                         bool filter) {
   if (form.kind == HeadForm::Kind::cosine) return std::make_unique<CosineHead>(features, classes);
   if (form.kind == HeadForm::Kind::neighbours) {
-    GRAFT_CHECK(form.stored > 0, "head {}: no images to store", form.text());
+    if (form.stored == 0)
+      fail(Fault::usage, "head '{}': its images are stored by training; ask for it with --head {}",
+           form.text(), form.text());
     return std::make_unique<NeighbourHead>(features, classes, form.width, form.stored);
   }
   if (form.kind == HeadForm::Kind::mlp) {

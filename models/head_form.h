@@ -23,7 +23,7 @@ struct HeadForm {
 };
 
 // Its values are uninitialised. With `filter` a matrix is a Conv2d of one pixel; all forms take
-// maps. A form of neighbours has at least one stored image.
+// maps. Throws Fault::usage for neighbours of no stored images.
 std::unique_ptr<Module> make_head_layer(const HeadForm& form, int64_t features, int64_t classes,
                                         bool filter);
 

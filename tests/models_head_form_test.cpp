@@ -23,6 +23,7 @@ TEST(HeadForm, SaysWhatItIs) {
     EXPECT_NE(error_of([&] { HeadForm::parse(wrong); }, Fault::usage).find("mlp:"), std::string::npos) << wrong;
   for (const char* wrong : {"knn:", "knn:0", "knn:5:", "knn:5:0", "knn:5:x", "knn:5:9:2", "knn:99999999"})
     EXPECT_NE(error_of([&] { HeadForm::parse(wrong); }, Fault::usage).find("knn:20"), std::string::npos) << wrong;
+  EXPECT_NE(error_of([] { build_model("resnet18+knn:20", 2); }, Fault::usage).find("--head knn:20"), std::string::npos);
 }
 
 TEST(NetworkName, HasThreeParts) {
