@@ -85,6 +85,9 @@ int run_soup(const SoupOptions& o, bool with_alpha) {
   std::string recipe;
   for (size_t i = 0; i < o.models.size(); ++i) {
     Adopted next = adopt(o.models[i], "");
+    if (next.model->head_form().kind == HeadForm::Kind::neighbours)
+      fail(Fault::usage, "soup: {} has a head of stored images, which cannot be averaged; train with "
+           "--head linear", printable(o.models[i]));
     if (i > 0) require_same(first, next, o.models[0], o.models[i]);
     for (auto& [path, tensor] : state(*next.model)) add(sums, path, tensor, shares[i]);
     if (i > 0) keep_common_hashes(first.file.frozen_hashes, next.file.frozen_hashes);

@@ -47,6 +47,13 @@ def test_the_mean_of_three(graft, two, shapes):
     graft("eval", "--weights", "soup.h5", "--data", shapes / "val")
 
 
+def test_stored_images_cannot_be_averaged(graft, model, shapes):
+    graft("train", "--weights", model, "--freeze", "trunk", "--head", "knn:3", "--data", shapes, "--out", "run")
+    stored = graft.folder / "run/model.h5"
+    assert "--head linear" in graft("soup", stored, stored, "-o", "soup.h5", code=64).message
+    assert not (graft.folder / "soup.h5").exists()
+
+
 def test_what_cannot_be_averaged(graft, two, model, shapes):
     assert "--alpha" in graft("soup", "--alpha", 0.5, *two, two[0], "-o", "soup.h5", code=64).message
     assert "two models" in graft("soup", two[0], "-o", "soup.h5", code=64).message
