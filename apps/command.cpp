@@ -10,6 +10,7 @@
 #include <csignal>
 #include <cstring>
 #include <fstream>
+#include <limits>
 #include <nlohmann/json.hpp>
 #include <thread>
 #include <time.h>
@@ -41,47 +42,90 @@ void parse_number(const std::string& name, const std::string& text, Number low, 
 }
 
 template <class Number>
-void add_strict(CLI::App& command, const std::string& name, Number& value, Number low, Number high,
+void add_strict(CLI::App& app, const std::string& name, Number& value, Number low, Number high,
                 const std::string& help) {
   auto parse = [&value, low, high, name](const std::string& text) {
     parse_number(name, text, low, high, value);
   };
-  command.add_option_function<std::string>(name, parse, help)
-      ->type_name(fmt::format("[{}, {}]", low, high))
-      ->default_str(fmt::format("{}", value));
+  CLI::Option* option = app.add_option_function<std::string>(name, parse, help);
+  option->default_str(fmt::format("{}", value));
+  if (high < std::numeric_limits<Number>::max())
+    option->type_name(fmt::format("[{}, {}]", low, high));
 }
 
 }  // namespace
 
-void add_number(CLI::App& command, const std::string& name, double& value, double low, double high,
-                const std::string& help) {
-  add_strict(command, name, value, low, high, help);
+Command::Command(CLI::App& program, const std::string& name, const std::string& description)
+    : app_(program.add_subcommand(name, description)) {}
+
+void Command::text(const std::string& name, std::string& value, const std::string& help) {
+  app_->add_option(name, value, help)->capture_default_str();
 }
 
-void add_integer(CLI::App& command, const std::string& name, int64_t& value, int64_t low,
-                 int64_t high, const std::string& help) {
-  add_strict(command, name, value, low, high, help);
+void Command::required(const std::string& name, std::string& value, const std::string& help) {
+  app_->add_option(name, value, help)->required();
 }
 
-void add_integer(CLI::App& command, const std::string& name, int& value, int low, int high,
-                 const std::string& help) {
-  add_strict(command, name, value, low, high, help);
+void Command::required(const std::string& name, std::vector<std::string>& values,
+                       const std::string& help) {
+  app_->add_option(name, values, help)->required();
 }
 
-void add_common(CLI::App& command, Common& common) {
-  command.add_flag("--json", common.json, "Print one JSON document on stdout");
-  command.add_option("--device", common.device, "auto, cpu or cuda")->capture_default_str();
-  add_integer(command, "--threads", common.threads, 0, 1024, "Compute threads; 0: one per core");
-  auto seed = [&common](const std::string& text) {
-    parse_number<uint64_t>("--seed", text, 0, UINT64_MAX, common.seed);
-  };
-  command.add_option_function<std::string>("--seed", seed, "Where all random numbers come from")
-      ->default_str("0");
+void Command::repeated(const std::string& name, std::vector<std::string>& values,
+                       const std::string& help) {
+  app_->add_option(name, values, help)
+      ->expected(1)
+      ->allow_extra_args(false)
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
 }
 
-void add_until(CLI::App& command, std::string& until) {
-  command.add_option("--until", until,
-                     "End the trunk after this stage (layer1, layer2 or layer3 of a ResNet)");
+void Command::one_of(const std::string& name, std::string& value,
+                     const std::vector<std::string>& known, const std::string& help) {
+  app_->add_option(name, value, help)->check(CLI::IsMember(known))->capture_default_str();
+}
+
+void Command::flag(const std::string& name, bool& value, const std::string& help) {
+  app_->add_flag(name, value, help);
+}
+
+void Command::number(const std::string& name, double& value, double low, double high,
+                     const std::string& help) {
+  add_strict(*app_, name, value, low, high, help);
+}
+
+void Command::integer(const std::string& name, int64_t& value, int64_t low, int64_t high,
+                      const std::string& help) {
+  add_strict(*app_, name, value, low, high, help);
+}
+
+void Command::integer(const std::string& name, int& value, int low, int high,
+                      const std::string& help) {
+  add_strict(*app_, name, value, low, high, help);
+}
+
+void Command::integer(const std::string& name, uint64_t& value, uint64_t low, uint64_t high,
+                      const std::string& help) {
+  add_strict(*app_, name, value, low, high, help);
+}
+
+void Command::group(const std::string& title, const std::string& name) {
+  app_->get_option(name)->group(title);
+}
+
+void Command::footer(const std::string& examples) { app_->footer(examples); }
+
+bool Command::given(const std::string& name) const { return app_->count(name) > 0; }
+
+void add_common(Command& command, Common& common) {
+  command.flag("--json", common.json, "Print one JSON document on stdout");
+  command.text("--device", common.device, "auto, cpu or cuda");
+  command.integer("--threads", common.threads, 0, 1024, "Compute threads; 0: one per core");
+  command.integer("--seed", common.seed, 0, UINT64_MAX, "Where all random numbers come from");
+}
+
+void add_until(Command& command, std::string& until) {
+  command.text("--until", until,
+               "End the trunk after this stage (layer1, layer2 or layer3 of a ResNet)");
 }
 
 std::string network_option(const std::string& model, const std::string& until) {

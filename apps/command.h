@@ -6,6 +6,7 @@
 #include <functional>
 #include <nlohmann/json_fwd.hpp>
 #include <string>
+#include <vector>
 
 namespace CLI {
 class App;
@@ -15,6 +16,39 @@ namespace graft::app {
 
 using Json = nlohmann::ordered_json;
 
+// A command of the program and the options it has. CLI11 stands behind it, included by command.cpp
+// and graft.cpp alone: it takes longer to compile than all else in a file.
+class Command {
+ public:
+  Command(CLI::App& program, const std::string& name, const std::string& description);
+
+  // Without leading dashes a name is that of an argument. The help shows the value that is there as
+  // the default. "--a,--b" are two names of one option.
+  void text(const std::string& name, std::string& value, const std::string& help);
+  void required(const std::string& name, std::string& value, const std::string& help);
+  void required(const std::string& name, std::vector<std::string>& values, const std::string& help);
+  void repeated(const std::string& name, std::vector<std::string>& values, const std::string& help);
+  void one_of(const std::string& name, std::string& value, const std::vector<std::string>& known,
+              const std::string& help);
+  void flag(const std::string& name, bool& value, const std::string& help);
+  // Numbers are read strictly ("12abc", "0x10", "1,5", "nan" are refused) and must lie in a range,
+  // which stands in the help and in the refusal.
+  void number(const std::string& name, double& value, double low, double high,
+              const std::string& help);
+  void integer(const std::string& name, int64_t& value, int64_t low, int64_t high,
+               const std::string& help);
+  void integer(const std::string& name, int& value, int low, int high, const std::string& help);
+  void integer(const std::string& name, uint64_t& value, uint64_t low, uint64_t high,
+               const std::string& help);
+
+  void group(const std::string& title, const std::string& name);  // where help shows an option
+  void footer(const std::string& examples);
+  bool given(const std::string& name) const;  // on the command line, once that was read
+
+ private:
+  CLI::App* app_;  // the program's
+};
+
 struct Common {
   bool json = false;
   std::string device = "auto";
@@ -23,21 +57,12 @@ struct Common {
 };
 
 // Adds --json, --device, --threads and --seed.
-void add_common(CLI::App& command, Common& common);
+void add_common(Command& command, Common& common);
 // Sets the compute threads; to be called before any kernel runs. apps/place.h is for the device.
 void apply(const Common& common);
 
-// Numbers are read strictly ("12abc", "0x10", "1,5", "nan" are refused) and must lie in a range,
-// which stands in the help and in the refusal.
-void add_number(CLI::App& command, const std::string& name, double& value, double low, double high,
-                const std::string& help);
-void add_integer(CLI::App& command, const std::string& name, int64_t& value, int64_t low,
-                 int64_t high, const std::string& help);
-void add_integer(CLI::App& command, const std::string& name, int& value, int low, int high,
-                 const std::string& help);
-
 // --until STAGE, and what it makes of --model: "resnet50:layer3", ":layer3" without one.
-void add_until(CLI::App& command, std::string& until);
+void add_until(Command& command, std::string& until);
 std::string network_option(const std::string& model, const std::string& until);
 
 void say(const std::string& line);      // to stderr, with a newline

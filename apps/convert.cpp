@@ -1,7 +1,6 @@
 // graft convert: weights from any format that can be read into a model file of ours, with its
 // class names, preprocessing, origin and a golden input; or into safetensors; or, with the network
 // itself, into ONNX.
-#include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
 
 #include "apps/command.h"
@@ -156,20 +155,20 @@ int run_convert(const ConvertOptions& o) {
 }  // namespace
 
 Run add_convert(CLI::App& program) {
-  CLI::App* c = program.add_subcommand("convert", "Turn weights into a model file, or into ONNX");
+  Command c(program, "convert", "Turn weights into a model file, or into ONNX");
   auto o = std::make_shared<ConvertOptions>();
-  c->add_option("in", o->in, "Weights or model file to read")->required();
-  c->add_option("out", o->out, "File to write: .h5, .safetensors or .onnx")->required();
-  c->add_option("--model", o->model, "Architecture, when the tensors do not tell");
-  c->add_option("--classes", o->classes, "Class names: one a line, or JSON index -> [id, name]");
-  add_until(*c, o->until);
-  add_integer(*c, "--side", o->side, 0, 1 << 16,
-              "Side of the images that an .onnx takes; 0: as the preprocessing makes them");
-  c->add_flag("--partial,--allow-partial", o->partial,
-              "Accept weights that lack tensors or have others");
-  c->add_flag("--allow-nonfinite", o->allow_nonfinite, "Accept weights that are NaN or infinite");
-  add_common(*c, o->common);
-  c->footer(kFooter);
+  c.required("in", o->in, "Weights or model file to read");
+  c.required("out", o->out, "File to write: .h5, .safetensors or .onnx");
+  c.text("--model", o->model, "Architecture, when the tensors do not tell");
+  c.text("--classes", o->classes, "Class names: one a line, or JSON index -> [id, name]");
+  add_until(c, o->until);
+  c.integer("--side", o->side, 0, 1 << 16, "Side of the images that an .onnx takes; 0: as the "
+            "preprocessing makes them");
+  c.flag("--partial,--allow-partial", o->partial, "Accept weights that lack tensors or have "
+         "others");
+  c.flag("--allow-nonfinite", o->allow_nonfinite, "Accept weights that are NaN or infinite");
+  add_common(c, o->common);
+  c.footer(kFooter);
   return [o] { return run_convert(*o); };
 }
 

@@ -1,6 +1,5 @@
 // graft demo: the whole story with nothing to download. A small network learns many kinds of drawn
 // things; then it is taken up again for other kinds, of which there are only a few pictures.
-#include <CLI/CLI.hpp>
 #include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
@@ -222,16 +221,14 @@ int run_demo(const DemoOptions& o) {
 }  // namespace
 
 Run add_demo(CLI::App& program) {
-  CLI::App* c = program.add_subcommand("demo", "The whole story, on pictures it draws itself");
+  Command c(program, "demo", "The whole story, on pictures it draws itself");
   auto o = std::make_shared<DemoOptions>();
   o->out = (std::filesystem::temp_directory_path() / "graft-demo").string();
-  c->add_option("--out", o->out,
-                "Folder for pictures and models; an earlier demo in it is replaced")
-      ->capture_default_str();
-  add_integer(*c, "--seeds", o->seeds, 1, 100, "Repetitions of the target, each with new pictures");
-  c->add_flag("--quick", o->quick, "Far fewer of everything, to see that it runs");
-  add_common(*c, o->common);
-  c->footer(kFooter);
+  c.text("--out", o->out, "Folder for pictures and models; an earlier demo in it is replaced");
+  c.integer("--seeds", o->seeds, 1, 100, "Repetitions of the target, each with new pictures");
+  c.flag("--quick", o->quick, "Far fewer of everything, to see that it runs");
+  add_common(c, o->common);
+  c.footer(kFooter);
   return [o] { return run_demo(*o); };
 }
 

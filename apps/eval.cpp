@@ -1,5 +1,4 @@
 // graft eval: how right a model is on labelled images.
-#include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
 
 #include "apps/place.h"
@@ -74,21 +73,21 @@ int run_eval(const EvalOptions& o) {
 }  // namespace
 
 Run add_eval(CLI::App& program) {
-  CLI::App* c = program.add_subcommand("eval", "Measure a model on labelled images");
+  Command c(program, "eval", "Measure a model on labelled images");
   auto o = std::make_shared<EvalOptions>();
-  c->add_option("--weights", o->weights, "Model file, or weights with --model")->required();
-  c->add_option("--model", o->model, "Architecture, when the file does not say it");
-  c->add_option("--data", o->data, "Folder with classes (or val/), or a CSV file")->required();
-  add_integer(*c, "--batch", o->batch, 1, 65536, "Images at a time");
-  add_number(*c, "--max-bad-images", o->max_bad_images, 0, 1, "Part that may fail to decode");
-  c->add_flag("--strict", o->strict, "Refuse the first bad image instead of skipping it");
-  c->add_flag("--verify", o->verify, "Replay the golden input of the weights first");
-  add_integer(*c, "--loader-threads", o->loader_threads, -1, 1024, "Decoding threads; -1: as needed");
-  c->add_option("--tta", o->tta, "flip: the mean of the probabilities of each image and its mirror, in twice "
-                "the time; none")->capture_default_str();
-  add_place(*c, o->place);
-  add_common(*c, o->common);
-  c->footer(kFooter);
+  c.required("--weights", o->weights, "Model file, or weights with --model");
+  c.text("--model", o->model, "Architecture, when the file does not say it");
+  c.required("--data", o->data, "Folder with classes (or val/), or a CSV file");
+  c.integer("--batch", o->batch, 1, 65536, "Images at a time");
+  c.number("--max-bad-images", o->max_bad_images, 0, 1, "Part that may fail to decode");
+  c.flag("--strict", o->strict, "Refuse the first bad image instead of skipping it");
+  c.flag("--verify", o->verify, "Replay the golden input of the weights first");
+  c.integer("--loader-threads", o->loader_threads, -1, 1024, "Decoding threads; -1: as needed");
+  c.text("--tta", o->tta, "flip: the mean of the probabilities of each image and its mirror, in "
+         "twice the time; none");
+  add_place(c, o->place);
+  add_common(c, o->common);
+  c.footer(kFooter);
   return [o] { return run_eval(*o); };
 }
 

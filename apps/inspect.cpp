@@ -1,5 +1,4 @@
 // graft inspect: what is in a file, or what a network is made of.
-#include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
 
 #include "apps/command.h"
@@ -132,12 +131,12 @@ int run_inspect(const InspectOptions& o) {
 }  // namespace
 
 Run add_inspect(CLI::App& program) {
-  CLI::App* c = program.add_subcommand("inspect", "Show a model file, weights or a network");
+  Command c(program, "inspect", "Show a model file, weights or a network");
   auto o = std::make_shared<InspectOptions>();
-  c->add_option("file", o->file, "Model file or weights");
-  c->add_option("--model", o->model, "A network by name instead");
-  add_common(*c, o->common);
-  c->footer(kFooter);
+  c.text("file", o->file, "Model file or weights");
+  c.text("--model", o->model, "A network by name instead");
+  add_common(c, o->common);
+  c.footer(kFooter);
   return [o] { return run_inspect(*o); };
 }
 

@@ -1,5 +1,4 @@
 // graft kernels: what --kernels auto has measured.
-#include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
 
 #include "apps/kernel_file.h"
@@ -24,11 +23,10 @@ void show(const Json& document) {
 }  // namespace
 
 Run add_kernels(CLI::App& program) {
-  CLI::App* c =
-      program.add_subcommand("kernels", "Show what --kernels auto has measured on this machine");
+  Command c(program, "kernels", "Show what --kernels auto has measured on this machine");
   auto common = std::make_shared<Common>();
-  add_common(*c, *common);
-  c->footer("Example:\n  graft kernels");
+  add_common(c, *common);
+  c.footer("Example:\n  graft kernels");
   return [common] {
     const Json document = read_kernel_file();
     if (common->json)

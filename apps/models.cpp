@@ -1,5 +1,4 @@
 // graft models: what can be built, and for what weights are published.
-#include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
 
 #include "apps/command.h"
@@ -51,15 +50,15 @@ void list_weights(bool json) {
 }  // namespace
 
 Run add_models(CLI::App& program) {
-  CLI::App* c = program.add_subcommand("models", "List what can be built");
+  Command c(program, "models", "List what can be built");
   struct Options {
     Common common;
     bool pretrained = false;
   };
   auto o = std::make_shared<Options>();
-  c->add_flag("--pretrained", o->pretrained, "List published weights instead, for graft pull");
-  add_common(*c, o->common);
-  c->footer("Examples:\n  graft models\n  graft models --pretrained");
+  c.flag("--pretrained", o->pretrained, "List published weights instead, for graft pull");
+  add_common(c, o->common);
+  c.footer("Examples:\n  graft models\n  graft models --pretrained");
   return [o] {
     if (o->pretrained) list_weights(o->common.json);
     else list_networks(o->common.json);

@@ -1,7 +1,5 @@
 #include "apps/phases.h"
 
-#include <CLI/CLI.hpp>
-
 namespace graft::app {
 namespace {
 
@@ -78,10 +76,10 @@ void get_recipe(const Checkpoint& c, TrainRun& s) {
   s.average->load_state(of(c.extra, kMean), updates->second);
 }
 
-void settle_recipe(TrainOptions& o, const CLI::App& command) {
+void settle_recipe(TrainOptions& o, const Command& command) {
   if (o.resume || o.recipes.recipe == "none") return;
-  if (command.count("--freeze") == 0) o.freeze = "none";
-  if (o.recipes.recipe == "lp-ft" && command.count("--lr") == 0) o.lr = kTuneRate;
+  if (!command.given("--freeze")) o.freeze = "none";
+  if (o.recipes.recipe == "lp-ft" && !command.given("--lr")) o.lr = kTuneRate;
 }
 
 }  // namespace graft::app

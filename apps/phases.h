@@ -17,6 +17,6 @@ void put_recipe(Checkpoint& checkpoint, const TrainRun& s);
 void get_recipe(const Checkpoint& checkpoint, TrainRun& s);  // after enter_phase
 
 // Defaults that depend on the recipe: what learns, and how fast.
-void settle_recipe(TrainOptions& options, const CLI::App& command);
+void settle_recipe(TrainOptions& options, const Command& command);
 
 }  // namespace graft::app

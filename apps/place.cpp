@@ -1,7 +1,5 @@
 #include "apps/place.h"
 
-#include <CLI/CLI.hpp>
-
 #include "apps/kernel_file.h"
 #include "core/check.h"
 #include "core/kernel_choice.h"
@@ -38,21 +36,13 @@ Place::~Place() = default;
 Place::Place(Place&&) = default;
 Place& Place::operator=(Place&&) = default;
 
-void add_place(CLI::App& command, PlaceOptions& o) {
-  command
-      .add_option(
-          "--precision", o.precision,
-          "On a CUDA device: f32, tf32, bf16, f16 (with loss scaling); auto: bf16. Parameters "
-          "are f32 always; on the processor all is")
-      ->check(CLI::IsMember({"auto", "f32", "tf32", "bf16", "f16"}))
-      ->capture_default_str();
-  command
-      .add_option("--kernels", o.kernels,
-                  "On a CUDA device: own, vendor (cuBLASLt and cuDNN), or auto: each shape is "
-                  "measured once, "
-                  "and the verdict kept; see graft kernels")
-      ->check(CLI::IsMember({"own", "vendor", "auto"}))
-      ->capture_default_str();
+void add_place(Command& command, PlaceOptions& o) {
+  command.one_of("--precision", o.precision, {"auto", "f32", "tf32", "bf16", "f16"},
+                 "On a CUDA device: f32, tf32, bf16, f16 (with loss scaling); auto: bf16. "
+                 "Parameters are f32 always; on the processor all is");
+  command.one_of("--kernels", o.kernels, {"own", "vendor", "auto"}, "On a CUDA device: own, vendor "
+                 "(cuBLASLt and cuDNN), or auto: each shape is measured once, and the verdict "
+                 "kept; see graft kernels");
 }
 
 Place::Place(const Common& common, const PlaceOptions& o) {

@@ -8,7 +8,7 @@ namespace graft::app {
 struct PlaceOptions {
   std::string precision = "auto", kernels = "own";
 };
-void add_place(CLI::App& command, PlaceOptions& options);
+void add_place(Command& command, PlaceOptions& options);
 
 // What a command computes on and with, "auto" resolved. What --kernels auto measures while one
 // lives is kept for the next program.

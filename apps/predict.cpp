@@ -1,5 +1,4 @@
 // graft predict: what single images show.
-#include <CLI/CLI.hpp>
 #include <cmath>
 #include <nlohmann/json.hpp>
 
@@ -96,19 +95,18 @@ int run_predict(const PredictOptions& o) {
 }  // namespace
 
 Run add_predict(CLI::App& program) {
-  CLI::App* c = program.add_subcommand("predict", "Say what images show");
+  Command c(program, "predict", "Say what images show");
   auto o = std::make_shared<PredictOptions>();
-  c->add_option("--weights", o->weights, "Model file, or weights with --model")->required();
-  c->add_option("--model", o->model, "Architecture, when the file does not say it");
-  c->add_option("images", o->images, "Image files")->required();
-  add_integer(*c, "--top", o->top, 1, 1000, "How many classes to show");
-  c->add_flag("--strict", o->strict, "Stop at the first bad image");
-  c->add_flag("--verify", o->verify, "Replay the golden input of the weights first");
-  c->add_option("--tta", o->tta, "flip: the mean of the probabilities of the image and its mirror; none")
-      ->capture_default_str();
-  add_place(*c, o->place);
-  add_common(*c, o->common);
-  c->footer(kFooter);
+  c.required("--weights", o->weights, "Model file, or weights with --model");
+  c.text("--model", o->model, "Architecture, when the file does not say it");
+  c.required("images", o->images, "Image files");
+  c.integer("--top", o->top, 1, 1000, "How many classes to show");
+  c.flag("--strict", o->strict, "Stop at the first bad image");
+  c.flag("--verify", o->verify, "Replay the golden input of the weights first");
+  c.text("--tta", o->tta, "flip: the mean of the probabilities of the image and its mirror; none");
+  add_place(c, o->place);
+  add_common(c, o->common);
+  c.footer(kFooter);
   return [o] { return run_predict(*o); };
 }
 

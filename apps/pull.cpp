@@ -1,5 +1,4 @@
 // graft pull: published weights from the network, checked, as a model file of ours.
-#include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
 
 #include "apps/cache_folder.h"
@@ -85,15 +84,15 @@ int run_pull(const PullOptions& o) {
 }  // namespace
 
 Run add_pull(CLI::App& program) {
-  CLI::App* c = program.add_subcommand("pull", "Download published weights as a model file");
+  Command c(program, "pull", "Download published weights as a model file");
   auto o = std::make_shared<PullOptions>();
-  c->add_option("name", o->name, "Weights, or an architecture for its best ones")->required();
-  c->add_option("--out", o->out, "Model file to write [ARCHITECTURE.h5]");
-  c->add_option("--cache", o->cache, "Folder that keeps downloads");
-  c->add_option("--catalogue", o->catalogue, "Catalogue of your own, in JSON");
-  add_integer(*c, "--stall", o->stall, 1, 3600, "Seconds without a byte that end an attempt");
-  add_common(*c, o->common);
-  c->footer(kFooter);
+  c.required("name", o->name, "Weights, or an architecture for its best ones");
+  c.text("--out", o->out, "Model file to write [ARCHITECTURE.h5]");
+  c.text("--cache", o->cache, "Folder that keeps downloads");
+  c.text("--catalogue", o->catalogue, "Catalogue of your own, in JSON");
+  c.integer("--stall", o->stall, 1, 3600, "Seconds without a byte that end an attempt");
+  add_common(c, o->common);
+  c.footer(kFooter);
   return [o] { return run_pull(*o); };
 }
 

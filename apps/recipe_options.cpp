@@ -1,6 +1,5 @@
 #include "apps/recipe_options.h"
 
-#include <CLI/CLI.hpp>
 #include <algorithm>
 
 #include "core/check.h"
@@ -33,67 +32,46 @@ RatePlan RecipeOptions::rates() const {
   return plan;
 }
 
-void add_recipe_options(CLI::App& c, RecipeOptions& o) {
-  const std::string group = "Recipes";
-  auto grouped = [&](const char* name) { c.get_option(name)->group(group); };
-  c.add_option(
-       "--recipe", o.recipe,
-       "lp-ft: first the head alone, solved for, then all that the plan "
-       "lets learn, at a small rate (--lr, by default 0.0001), so that features are not spoilt "
-       "by a head that knows nothing (Kumar et al., ICLR 2022); gradual: one more block learns "
-       "after each --stage-epochs, from the head down (ULMFiT: Howard and Ruder, ACL 2018). "
-       "--freeze is then by default none")
-      ->capture_default_str();
-  add_integer(c, "--probe-epochs", o.probe_epochs, 0, 1'000'000,
-              "lp-ft: epochs of SGD for the head; 0: "
-              "solved as by --head-solver lbfgs");
-  add_number(c, "--probe-lr", o.probe_lr, 1e-12, 1e6, "lp-ft: learning rate of those epochs");
-  add_integer(c, "--stage-epochs", o.stage_epochs, 1, 1'000'000,
-              "gradual: epochs of a stage; what is left "
-              "of --epochs is for the last");
-  add_number(
-      c, "--lr-decay", o.lr_decay, 1e-6, 1,
-      "Factor of the rate from each block to the one before "
-      "it, the head has all of it; 0.65 to 0.9 (discriminative fine-tuning: ULMFiT, ACL 2018; "
-      "ELECTRA, ICLR 2020)");
-  c.add_option("--lr-of", o.lr_of,
-               "GLOB=RATE, highest rate of the layers or parameters that match; may be "
-               "repeated, the last that matches counts")
-      ->expected(1)
-      ->allow_extra_args(false)
-      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
-  add_number(
-      c, "--l2-sp", o.l2_sp, 0, 1e3,
-      "Pull of what was pretrained towards where it started, "
-      "A/2 |w - w0|^2; --weight-decay is then for the head alone; for few images, close to what "
-      "the network has seen (Li et al., ICML 2018)");
-  add_number(
-      c, "--ema", o.ema, 0, 0.999999,
-      "Measure and save the average of the weights over the steps, "
-      "with this decay, 0.999 say (Tarvainen and Valpola, NeurIPS 2017); 0: the last weights");
-  add_number(c, "--mixup", o.mixup, 0, 100,
-             "Learn from sums of two images and their labels, their shares "
-             "drawn from Beta(A, A) (Zhang et al., ICLR 2018); 0: never");
-  add_number(
-      c, "--cutmix", o.cutmix, 0, 100,
-      "Learn from images with a patch of another, its area drawn "
-      "from Beta(A, A) (Yun et al., ICCV 2019); with --mixup one of the two at random; 0: never");
-  c.add_option("--sampling", o.sampling,
-               "shuffled: each image once in an epoch; balanced: each class "
-               "equally often (Kang et al., ICLR 2020)")
-      ->capture_default_str();
-  add_integer(c, "--patience", o.patience, 0, 1'000'000,
-              "Stop after so many epochs in a row without a better "
-              "validation accuracy (Prechelt 1998); 0: never");
-  c.add_flag("--find-lr", o.find_lr,
-             "Only look for a learning rate: raises it step by step until the loss "
-             "explodes, and suggests one (Smith, WACV 2017); leaves nothing behind");
-  for (const char* name : kOfTheLoop) grouped(name);
-  for (const char* name : {"--probe-epochs", "--probe-lr", "--stage-epochs"}) grouped(name);
+void add_recipe_options(Command& c, RecipeOptions& o) {
+  c.text("--recipe", o.recipe, "lp-ft: first the head alone, solved for, then all that the plan "
+         "lets learn, at a small rate (--lr, by default 0.0001), so that features are not spoilt "
+         "by a head that knows nothing (Kumar et al., ICLR 2022); gradual: one more block learns "
+         "after each --stage-epochs, from the head down (ULMFiT: Howard and Ruder, ACL 2018). "
+         "--freeze is then by default none");
+  c.integer("--probe-epochs", o.probe_epochs, 0, 1'000'000, "lp-ft: epochs of SGD for the head; 0: "
+            "solved as by --head-solver lbfgs");
+  c.number("--probe-lr", o.probe_lr, 1e-12, 1e6, "lp-ft: learning rate of those epochs");
+  c.integer("--stage-epochs", o.stage_epochs, 1, 1'000'000, "gradual: epochs of a stage; what is "
+            "left of --epochs is for the last");
+  c.number("--lr-decay", o.lr_decay, 1e-6, 1, "Factor of the rate from each block to the one "
+           "before it, the head has all of it; 0.65 to 0.9 (discriminative fine-tuning: ULMFiT, "
+           "ACL 2018; ELECTRA, ICLR 2020)");
+  c.repeated("--lr-of", o.lr_of, "GLOB=RATE, highest rate of the layers or parameters that match; "
+             "may be repeated, the last that matches counts");
+  c.number("--l2-sp", o.l2_sp, 0, 1e3, "Pull of what was pretrained towards where it started, A/2 "
+           "|w - w0|^2; --weight-decay is then for the head alone; for few images, close to what "
+           "the network has seen (Li et al., ICML 2018)");
+  c.number("--ema", o.ema, 0, 0.999999, "Measure and save the average of the weights over the "
+           "steps, with this decay, 0.999 say (Tarvainen and Valpola, NeurIPS 2017); 0: the last "
+           "weights");
+  c.number("--mixup", o.mixup, 0, 100, "Learn from sums of two images and their labels, their "
+           "shares drawn from Beta(A, A) (Zhang et al., ICLR 2018); 0: never");
+  c.number("--cutmix", o.cutmix, 0, 100, "Learn from images with a patch of another, its area "
+           "drawn from Beta(A, A) (Yun et al., ICCV 2019); with --mixup one of the two at random; "
+           "0: never");
+  c.text("--sampling", o.sampling, "shuffled: each image once in an epoch; balanced: each class "
+         "equally often (Kang et al., ICLR 2020)");
+  c.integer("--patience", o.patience, 0, 1'000'000, "Stop after so many epochs in a row without a "
+            "better validation accuracy (Prechelt 1998); 0: never");
+  c.flag("--find-lr", o.find_lr, "Only look for a learning rate: raises it step by step until the "
+         "loss explodes, and suggests one (Smith, WACV 2017); leaves nothing behind");
+  for (const char* name : kOfTheLoop) c.group("Recipes", name);
+  for (const char* name : {"--probe-epochs", "--probe-lr", "--stage-epochs"})
+    c.group("Recipes", name);
 }
 
-void check_recipe(const RecipeOptions& o, const BesideRecipe& beside, const CLI::App& c) {
-  auto given = [&](const char* option) { return c.count(option) > 0; };
+void check_recipe(const RecipeOptions& o, const BesideRecipe& beside, const Command& c) {
+  auto given = [&](const char* option) { return c.given(option); };
   if (o.find_lr && beside.resume)
     clash("--find-lr", "--resume", "a search has nothing to go on with");
   if (beside.resume) return;  // what is given now is compared with the stopped run instead

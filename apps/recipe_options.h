@@ -19,7 +19,7 @@ struct RecipeOptions {
   RatePlan rates() const;
 };
 
-void add_recipe_options(CLI::App& command, RecipeOptions& options);
+void add_recipe_options(Command& command, RecipeOptions& options);
 
 // Calls field(name, member) for everything that decides what a run computes.
 template <class Options, class Field>
@@ -38,6 +38,6 @@ struct BesideRecipe {
   bool resume, class_weights;
 };
 void check_recipe(const RecipeOptions& options, const BesideRecipe& beside,
-                  const CLI::App& command);
+                  const Command& command);
 
 }  // namespace graft::app

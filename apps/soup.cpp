@@ -1,5 +1,4 @@
 // graft soup: one network of several that were trained from the same weights, by averaging theirs.
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
@@ -112,16 +111,15 @@ int run_soup(const SoupOptions& o, bool with_alpha) {
 }  // namespace
 
 Run add_soup(CLI::App& program) {
-  CLI::App* c = program.add_subcommand("soup", "Average the weights of fine-tuned models");
+  Command c(program, "soup", "Average the weights of fine-tuned models");
   auto o = std::make_shared<SoupOptions>();
-  c->add_option("models", o->models, "Model files of one architecture, with the same classes")
-      ->required();
-  c->add_option("-o,--out", o->out, "Model file to write")->required();
-  add_number(*c, "--alpha", o->alpha, 0, 1,
-             "Share of the second of two models; without it all have the same");
-  add_common(*c, o->common);
-  c->footer(kFooter);
-  return [o, c] { return run_soup(*o, c->count("--alpha") > 0); };
+  c.required("models", o->models, "Model files of one architecture, with the same classes");
+  c.required("-o,--out", o->out, "Model file to write");
+  c.number("--alpha", o->alpha, 0, 1, "Share of the second of two models; without it all have the "
+           "same");
+  add_common(c, o->common);
+  c.footer(kFooter);
+  return [o, c] { return run_soup(*o, c.given("--alpha")); };
 }
 
 }  // namespace graft::app

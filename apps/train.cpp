@@ -1,5 +1,4 @@
 // graft train: from a folder of photographs and a pretrained network to a classifier.
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -61,7 +60,7 @@ Json report(TrainRun& s, const RunFolder& run) {
 // ---- the command ------------------------------------------------------------------------------
 
 std::optional<LoadedCheckpoint> stopped_run(TrainRun& s, std::optional<RunFolder>& run,
-                                            const CLI::App& command) {
+                                            const Command& command) {
   if (!s.options.resume) return {};
   if (!RunFolder::has_checkpoint(s.options.out))
     fail(Fault::no_input, "--resume: there is no checkpoint in {}; start the run without --resume",
@@ -71,7 +70,7 @@ std::optional<LoadedCheckpoint> stopped_run(TrainRun& s, std::optional<RunFolder
   if (!stopped.notice.empty()) say("warning: " + stopped.notice);
   restore(s.options, Json::parse(stopped.checkpoint.text.at("options")), command);
   auto threads = stopped.checkpoint.integers.find("threads");  // sums depend on them in the last bit
-  if (command.count("--threads") == 0 && threads != stopped.checkpoint.integers.end())
+  if (!command.given("--threads") && threads != stopped.checkpoint.integers.end())
     cpu::set_thread_count(int(std::clamp<int64_t>(threads->second, 1, 1024)));
   restore_cache(s.options, stopped.checkpoint, command);
   return stopped;
@@ -89,7 +88,7 @@ void open_folder(TrainRun& s, std::optional<RunFolder>& run) {
   run->open_events(s.progress.history);
 }
 
-void prepare(TrainRun& s, std::optional<RunFolder>& run, const CLI::App& command) {
+void prepare(TrainRun& s, std::optional<RunFolder>& run, const Command& command) {
   std::optional<LoadedCheckpoint> stopped = stopped_run(s, run, command);
   s.place = Place(s.options.common, s.options.place);
   if (s.place.precision == "f16") s.progress.loss_scale.value = 0x1p16;
@@ -135,8 +134,8 @@ SolvingSettings solving_settings(const TrainRun& s) {
 }
 
 // A frozen trunk of random values teaches nothing: from scratch, everything learns.
-void from_scratch(TrainOptions& options, const CLI::App& command) {
-  if (command.count("--freeze") == 0) options.freeze = "none";
+void from_scratch(TrainOptions& options, const Command& command) {
+  if (!command.given("--freeze")) options.freeze = "none";
   else if (options.freeze != "none")
     say("warning: --weights none with --freeze " + options.freeze + " keeps random values as they are");
 }
@@ -184,7 +183,7 @@ bool learn_all(TrainRun& s, const TrainingHooks& hooks) {
   return true;
 }
 
-int run_train(TrainOptions options, const CLI::App& command) {
+int run_train(TrainOptions options, const Command& command) {
   apply(options.common);
   settle_solver(options, command);
   check_together(options, command);
@@ -245,11 +244,11 @@ int run_train(TrainOptions options, const CLI::App& command) {
 }  // namespace
 
 Run add_train(CLI::App& program) {
-  CLI::App* command = program.add_subcommand("train", "Train a classifier on your images");
+  Command command(program, "train", "Train a classifier on your images");
   auto options = std::make_shared<TrainOptions>();
-  add_train_options(*command, *options);
-  command->footer(kFooter);
-  return [options, command] { return run_train(*options, *command); };
+  add_train_options(command, *options);
+  command.footer(kFooter);
+  return [options, command] { return run_train(*options, command); };
 }
 
 }  // namespace graft::app

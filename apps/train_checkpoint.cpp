@@ -1,6 +1,5 @@
 #include "apps/train_checkpoint.h"
 
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
@@ -71,11 +70,11 @@ void prove_frozen(TrainRun& s) {
   }
 }
 
-void restore_cache(TrainOptions& options, const Checkpoint& c, const CLI::App& command) {
+void restore_cache(TrainOptions& options, const Checkpoint& c, const Command& command) {
   auto cache = c.text.find("cache");
-  if (command.count("--cache") == 0 && cache != c.text.end()) options.cache = cache->second;
+  if (!command.given("--cache") && cache != c.text.end()) options.cache = cache->second;
   auto limit = c.integers.find("cache_limit");
-  if (command.count("--cache-limit") == 0 && limit != c.integers.end())
+  if (!command.given("--cache-limit") && limit != c.integers.end())
     options.cache_limit = std::clamp<int64_t>(limit->second, 0, 1 << 24);
 }
 

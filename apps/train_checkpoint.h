@@ -13,7 +13,7 @@ void save_checkpoint(TrainRun& s, RunFolder& run);
 void resume(TrainRun& s, const Checkpoint& checkpoint);
 // --cache and --cache-limit as the stopped run had them, unless they are said now: they change no
 // result.
-void restore_cache(TrainOptions& options, const Checkpoint& checkpoint, const CLI::App& command);
+void restore_cache(TrainOptions& options, const Checkpoint& checkpoint, const Command& command);
 
 // Throws Fault::internal where a frozen tensor is not what it was before training, by its hash.
 void prove_frozen(TrainRun& s);

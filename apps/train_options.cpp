@@ -1,6 +1,5 @@
 #include "apps/train_options.h"
 
-#include <CLI/CLI.hpp>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
@@ -39,25 +38,25 @@ Json TrainOptions::to_json() const {
   return json;
 }
 
-void settle_solver(TrainOptions& o, const CLI::App& command) {
+void settle_solver(TrainOptions& o, const Command& command) {
   if (o.head_solver != "sgd" && o.head_solver != "lbfgs" && o.head_solver != "ridge")
     fail(Fault::usage, "--head-solver: '{}' is unknown; use sgd, lbfgs or ridge", o.head_solver);
   if (o.head.empty() || HeadForm::parse(o.head).kind != HeadForm::Kind::neighbours) return;
-  if (command.count("--head-solver"))
+  if (command.given("--head-solver"))
     fail(Fault::usage, "--head-solver {} and --head {} contradict each other: its images are stored, "
          "there is nothing to solve; leave one out", o.head_solver, o.head);
   o.head_solver = "knn";
 }
 
-void check_together(const TrainOptions& o, const CLI::App& command) {
+void check_together(const TrainOptions& o, const Command& command) {
   const bool stored = o.head_solver == "knn", ridge = o.head_solver == "ridge";
   const HeadForm head = o.head.empty() ? HeadForm{} : HeadForm::parse(o.head);
   const std::string solver = stored ? "--head " + o.head : "--head-solver " + o.head_solver;
   auto clash = [&](const char* given, bool with, const char* other, const char* why) {
-    if (command.count(given) && with)
+    if (command.given(given) && with)
       fail(Fault::usage, "{} and {} contradict each other: {}; leave one out", given, other, why);
   };
-  clash("--strict", command.count("--max-bad-images"), "--max-bad-images", "strict allows none");
+  clash("--strict", command.given("--max-bad-images"), "--max-bad-images", "strict allows none");
   if (o.force && !o.resume) fail(Fault::usage, "--force has a meaning with --resume only; add it");
   check_recipe(o.recipes, {o.head_solver == "sgd", o.weights == "none", o.resume,
                            o.class_weights == "balanced"}, command);
@@ -92,11 +91,11 @@ void check_together(const TrainOptions& o, const CLI::App& command) {
   clash("--val-split", split, ("--data " + o.data).c_str(), "it has a val folder already");
 }
 
-void restore(TrainOptions& options, const Json& saved, const CLI::App& command) {
+void restore(TrainOptions& options, const Json& saved, const Command& command) {
   each_setting(options, [&](const char* name, auto& value) {
     if (!saved.contains(name)) return;
     auto before = saved[name].get<std::decay_t<decltype(value)>>();
-    bool given = command.count(std::string("--") + name) > 0;
+    bool given = command.given(std::string("--") + name);
     if (given && std::string_view(name) == "data") return;
     if (given && before != value)
       fail(Fault::usage, "--resume goes on with --{} {}, but --{} {} was given; leave it out, or "
@@ -106,77 +105,70 @@ void restore(TrainOptions& options, const Json& saved, const CLI::App& command) 
   });
 }
 
-void add_train_options(CLI::App& c, TrainOptions& o) {
-  c.add_option("--model", o.model, "What to build; not needed when the weights say it");
+void add_train_options(Command& c, TrainOptions& o) {
+  c.text("--model", o.model, "What to build; not needed when the weights say it");
   add_until(c, o.until);
-  c.add_option("--weights", o.weights, "File to start from, or none: from scratch")
-      ->capture_default_str();
-  c.add_option("--data", o.data, "Folder with train/ and val/, or with classes, or a CSV file");
-  c.add_option("--out", o.out, "Folder of the run: model.h5, checkpoint.h5, events.jsonl")
-      ->capture_default_str();
-  c.add_option("--freeze", o.freeze, "What stays: trunk (all but the head), until:LAYER, none, 60%, "
-               "globs like layer1 or *.bias, !glob to except, bn=frozen|affine|stats|train; "
-               "bias-only (BitFit: Zaken et al., ACL 2022), norm-only (Frankle et al., ICLR 2021), "
-               "both with the head; from scratch: none")
-      ->capture_default_str();
-  c.add_flag("--resume", o.resume, "Go on with the run in --out where it stopped, bit for bit; with as many "
-             "threads as before, unless --threads says otherwise");
-  add_integer(c, "--epochs", o.epochs, 1, 1'000'000, "Passes over the training images");
-  add_integer(c, "--batch", o.batch, 1, 65536, "Images per step");
-  add_number(c, "--lr", o.lr, 1e-12, 1e6, "Learning rate at its highest");
-  c.add_option("--optimizer", o.optimizer, "sgd or adamw")->capture_default_str();
-  c.add_option("--head", o.head, "Form of the head: linear, mlp:WIDTH (two matrices, a ReLU between), "
-               "cosine (Chen et al., ICLR 2019) or knn:K (the features of the training images are stored, "
-               "and the K nearest by cosine vote: Wu et al., CVPR 2018); when not given that of --weights, "
-               "which is linear where they were published");
-  c.add_option("--head-solver", o.head_solver, "sgd: the loop of epochs; lbfgs and ridge compute the "
-               "features once and solve for the head, for --freeze trunk, on the images as they are. "
-               "lbfgs: logistic regression, --weight-decay is by default 0.01, on features of variance "
-               "1; ridge: least squares in closed form, --weight-decay is by default what leaves each "
-               "image to the others with the least error")
-      ->capture_default_str();
-  add_integer(c, "--neighbours", o.neighbours, 0, 100'000, "With a head solver: so many nearest "
-              "neighbours by cosine vote as well, for comparison (Wu et al., CVPR 2018)");
-  add_number(c, "--momentum", o.momentum, 0, 0.9999, "Of SGD");
-  c.add_flag("--nesterov", o.nesterov, "Nesterov's momentum");
-  add_number(c, "--weight-decay", o.weight_decay, 0, 1, "Pull towards zero");
-  c.add_flag("--decay-all", o.decay_all, "Decay biases and norms too");
-  add_number(c, "--clip-norm", o.clip_norm, 0, 1e6, "Largest norm of the gradient; 0: any");
-  c.add_option("--schedule", o.schedule, "constant, step, cosine or one-cycle")
-      ->capture_default_str();
-  add_number(c, "--warmup-epochs", o.warmup_epochs, 0, 1e6, "The rate rises linearly first");
-  add_number(c, "--step-epochs", o.step_epochs, 1e-3, 1e6, "step: epochs between two drops");
-  add_number(c, "--gamma", o.gamma, 1e-6, 1, "step: factor of a drop");
-  add_number(c, "--label-smoothing", o.label_smoothing, 0, 0.999, "Of the loss");
-  c.add_option("--class-weights", o.class_weights, "none or balanced")->capture_default_str();
-  c.add_option("--augment", o.augment, "none, standard (random crop and flip) colour (and "
-               "brightness, contrast, saturation, hue) or rand (and two of RandAugment's fourteen "
-               "changes, of strength 9; Cubuk et al., NeurIPS 2020)")->capture_default_str();
-  add_integer(c, "--image-size", o.image_size, 0, 4096, "Side in pixels; 0: the model's own");
-  add_number(c, "--val-split", o.val_split, 0, 0.9, "Part held back, by a hash of the file name, "
-             "when the data has no val/");
-  add_number(c, "--max-bad-images", o.max_bad_images, 0, 1, "Part that may fail to decode");
-  c.add_flag("--strict", o.strict, "Refuse the first bad image instead of skipping it");
-  c.add_flag("--partial,--allow-partial", o.partial,
-             "Accept weights that lack tensors or have others");
-  c.add_flag("--allow-nonfinite", o.allow_nonfinite, "Accept weights that are NaN or infinite");
-  c.add_flag("--verify", o.verify, "Replay the golden input of the weights first");
-  c.add_flag("--allow-single-class", o.allow_single_class, "Train on one class only");
-  c.add_flag("--allow-empty", o.allow_empty, "Accept class folders without images");
-  c.add_flag("--force", o.force, "--resume even if the data has changed");
-  add_integer(c, "--loader-threads", o.loader_threads, -1, 1024, "Decoding threads; -1: as needed");
-  add_integer(c, "--cache-mb", o.cache_mb, 0, 1 << 20, "Memory for decoded images");
-  c.add_option("--cache", o.cache, "Compute once what stays of the network: memory, or a folder that later "
-               "runs find; auto: memory, unless --augment makes new pixels; off")->capture_default_str();
-  add_integer(c, "--cache-views", o.cache_views, 0, 1'000'000, "Augmented views of an image that take "
-              "turns by epoch; 0: new ones in every epoch");
-  add_integer(c, "--cache-limit", o.cache_limit, 0, 1 << 24, "MB that --cache may take");
+  c.text("--weights", o.weights, "File to start from, or none: from scratch");
+  c.text("--data", o.data, "Folder with train/ and val/, or with classes, or a CSV file");
+  c.text("--out", o.out, "Folder of the run: model.h5, checkpoint.h5, events.jsonl");
+  c.text("--freeze", o.freeze, "What stays: trunk (all but the head), until:LAYER, none, 60%, "
+         "globs like layer1 or *.bias, !glob to except, bn=frozen|affine|stats|train; bias-only "
+         "(BitFit: Zaken et al., ACL 2022), norm-only (Frankle et al., ICLR 2021), both with the "
+         "head; from scratch: none");
+  c.flag("--resume", o.resume, "Go on with the run in --out where it stopped, bit for bit; with as "
+         "many threads as before, unless --threads says otherwise");
+  c.integer("--epochs", o.epochs, 1, 1'000'000, "Passes over the training images");
+  c.integer("--batch", o.batch, 1, 65536, "Images per step");
+  c.number("--lr", o.lr, 1e-12, 1e6, "Learning rate at its highest");
+  c.text("--optimizer", o.optimizer, "sgd or adamw");
+  c.text("--head", o.head, "Form of the head: linear, mlp:WIDTH (two matrices, a ReLU between), "
+         "cosine (Chen et al., ICLR 2019) or knn:K (the features of the training images are "
+         "stored, and the K nearest by cosine vote: Wu et al., CVPR 2018); when not given that of "
+         "--weights, which is linear where they were published");
+  c.text("--head-solver", o.head_solver, "sgd: the loop of epochs; lbfgs and ridge compute the "
+         "features once and solve for the head, for --freeze trunk, on the images as they are. "
+         "lbfgs: logistic regression, --weight-decay is by default 0.01, on features of variance "
+         "1; ridge: least squares in closed form, --weight-decay is by default what leaves each "
+         "image to the others with the least error");
+  c.integer("--neighbours", o.neighbours, 0, 100'000, "With a head solver: so many nearest "
+            "neighbours by cosine vote as well, for comparison (Wu et al., CVPR 2018)");
+  c.number("--momentum", o.momentum, 0, 0.9999, "Of SGD");
+  c.flag("--nesterov", o.nesterov, "Nesterov's momentum");
+  c.number("--weight-decay", o.weight_decay, 0, 1, "Pull towards zero");
+  c.flag("--decay-all", o.decay_all, "Decay biases and norms too");
+  c.number("--clip-norm", o.clip_norm, 0, 1e6, "Largest norm of the gradient; 0: any");
+  c.text("--schedule", o.schedule, "constant, step, cosine or one-cycle");
+  c.number("--warmup-epochs", o.warmup_epochs, 0, 1e6, "The rate rises linearly first");
+  c.number("--step-epochs", o.step_epochs, 1e-3, 1e6, "step: epochs between two drops");
+  c.number("--gamma", o.gamma, 1e-6, 1, "step: factor of a drop");
+  c.number("--label-smoothing", o.label_smoothing, 0, 0.999, "Of the loss");
+  c.text("--class-weights", o.class_weights, "none or balanced");
+  c.text("--augment", o.augment, "none, standard (random crop and flip) colour (and brightness, "
+         "contrast, saturation, hue) or rand (and two of RandAugment's fourteen changes, of "
+         "strength 9; Cubuk et al., NeurIPS 2020)");
+  c.integer("--image-size", o.image_size, 0, 4096, "Side in pixels; 0: the model's own");
+  c.number("--val-split", o.val_split, 0, 0.9, "Part held back, by a hash of the file name, when "
+           "the data has no val/");
+  c.number("--max-bad-images", o.max_bad_images, 0, 1, "Part that may fail to decode");
+  c.flag("--strict", o.strict, "Refuse the first bad image instead of skipping it");
+  c.flag("--partial,--allow-partial", o.partial, "Accept weights that lack tensors or have others");
+  c.flag("--allow-nonfinite", o.allow_nonfinite, "Accept weights that are NaN or infinite");
+  c.flag("--verify", o.verify, "Replay the golden input of the weights first");
+  c.flag("--allow-single-class", o.allow_single_class, "Train on one class only");
+  c.flag("--allow-empty", o.allow_empty, "Accept class folders without images");
+  c.flag("--force", o.force, "--resume even if the data has changed");
+  c.integer("--loader-threads", o.loader_threads, -1, 1024, "Decoding threads; -1: as needed");
+  c.integer("--cache-mb", o.cache_mb, 0, 1 << 20, "Memory for decoded images");
+  c.text("--cache", o.cache, "Compute once what stays of the network: memory, or a folder that "
+         "later runs find; auto: memory, unless --augment makes new pixels; off");
+  c.integer("--cache-views", o.cache_views, 0, 1'000'000, "Augmented views of an image that take "
+            "turns by epoch; 0: new ones in every epoch");
+  c.integer("--cache-limit", o.cache_limit, 0, 1 << 24, "MB that --cache may take");
   add_recipe_options(c, o.recipes);
   add_place(c, o.place);
-  c.add_option("--trunk-precision", o.trunk_precision, "On the processor: f32, or bf16 for the products of "
-               "what is frozen, sums in f32; the difference in accuracy is measured at the end")
-      ->check(CLI::IsMember({"f32", "bf16"}))
-      ->capture_default_str();
+  c.one_of("--trunk-precision", o.trunk_precision, {"f32", "bf16"}, "On the processor: f32, or "
+           "bf16 for the products of what is frozen, sums in f32; the difference in accuracy is "
+           "measured at the end");
   add_common(c, o.common);
 }
 

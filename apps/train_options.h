@@ -31,16 +31,16 @@ struct TrainOptions {
   Json to_json() const;  // what decides the result: not threads, not where it is written
 };
 
-void add_train_options(CLI::App& command, TrainOptions& options);
+void add_train_options(Command& command, TrainOptions& options);
 
 // Throws when options were given that contradict each other.
 // A head of neighbours is stored, by a solver of its own.
-void settle_solver(TrainOptions& options, const CLI::App& command);
-void check_together(const TrainOptions& options, const CLI::App& command);
+void settle_solver(TrainOptions& options, const Command& command);
+void check_together(const TrainOptions& options, const Command& command);
 
 // Takes the settings of a stopped run; throws when one that was given now differs from it. Only
 // --data may differ: the images can have moved, and their fingerprint tells whether they are those.
-void restore(TrainOptions& options, const Json& saved, const CLI::App& command);
+void restore(TrainOptions& options, const Json& saved, const Command& command);
 
 Augment augment_named(const std::string& name);                     // not "none"
 OptimizerOptions optimizer_options(const TrainOptions& options);

@@ -1,5 +1,4 @@
 // graft verify: does this machine compute what the model file says it computes?
-#include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
 
 #include "apps/command.h"
@@ -30,11 +29,11 @@ int run_verify(const VerifyOptions& o) {
 }  // namespace
 
 Run add_verify(CLI::App& program) {
-  CLI::App* c = program.add_subcommand("verify", "Replay the golden input of a model file");
+  Command c(program, "verify", "Replay the golden input of a model file");
   auto o = std::make_shared<VerifyOptions>();
-  c->add_option("file", o->file, "Model file")->required();
-  add_common(*c, o->common);
-  c->footer("Example:\n  graft verify resnet50.h5");
+  c.required("file", o->file, "Model file");
+  add_common(c, o->common);
+  c.footer("Example:\n  graft verify resnet50.h5");
   return [o] { return run_verify(*o); };
 }
 

@@ -93,7 +93,7 @@ EOF
 step "layering" $PYTHON tests/layering.py .
 step "CUDA sources" $PYTHON tests/cuda_sources.py .
 step "catalogue of published weights" $PYTHON tests/catalogue.py
-step "build" build "$BUILD" all -DGRAFT_TESTS=ON -DGRAFT_BENCH=ON
+step "build" build "$BUILD" all -DGRAFT_TESTS=ON -DGRAFT_BENCH=ON -DCMAKE_CUDA_FLAGS=-Xptxas=-v
 step "reference values: operations" $PYTHON tests/op_reference.py "$GRAFT_REFERENCE_DIR"
 step "reference values: images" $PYTHON tests/decode_reference.py "$GRAFT_REFERENCE_DIR"
 step "unit tests" suite unit "$BUILD"
@@ -107,7 +107,8 @@ fi
 export GRAFT_PEER_PYTHON=${GRAFT_PEER_PYTHON:-$CLI_PYTHON}
 step "command line" env GRAFT="$BUILD/graft" "$CLI_PYTHON" -m pytest -q -n2 --maxfail=20 tests/cli \
   --junitxml="$RESULTS/cli.xml"
-step "CUDA kernels: registers" $PYTHON tests/ptxas_budget.py --out "$RESULTS/registers.txt"
+step "CUDA kernels: registers" $PYTHON tests/ptxas_budget.py --log "$BUILD.log" \
+  --out "$RESULTS/registers.txt"
 step "page of networks" $PYTHON tests/models_page.py "$BUILD/graft" models/README.md \
   "$RESULTS"/graft_models_tests*.xml "$RESULTS/cli.xml" --out "$RESULTS/networks.md"
 if [ "${GRAFT_QUICK:-0}" = 0 ]; then
