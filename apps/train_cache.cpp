@@ -23,12 +23,10 @@ bool sees_images_once(const TrainOptions& o) { return o.head_solver != "sgd" || 
 
 void say_off(const std::string& why) { say("feature cache: off, " + why); }
 
-void say_how_to_get_it(const TrainOptions& o, const Prefix& prefix) {
-  if (mixes(o)) return say_off("--mixup and --cutmix make other pixels in every step");
-  say_off(
-      fmt::format("--augment {} makes other pixels in every epoch; --cache-views 4 makes 4 views "
-                  "of an image that take turns, and computes {} once for each",
-                  o.augment, prefix.name()));
+std::string why_not_to_train(const TrainOptions& o) {
+  if (mixes(o)) return "; --mixup and --cutmix make other pixels in every step of training";
+  return fmt::format("; --augment {} makes other pixels in every epoch of training, but for "
+                     "--cache-views 4, say: 4 views of an image that take turns", o.augment);
 }
 
 void say_too_large(const TrainOptions& o, const Prefix& prefix, const Split& data, int64_t images) {
@@ -62,17 +60,14 @@ std::unique_ptr<TrainCache> TrainCache::open(const TrainOptions& o, Classifier& 
     return {};
   }
   const bool training = views_of(o) > 0;
-  if (!training && automatic) return say_how_to_get_it(o, prefix), nullptr;
   const int64_t train = int64_t(data.train.samples.size()), val = int64_t(data.val.samples.size());
   const int64_t images = (training ? train * views_of(o) : 0) + val;
   if (images * prefix.bytes() > o.cache_limit << 20)
     return say_too_large(o, prefix, data, images), nullptr;
-  say(fmt::format(
-      "feature cache: the output of {}, {:.1f} KB for each of {} images{}, {:.1f} MB "
-      "in {}",
-      prefix.name(), double(prefix.bytes()) / 1024, images,
-      training || mixes(o) ? "" : " to validate (--cache-views keeps those to train, too)",
-      mb(images * prefix.bytes()), in_folder(o) ? printable(o.cache) : "memory"));
+  say(fmt::format("feature cache: the output of {}, {:.1f} KB for each of {} images{}, {:.1f} MB in {}{}",
+                  prefix.name(), double(prefix.bytes()) / 1024, images, training ? "" : " to validate",
+                  mb(images * prefix.bytes()), in_folder(o) ? printable(o.cache) : "memory",
+                  training ? "" : why_not_to_train(o)));
   std::unique_ptr<TrainCache> cache(new TrainCache(o, model, std::move(prefix), training));
   cache->read();
   return cache;

@@ -30,7 +30,7 @@ class TrainCache {
   TrainCache(const TrainOptions& options, Classifier& model, Prefix prefix, bool training);
   void read();
   Prefix prefix_;
-  bool training_;  // the training set is kept, too
+  bool training_;  // the training set is kept, too, not only what validates
   FeatureStore store_;
   FeatureCache cache_;
   std::optional<FeatureFolder> folder_;

@@ -159,8 +159,11 @@ void add_train_options(Command& c, TrainOptions& o) {
   c.flag("--force", o.force, "--resume even if the data has changed");
   c.integer("--loader-threads", o.loader_threads, -1, 1024, "Decoding threads; -1: as needed");
   c.integer("--cache-mb", o.cache_mb, 0, 1 << 20, "Memory for decoded images");
-  c.text("--cache", o.cache, "Compute once what stays of the network: memory, or a folder that "
-         "later runs find; auto: memory, unless --augment makes new pixels; off");
+  c.integer("--device-cache-mb", o.device_cache_mb, -1, 1 << 20, "On a CUDA device: its memory for decoded "
+            "images, from which it then cuts each batch itself; -1: a quarter; 0: none");
+  c.text("--cache", o.cache, "Compute once what stays of the network, for each image whose pixels "
+         "come again (to validate; to train, unless --augment makes new ones): memory, or a folder that "
+         "later runs find; auto: memory; off");
   c.integer("--cache-views", o.cache_views, 0, 1'000'000, "Augmented views of an image that take "
             "turns by epoch; 0: new ones in every epoch");
   c.integer("--cache-limit", o.cache_limit, 0, 1 << 24, "MB that --cache may take");

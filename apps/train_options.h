@@ -23,7 +23,7 @@ struct TrainOptions {
   PlaceOptions place;
   double warmup_epochs = 0, step_epochs = 3, gamma = 0.1, label_smoothing = 0, val_split = 0;
   double max_bad_images = 0.001;
-  int64_t image_size = 0, loader_threads = -1, cache_mb = 256;
+  int64_t image_size = 0, loader_threads = -1, cache_mb = 256, device_cache_mb = -1;
   RecipeOptions recipes;
   std::string cache = "auto";  // of features: auto, off, memory or a folder
   int64_t cache_views = 0, cache_limit = 2048;

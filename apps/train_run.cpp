@@ -118,10 +118,22 @@ void open_cache(TrainRun& s) {
   if (s.cache) s.settings.trunk = s.cache->trunk();
 }
 
+// Of the CUDA device's memory, for decoded images, when this transform can be done there and nothing
+// else needs the pixels on the processor; a part for each loader.
+int64_t bytes_there(const TrainRun& s, const Transform& transform, const LoaderOptions& loader) {
+  const TrainOptions& o = s.options;
+  const bool mixed = o.recipes.mixup > 0 || o.recipes.cutmix > 0;
+  if (s.place.device == Device::cpu || loader.known || mixed || !transform.only_cuts()) return 0;
+  const int64_t all = o.device_cache_mb < 0 ? int64_t(cuda_device_bytes()) / 4 : o.device_cache_mb << 20;
+  return transform.random() ? all / 4 * 3 : all / 4;
+}
+
 std::unique_ptr<Loader> validation_loader(const TrainRun& s, TrainCache* cache) {
   LoaderOptions options = loader_options(s.options);
+  const Transform transform(s.model->preprocess);
   if (cache) cache->join(options, false);
-  return std::make_unique<Loader>(s.data.val, Transform(s.model->preprocess), options);
+  options.device_bytes = bytes_there(s, transform, options);
+  return std::make_unique<Loader>(s.data.val, transform, options);
 }
 
 void make_loaders(TrainRun& s) {
@@ -143,6 +155,7 @@ void make_loaders(TrainRun& s) {
                                             : Transform(s.model->preprocess, augment_named(o.augment));
   options.views = o.cache_views;
   if (s.cache) s.cache->join(options, true);
+  options.device_bytes = bytes_there(s, transform, options);
   s.training = std::make_unique<Loader>(s.data.train, transform, options);
 }
 

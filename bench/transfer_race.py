@@ -6,10 +6,11 @@
 
 Run it with a python3 that imports torch and torchvision. The peer (--peer, started by the race as a
 process of its own) is written as a user would: ImageFolder, DataLoader with 2 workers,
-RandomResizedCrop and flip, Resize + CenterCrop for validation, SGD with momentum 0.9, a new output
-layer, channels_last. Regimes: head, last (the last stage too), all. Prints one JSON line per run and
-a summary: wall seconds from process start, best and last validation accuracy, peak memory (of the
-peer: its main process alone, workers come on top).
+RandomResizedCrop and flip (--no-augment: as for validation), Resize + CenterCrop for validation, SGD
+with momentum 0.9, a new output layer, channels_last. Regimes: head, last (the last stage too), all.
+--until ends a ResNet after that stage on both sides. Prints one JSON line per run and a summary: wall
+seconds from process start, best and last validation accuracy, peak memory (of the peer: its main
+process alone, workers come on top).
 """
 import argparse
 import json
@@ -20,8 +21,13 @@ import sys
 import tempfile
 import time
 
+STAGES = ["layer1", "layer2", "layer3", "layer4"]
 LAST = {"squeezenet1_1": "features.11", "resnet18": "layer4", "resnet50": "layer4"}
 HEAD = {"squeezenet1_1": "classifier.1", "resnet18": "fc", "resnet50": "fc"}
+
+
+def last_stage(a):
+    return a.until or LAST[a.model]
 
 
 def read_safetensors(path):
@@ -40,8 +46,8 @@ def read_safetensors(path):
     return tensors
 
 
-def learns(name, model, regime):
-    head, last = HEAD[model], LAST[model]
+def learns(name, model, regime, last):
+    head = HEAD[model]
     if regime == "all" or name.startswith(head + "."):
         return True
     if regime == "head":
@@ -49,6 +55,15 @@ def learns(name, model, regime):
     if model.startswith("resnet"):
         return name.startswith(last + ".")
     return name.startswith("features.") and int(name.split(".")[1]) >= int(last.split(".")[1])
+
+
+def end_after(net, stage):
+    """A ResNet without the stages after this one; -> channels of what is left."""
+    import torch
+    for later in STAGES[STAGES.index(stage) + 1:]:
+        setattr(net, later, torch.nn.Identity())
+    last = list(getattr(net, stage)[-1].children())
+    return [m for m in last if isinstance(m, torch.nn.BatchNorm2d)][-1].num_features
 
 
 def peer(a):
@@ -63,17 +78,18 @@ def peer(a):
     plain = transforms.Compose([transforms.Resize(256), transforms.CenterCrop(224), transforms.ToTensor(), norm])
     augment = transforms.Compose([transforms.RandomResizedCrop(224), transforms.RandomHorizontalFlip(),
                                   transforms.ToTensor(), norm])
-    train = ImageFolder(os.path.join(a.data, "train"), augment)
+    train = ImageFolder(os.path.join(a.data, "train"), plain if a.no_augment else augment)
     val = ImageFolder(os.path.join(a.data, "val"), plain)
     net = getattr(torchvision.models, a.model)(weights=None)
     net.load_state_dict(read_safetensors(a.weights), strict=not a.partial)
     if a.model.startswith("resnet"):
-        net.fc = torch.nn.Linear(net.fc.in_features, len(train.classes))
+        width = end_after(net, a.until) if a.until else net.fc.in_features
+        net.fc = torch.nn.Linear(width, len(train.classes))
     else:
         net.classifier[1] = torch.nn.Conv2d(512, len(train.classes), 1)
     net = net.to(memory_format=torch.channels_last)
     for name, p in net.named_parameters():
-        p.requires_grad = learns(name, a.model, a.regime)
+        p.requires_grad = learns(name, a.model, a.regime, last_stage(a))
     optimizer = torch.optim.SGD([p for p in net.parameters() if p.requires_grad], lr=a.lr, momentum=0.9)
     loss_of = torch.nn.CrossEntropyLoss()
     train_loader = torch.utils.data.DataLoader(train, a.batch, shuffle=True, num_workers=2)
@@ -102,17 +118,18 @@ def run_peer(a, seed):
     for key in ("model", "weights", "data", "regime", "epochs", "batch", "lr"):
         command += [f"--{key}", str(getattr(a, key))]
     begin = time.perf_counter()
-    out = subprocess.run(command + (["--partial"] if a.partial else []), check=True,
-                         capture_output=True, text=True).stdout
+    command += ["--until", a.until] * bool(a.until) + ["--no-augment"] * a.no_augment + ["--partial"] * a.partial
+    out = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     return {"seconds": time.perf_counter() - begin, **json.loads(out.splitlines()[-1])}
 
 
 def run_graft(a, seed):
-    freeze = {"head": "trunk", "last": "until:" + LAST[a.model], "all": "none"}[a.regime]
+    freeze = {"head": "trunk", "last": "until:" + last_stage(a), "all": "none"}[a.regime]
     with tempfile.TemporaryDirectory() as out:
         command = [a.graft, "train", "--model", a.model, "--weights", a.weights, "--data", a.data, "--freeze",
                    freeze, "--epochs", str(a.epochs), "--batch", str(a.batch), "--lr", str(a.lr),
-                   "--seed", str(seed), "--out", out, "--json"] + (["--partial"] if a.partial else [])
+                   "--seed", str(seed), "--out", out, "--json"] + ["--partial"] * a.partial
+        command += ["--until", a.until] * bool(a.until) + ["--augment", "none"] * a.no_augment
         begin = time.perf_counter()
         text = subprocess.run(command + a.extra, check=True, capture_output=True, text=True).stdout
         seconds = time.perf_counter() - begin
@@ -132,6 +149,8 @@ def main():
     p.add_argument("--batch", type=int, default=32)
     p.add_argument("--lr", type=float, default=1e-3)
     p.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    p.add_argument("--until", choices=STAGES[:-1], default="")
+    p.add_argument("--no-augment", action="store_true")
     p.add_argument("--partial", action="store_true", help="the weights lack tensors")
     p.add_argument("--peer", action="store_true", help=argparse.SUPPRESS)
     p.add_argument("--extra", nargs=argparse.REMAINDER, default=[], help="more options for graft train")
@@ -143,7 +162,7 @@ def main():
         for side, run in (("graft", run_graft), ("torch", run_peer)):
             runs[side].append(run(a, seed))
             print(json.dumps({"side": side, "seed": seed, **runs[side][-1]}), flush=True)
-    summary = {"model": a.model, "data": os.path.basename(os.path.normpath(a.data)), "regime": a.regime,
+    summary = {"model": a.model, "data": os.path.basename(os.path.normpath(a.data)), "regime": a.regime, "until": a.until,
                "epochs": a.epochs, "seeds": a.seeds}
     for side, results in runs.items():
         summary[side] = {"median_s": round(statistics.median(r["seconds"] for r in results), 2),

@@ -10,6 +10,8 @@
 
 namespace graft {
 
+struct PixelSource;  // core/pixel_source.h
+
 struct Edge {
   Tensor input;
   std::function<Tensor(const Tensor& dy)> grad;  // dy -> gradient of input, in input's shape
@@ -30,6 +32,7 @@ class Storage {
   void* changing_values();               // from here on they are no longer what make gives
   void can_be_made(Make make) { make_ = std::move(make); }
   void put_away();                       // where they can be made again; else nothing happens
+  std::shared_ptr<const PixelSource> made_of;  // null once they are changed
 
  private:
   void* data_ = nullptr;

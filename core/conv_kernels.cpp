@@ -1,7 +1,9 @@
 #include "core/conv_kernels.h"
 
 #include "core/dispatch.h"
+#include "core/kernel_choice.h"
 #include "core/ops/gradients.h"
+#include "core/pixel_source.h"
 #include "core/product_kernels.h"
 
 namespace graft {
@@ -14,14 +16,31 @@ ConvEpilogue for_cpu(const ConvLayerEnd& end) {
           .activation = end.activation};
 }
 
+// The bytes that x is made of, where our kernel for the first layer is wanted and can take them.
+const PixelSource* first_layer_of([[maybe_unused]] const Conv2dProblem& p, [[maybe_unused]] const Tensor& x) {
+  if constexpr (kWithCuda) {
+    const PixelSource* source = pixel_source(x);
+    const bool ours = kernels_in_use() != Kernels::vendor;
+    if (source && ours && cuda::has_conv2d_first(math_of(x.dtype()), p)) return source;
+  }
+  return nullptr;
+}
+
 void fprop_on_cuda(const Conv2dProblem& p, const Tensor& x, const Tensor& w,
                    const ConvLayerEnd& end, Tensor& y) {
   const cuda::ConvLastStep last{.scale = in<float>(end.scale),
                                 .bias = in<float>(end.bias),
                                 .residual = address(end.residual, y.dtype()),
                                 .activation = end.activation};
-  const void *from = address(x, x.dtype()), *filter = address(w, x.dtype());
+  const void* filter = address(w, x.dtype());
   void* to = mutable_address(y, y.dtype());
+  if (const PixelSource* source = first_layer_of(p, x)) {
+    if constexpr (kWithCuda)
+      cuda::conv2d_first(math_of(x.dtype()), p, in<uint8_t>(source->pixels), source->normalization, filter,
+                         last, to, y.dtype(), stream());
+    return;
+  }
+  const void* from = address(x, x.dtype());
   with_product_kernels(
       vendor_offers(last) && last.residual != to,
       [&] { return name_of("fprop", x.dtype(), p, last); },

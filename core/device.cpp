@@ -14,6 +14,7 @@ constexpr int kOldest = 8;  // compute capability: what the kernels are compiled
 
 std::atomic<bool> tf32{false}, bf16_factors{false};
 thread_local Device kernels_on = Device::cpu;
+thread_local cuda::Stream current;
 
 [[noreturn]] void refuse_cuda() { fail(Fault::unavailable, "device cuda: {}", why_no_cuda()); }
 
@@ -48,6 +49,11 @@ std::string name_of_cuda_device() {
   refuse_cuda();
 }
 
+size_t cuda_device_bytes() {
+  if constexpr (kWithCuda) return cuda::device_count() ? cuda::device_info().memory : 0;
+  return 0;
+}
+
 size_t peak_cuda_bytes() {
   if constexpr (kWithCuda) return cuda::device_count() ? cuda::device_memory().peak : 0;
   return 0;
@@ -66,6 +72,64 @@ cuda::GemmMath math_of(DType dtype) {
       return cuda::GemmMath::f16;
     default:
       return tf32 ? cuda::GemmMath::tf32 : cuda::GemmMath::f32;
+  }
+}
+
+cuda::Stream stream() { return current; }
+
+struct Lane::Impl {
+  cuda::Stream stream;
+  cuda::Event begin, end;
+
+  ~Impl() {
+    if constexpr (kWithCuda) {
+      if (begin.handle) cuda::destroy(begin);
+      if (end.handle) cuda::destroy(end);
+      if (stream.handle) cuda::destroy(stream);
+    }
+  }
+};
+
+Lane::Lane() : impl_(std::make_unique<Impl>()) {
+  if constexpr (kWithCuda) {
+    impl_->begin = cuda::create_event();
+    impl_->end = cuda::create_event();
+    impl_->stream = cuda::create_stream();
+    return;
+  }
+  refuse_cuda();
+}
+
+Lane::~Lane() {
+  if constexpr (kWithCuda) {
+    try {
+      join();
+    } catch (const cuda::DeviceError&) {  // then nothing runs any more
+    }
+  }
+}
+
+void Lane::run(const std::function<void()>& work) {
+  if constexpr (kWithCuda) {
+    const cuda::Stream before = current;
+    cuda::record(impl_->begin, before);
+    cuda::wait(impl_->stream, impl_->begin);
+    current = impl_->stream;
+    try {
+      work();
+    } catch (...) {
+      current = before;
+      join();
+      throw;
+    }
+    current = before;
+  }
+}
+
+void Lane::join() {
+  if constexpr (kWithCuda) {
+    cuda::record(impl_->end, impl_->stream);
+    cuda::wait(current, impl_->end);
   }
 }
 

@@ -4,6 +4,8 @@
 #pragma once
 #include <cstddef>
 #include <cstdint>
+#include <functional>
+#include <memory>
 #include <string>
 
 namespace graft {
@@ -16,6 +18,7 @@ bool built_with_cuda();
 // Why no CUDA device can be used: "no CUDA device or driver was found". Empty where one can.
 std::string why_no_cuda();
 std::string name_of_cuda_device();  // "NVIDIA H100 80GB HBM3"
+size_t cuda_device_bytes();         // of its memory; 0 without a device
 size_t peak_cuda_bytes();           // most that tensors held there at one time; 0 without a device
 
 // Whether products of f32 tensors on a CUDA device may round their factors to 10 bits of mantissa
@@ -38,6 +41,24 @@ class ExactProducts {
 
  private:
   bool tf32_, bf16_;
+};
+
+// Work on a CUDA device beside the stream of all other work: what the next batch needs, while this one
+// is computed. One thread uses a lane and what was made in it.
+class Lane {
+ public:
+  Lane();
+  ~Lane();  // joins
+  Lane(const Lane&) = delete;
+
+  // What `work` does with tensors is queued in the lane, behind all that this thread has queued so
+  // far; when it throws, the lane is joined.
+  void run(const std::function<void()>& work);
+  void join();  // what this thread queues from now on comes after the work in the lane
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
 };
 
 // Memory of a device, uninitialised, null for 0 bytes; copies between any two.

@@ -47,7 +47,7 @@ inline Tensor empty_f32(const Tensor& like, Shape shape) {
   return Tensor(std::move(shape), DType::f32, like.device());
 }
 
-inline cuda::Stream stream() { return {}; }
+cuda::Stream stream();  // of the calling thread's work: the default one, but within a Lane
 
 // How products of such elements are computed on a CUDA device.
 cuda::GemmMath math_of(DType dtype);

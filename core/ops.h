@@ -10,6 +10,7 @@
 
 #include "core/tensor.h"
 #include "kernels/activation.h"
+#include "kernels/augment.h"
 #include "kernels/conv2d.h"
 
 namespace graft {
@@ -157,5 +158,11 @@ Tensor cross_entropy(const Tensor& logits, const Tensor& labels, const CrossEntr
 // u8 pixels (N,H,W,3) -> (x * scale - mean) / std per channel; bgr swaps channels 0 and 2 first.
 Tensor normalize(const Tensor& pixels, float scale, std::array<float, 3> mean,
                  std::array<float, 3> std, bool bgr = false, DType dtype = DType::f32);
+
+
+// Cuts of pictures that are on a CUDA device, (height, width, 3) u8 each: cuts[i] of pictures[i], its
+// box resized by antialiased bilinear interpolation, -> (cuts, size, size, 3) u8. The bytes are
+// those of io/resize.h.
+Tensor cut_pictures(const std::vector<Tensor>& pictures, std::vector<Cut> cuts, int size);
 
 }  // namespace graft

@@ -83,6 +83,7 @@ void* Storage::values() {
 void* Storage::changing_values() {
   void* data = values();
   make_ = nullptr;
+  made_of = nullptr;
   return data;
 }
 

@@ -16,8 +16,10 @@
 #include <unordered_set>
 
 #include "core/check.h"
+#include "io/device_pictures.h"
 #include "io/sample_maker.h"
 #include "io/sampling.h"
+#include "kernels/runtime.h"
 
 namespace graft {
 namespace {
@@ -33,6 +35,7 @@ struct Slot {
   std::vector<std::optional<std::string>> bad;  // why a sample cannot be used
   std::exception_ptr broken;                    // no fault of a file
   int64_t places = 0, taken = 0, done = 0;      // to be made, begun, finished
+  Tensor there;                                 // the images on the device, once all is done
 };
 
 struct Task {
@@ -79,11 +82,14 @@ struct Loader::Impl {
   void refill();
   std::shared_ptr<Slot> finished_head();
   bool hand_out(Slot& slot, Batch& batch);
+  Tensor make_there(const Slot& slot);
+  void make_next_there();
   void note_bad(int64_t index, const std::string& message);
 
   const Dataset& data;
   const Transform transform;
   const LoaderOptions options;
+  std::unique_ptr<DevicePictures> pictures;  // on the device, when batches are made there
   SampleMaker maker;
   int64_t batches = 0;
 
@@ -92,6 +98,7 @@ struct Loader::Impl {
   std::deque<std::shared_ptr<Slot>> slots;  // the batches being made, in order
   bool stop = false;
   std::vector<std::thread> threads;
+  std::optional<Lane> lane;  // joined before the slots end, whose memory it writes
 
   // Of the thread that uses the loader. `epoch` is constant while tasks run.
   uint64_t epoch = 0;
@@ -107,12 +114,17 @@ Loader::Impl::Impl(const Dataset& data, Transform transform, const LoaderOptions
     : data(data),
       transform(std::move(transform)),
       options(options),
+      pictures(options.device_bytes > 0 ? std::make_unique<DevicePictures>(
+                   int64_t(data.samples.size()), options.device_bytes) : nullptr),
       maker(data, this->transform, {options.decode, options.seed, options.cache_bytes,
-                                    options.views, options.known}) {
+                                    options.views, options.known, pictures.get()}) {
   GRAFT_CHECK(options.batch > 0 && options.prefetch >= 0 && options.threads >= 0 &&
                   options.threads <= 1024 && options.min_last_batch >= 1 && options.views >= 0,
               "loader: batch {}, prefetch {}, threads {}, min_last_batch {}, views {}", options.batch,
               options.prefetch, options.threads, options.min_last_batch, options.views);
+  GRAFT_CHECK(!pictures || (transform.only_cuts() && !options.known),
+              "loader: on the device images can be cut, resized and mirrored, nothing else");
+  if (pictures) lane.emplace();
   int64_t count = int64_t(data.samples.size());
   batches = (count + options.batch - 1) / options.batch;
   int64_t last = count - (batches - 1) * options.batch;
@@ -191,6 +203,7 @@ void Loader::Impl::start(uint64_t new_epoch, int64_t first_batch) {
     slot->places = slot->taken;
     work_done.wait(lock, [&] { return slot->done == slot->places; });
   }
+  if (lane) lane->join();
   slots.clear();
   epoch = new_epoch;
   order = options.balanced ? balanced_order(data, options.seed, epoch)
@@ -240,6 +253,7 @@ bool Loader::Impl::next(Batch& batch) {
     refill();
     got = hand_out(*slot, batch);
   }
+  if (got && lane) make_next_there();
   waited += std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
   return got;
 }
@@ -250,7 +264,7 @@ bool Loader::Impl::hand_out(Slot& slot, Batch& batch) {
   if (slot.broken) std::rethrow_exception(slot.broken);
   const size_t bytes = size_t(transform.bytes());
   batch = {};
-  size_t pictures = 0;
+  size_t written = 0;
   for (size_t i = 0; i < slot.indices.size(); ++i) {
     if (slot.bad[i]) {
       note_bad(slot.indices[i], *slot.bad[i]);
@@ -262,21 +276,57 @@ bool Loader::Impl::hand_out(Slot& slot, Batch& batch) {
       batch.kept.push_back(slot.made[i].kept);
       if (slot.made[i].kept.defined()) continue;
     }
-    if (pictures < i) std::memcpy(slot.pixels + pictures * bytes, slot.pixels + i * bytes, bytes);
-    ++pictures;
+    if (!lane && written < i) std::memcpy(slot.pixels + written * bytes, slot.pixels + i * bytes, bytes);
+    ++written;
   }
   const int64_t n = int64_t(batch.indices.size());
   if (n == 0 || (n < options.min_last_batch && n < int64_t(slot.indices.size()))) {
     samples_left_out += n;
     return false;
   }
-  if (int64_t(pictures) == slot.images.dim(0)) batch.images = slot.images;
-  else if (pictures > 0) batch.images = slot.images.rows(0, int64_t(pictures));
+  if (lane) {
+    batch.images = slot.there.defined() ? slot.there : make_there(slot);
+    lane->join();
+  } else if (int64_t(written) == slot.images.dim(0)) {
+    batch.images = slot.images;
+  } else if (written > 0) {
+    batch.images = slot.images.rows(0, int64_t(written));
+  }
   batch.labels = Tensor({n}, DType::i32);
   int32_t* labels = batch.labels.mutable_data<int32_t>();
   for (int64_t index : batch.indices) *labels++ = data.samples[size_t(index)].label;
   batch.number = slot.number;
   return true;
+}
+
+// The images of a finished batch, less the bad ones, by work in the lane.
+Tensor Loader::Impl::make_there(const Slot& slot) {
+  Tensor images;
+  lane->run([&] {
+    std::vector<BatchPart> parts;
+    for (size_t i = 0; i < slot.made.size(); ++i) {
+      if (slot.bad[i]) continue;
+      const MadeSample& made = slot.made[i];
+      if (made.cut) parts.push_back({pictures->there(slot.indices[i], made.picture.get()), *made.cut, nullptr});
+      else parts.push_back({{}, {}, slot.pixels + i * size_t(transform.bytes())});
+    }
+    images = batch_there(parts, transform.size());
+  });
+  return images;
+}
+
+// While the batch before it is computed; unless it is not ready, or has no place beside that one.
+void Loader::Impl::make_next_there() {
+  std::shared_ptr<Slot> next;
+  {
+    std::lock_guard lock(mutex);
+    if (!slots.empty() && slots.front()->done == slots.front()->places) next = slots.front();
+  }
+  if (!next || next->broken) return;
+  try {
+    next->there = make_there(*next);
+  } catch (const cuda::OutOfMemory&) {
+  }
 }
 
 void Loader::Impl::note_bad(int64_t index, const std::string& message) {

@@ -18,7 +18,8 @@
 namespace graft {
 
 struct Batch {
-  Tensor images;                 // (n, size, size, 3) u8; less those of which something is kept
+  Tensor images;                 // (n, size, size, 3) u8; less those of which something is kept;
+                                 // on the CUDA device with LoaderOptions::device_bytes
   Tensor labels;                 // (n) i32
   std::vector<int64_t> indices;  // of the samples in the data set
   int64_t number = 0;            // its place in the epoch; start(epoch, number + 1) goes on after it
@@ -43,6 +44,10 @@ struct LoaderOptions {
   bool strict = false;
   double max_bad_fraction = 0.001;
   int64_t cache_bytes = 0;  // finished pixels (evaluation) or decoded pictures (training)
+  // Above 0: batches are made on the CUDA device, cut from decoded pictures (finished pixels, when
+  // nothing is random) of which so many bytes are kept there; the same bytes, and one batch is made
+  // while the one before is computed. For transforms that only_cuts(), without `known`.
+  int64_t device_bytes = 0;
   int64_t views = 0;        // above 0: random changes are those of epoch % views, not new ones
   std::function<Tensor(const SampleKey&)> known;  // what is kept or undefined; from any thread
   DecodeOptions decode;

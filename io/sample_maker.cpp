@@ -28,6 +28,7 @@ SampleKey changed(const SampleKey& file, const Augment& augment, uint64_t seed, 
 MadeSample SampleMaker::make(int64_t index, uint64_t epoch, int64_t place, uint8_t* out) {
   const uint64_t draw = draw_of(place, epoch);
   const Random random(options_.seed, "augment", draw);
+  if (std::optional<MadeSample> cut = make_cut(index, random)) return *cut;
   std::optional<MadeSample> made = known(index, draw);
   if (made && made->kept.defined()) return *made;
   if (std::shared_ptr<const Image> kept = cache_.find(index)) {
@@ -40,6 +41,32 @@ MadeSample SampleMaker::make(int64_t index, uint64_t epoch, int64_t place, uint8
   if (made && made->kept.defined()) return *made;
   decode(index, file, random, out);
   return made.value_or(MadeSample{});
+}
+
+// For the device: of the decoded picture, or, when nothing is random, all of the finished pixels.
+std::optional<MadeSample> SampleMaker::make_cut(int64_t index, Random random) const {
+  if (!options_.there) return {};
+  std::optional<DevicePictures::Size> size = options_.there->find(index);
+  std::shared_ptr<Image> picture;
+  if (!size) {
+    if (!options_.there->has_room()) return {};
+    const std::string& path = data_.samples[size_t(index)].path;
+    const Bytes file = read_source(path);
+    if (transform_.random()) {
+      picture = std::make_shared<Image>(decode_image(file, path, options_.decode));
+    } else {
+      picture = std::make_shared<Image>(transform_.size(), transform_.size());
+      transform_.run(file, path, options_.decode, random, picture->rgb.get());
+    }
+    size = {picture->width, picture->height};
+  }
+  const int side = transform_.size();
+  Cut whole{.rgb = nullptr, .stride = 0, .from_x = 0, .from_y = 0, .from_width = side, .from_height = side,
+            .to_width = side, .to_height = side, .window_x = 0, .window_y = 0, .flip = false};
+  MadeSample made;
+  made.cut = transform_.random() ? transform_.cut(random, size->width, size->height) : whole;
+  made.picture = std::move(picture);
+  return made;
 }
 
 uint64_t SampleMaker::draw_of(int64_t place, uint64_t epoch) const {

@@ -8,6 +8,7 @@
 
 #include "core/tensor.h"
 #include "io/dataset.h"
+#include "io/device_pictures.h"
 #include "io/sample_cache.h"
 #include "io/sample_key.h"
 #include "io/source_file.h"
@@ -17,7 +18,9 @@ namespace graft {
 
 struct MadeSample {
   SampleKey key{};  // all zero unless somebody keeps something
-  Tensor kept;      // what is known of these pixels; undefined: they have been written
+  Tensor kept;      // what is known of these pixels; undefined: they have been written,
+  std::optional<Cut> cut;  // or are yet to be cut on the device, from the picture there or this one
+  std::shared_ptr<const Image> picture;
 };
 
 struct SampleMakerOptions {
@@ -26,6 +29,7 @@ struct SampleMakerOptions {
   int64_t cache_bytes = 0;
   int64_t views = 0;                              // as in LoaderOptions
   std::function<Tensor(const SampleKey&)> known;  // likewise
+  DevicePictures* there = nullptr;                // outlives the maker; not with `known`
 };
 
 class SampleMaker {
@@ -44,6 +48,7 @@ class SampleMaker {
   MadeSample make(int64_t index, uint64_t epoch, int64_t place, uint8_t* out);
 
  private:
+  std::optional<MadeSample> make_cut(int64_t index, Random random) const;
   uint64_t draw_of(int64_t place, uint64_t epoch) const;
   std::optional<MadeSample> known(int64_t index, uint64_t draw) const;
   bool read(int64_t index, Bytes& file);

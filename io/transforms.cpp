@@ -118,6 +118,21 @@ Transform::Transform(Preprocess preprocess, std::optional<Augment> augment)
   if (augment_) check_augment(*augment_);
 }
 
+bool Transform::only_cuts() const {
+  const bool recoloured = augment_ && (augment_->rand_changes > 0 || augment_->brightness > 0 ||
+                                       augment_->contrast > 0 || augment_->saturation > 0 || augment_->hue > 0);
+  return preprocess_.interpolation == Interpolation::bilinear && !recoloured;
+}
+
+Cut Transform::cut(Random random, int width, int height) const {
+  const Geometry g = geometry(random, width, height);
+  const bool flip = augment_ && random.uniform() < augment_->flip;
+  return {.rgb = nullptr, .stride = 0, .from_x = g.from.x0, .from_y = g.from.y0,
+          .from_width = g.from.width(), .from_height = g.from.height(), .to_width = g.to_width,
+          .to_height = g.to_height, .window_x = g.window.x0 - g.left, .window_y = g.window.y0 - g.top,
+          .flip = flip};
+}
+
 Geometry Transform::geometry(Random& random, int width, int height) const {
   return augment_ ? train_geometry(preprocess_, *augment_, random, width, height)
                   : eval_geometry(preprocess_, width, height);

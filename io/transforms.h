@@ -12,6 +12,7 @@
 #include "core/random.h"
 #include "io/image.h"
 #include "io/resize.h"
+#include "kernels/augment.h"
 
 namespace graft {
 
@@ -72,6 +73,11 @@ class Transform {
   void run(std::span<const uint8_t> file, const std::string& name, const DecodeOptions& options,
            Random random, uint8_t* out) const;
   void run(const Image& decoded, Random random, uint8_t* out) const;
+
+  // Whether a cut, resized and perhaps mirrored, is all there is to it; then, of a decoded picture of
+  // that size, which one.
+  bool only_cuts() const;
+  Cut cut(Random random, int width, int height) const;
 
  private:
   Geometry geometry(Random& random, int width, int height) const;

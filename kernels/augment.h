@@ -31,6 +31,18 @@ inline PixelTable pixel_table(const Normalization& n) {
   return table;
 }
 
+// A picture, decoded, and what of it becomes one image of a batch: the box `from` of it is
+// resized to to_width x to_height; pixel (0, 0) of the image is (window_x, window_y) of that, and
+// what lies outside is zero. As Geometry in io/transforms.h.
+struct Cut {
+  const uint8_t* rgb;  // (height, width, 3), rows `stride` bytes apart
+  int64_t stride;
+  int from_x, from_y, from_width, from_height;  // inside the picture, not empty
+  int to_width, to_height;                      // at least 1
+  int window_x, window_y;
+  bool flip;  // left to right, at the end
+};
+
 namespace cpu {
 
 // pixels (count, 3) u8 -> y (count, 3).
@@ -43,18 +55,6 @@ namespace cuda {
 // As above, in device memory; T is float, bf16 or f16.
 template <class T>
 void normalize(const Normalization& n, int64_t count, const uint8_t* pixels, T* y, Stream stream);
-
-// A picture in device memory, and what of it becomes one image of the batch: the box `from` of it is
-// resized to to_width x to_height; pixel (0, 0) of the image is (window_x, window_y) of that, and
-// what lies outside is zero. As Geometry in io/transforms.h.
-struct Cut {
-  const uint8_t* rgb;  // (height, width, 3), rows `stride` bytes apart
-  int64_t stride;
-  int from_x, from_y, from_width, from_height;  // inside the picture, not empty
-  int to_width, to_height;                      // at least 1
-  int window_x, window_y;
-  bool flip;  // left to right, at the end
-};
 
 // cuts (count), in host memory -> pixels (count, size, size, 3). Antialiased bilinear, byte for byte
 // as io/resize.h. Throws std::invalid_argument for a box or size that cannot be.

@@ -94,8 +94,10 @@ void conv2d_dgrad(GemmMath math, const Conv2dProblem& p, const void* dy, const v
 void conv2d_wgrad(GemmMath math, const Conv2dProblem& p, const void* x, const void* dy, float* dw,
                   Stream stream);
 
-// fprop of pixels x (n,h,w,3) u8 that are normalised first; the padding is zero after that. c = 3,
-// without groups and dilation, in bf16 or f16.
+// fprop of pixels x (n,h,w,3) u8 that are normalised first; the padding is zero after that. Throws
+// std::invalid_argument for what it cannot do: it has c = 3, no groups, no dilation, bf16 and f16,
+// and filters of which 64 and the pixels under them fit into a block's shared memory.
+bool has_conv2d_first(GemmMath math, const Conv2dProblem& p);
 void conv2d_first(GemmMath math, const Conv2dProblem& p, const uint8_t* x,
                   const Normalization& normalization, const void* w, const ConvLastStep& last,
                   void* y, DType y_type, Stream stream);

@@ -8,7 +8,7 @@
 #include <fstream>
 #include <thread>
 
-#include "tests/image_files.h"
+#include "tests/loader_data.h"
 
 namespace graft {
 namespace {
@@ -18,31 +18,8 @@ using test::Folder;
 using test::make_jpeg;
 using test::make_png;
 using test::picture;
-
-Preprocess small() {
-  Preprocess p;
-  p.resize = 20;
-  p.crop = 16;
-  return p;
-}
-
-// `count` small images on disk; image i has its own pixels and the label i % 3.
-struct Data {
-  explicit Data(int count) {
-    set.classes = {"a", "b", "c"};
-    set.root = folder.path();
-    for (int i = 0; i < count; ++i) {
-      std::string path = folder / fmt::format("{}.{}", i, i % 2 ? "png" : "jpg");
-      int w = 20 + i % 7, h = 30 - i % 5;
-      auto rgb = picture(w, h, 3, uint64_t(i));
-      test::write_file(path, i % 2 ? make_png(w, h, rgb) : make_jpeg(w, h, rgb));
-      set.samples.push_back({path, i % 3});
-    }
-  }
-  void damage(int i) { test::write_text(set.samples[size_t(i)].path, "no image"); }
-  Folder folder;
-  Dataset set;
-};
+using test::Data;
+using test::small;
 
 struct Copy {  // a batch by value
   std::vector<uint8_t> pixels;

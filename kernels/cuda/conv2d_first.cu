@@ -188,11 +188,13 @@ __global__ void __launch_bounds__(kThreads, 2) conv2d_first_layer(const FirstWor
   }
 }
 
+size_t shared_bytes(const TapChunks& chunks) {
+  return sizeof(Staged) + 3 * 256 * 2 + chunks.filter_bytes() + chunks.patch_bytes();
+}
+
 template <class T>
 void launch_first(const FirstWork& work, Stream stream) {
-  const size_t shared = sizeof(Staged) + 3 * 256 * 2 + work.chunks.filter_bytes() + work.chunks.patch_bytes();
-  if (shared > device_info().shared_per_block)
-    throw std::invalid_argument("conv2d_first: the filter does not fit into shared memory");
+  const size_t shared = shared_bytes(work.chunks);
   const int blocks = std::min(work.tiles, 2 * multiprocessors());
   const dim3 grid(unsigned(blocks), unsigned((work.conv.problem.k + kN - 1) / kN));
   launch(conv2d_first_layer<T>, {grid, dim3(kThreads), shared, stream}, work);
@@ -200,11 +202,17 @@ void launch_first(const FirstWork& work, Stream stream) {
 
 }  // namespace
 
+bool has_conv2d_first(GemmMath math, const Conv2dProblem& p) {
+  return p.c == 3 && p.groups == 1 && p.dilation_h == 1 && p.dilation_w == 1 && element_size(math) == 2 &&
+         shared_bytes(TapChunks(p)) <= device_info().shared_per_block;
+}
+
 void conv2d_first(GemmMath math, const Conv2dProblem& p, const uint8_t* x,
                   const Normalization& normalization, const void* w, const ConvLastStep& last,
                   void* y, DType y_type, Stream stream) {
-  if (p.c != 3 || p.groups != 1 || p.dilation_h != 1 || p.dilation_w != 1 || element_size(math) != 2)
-    throw std::invalid_argument("conv2d_first: three channels, no groups, no dilation, bf16 or f16");
+  if (!has_conv2d_first(math, p))
+    throw std::invalid_argument("conv2d_first: three channels, no groups, no dilation, bf16 or f16, and "
+                                "filters that fit into shared memory");
   FirstWork work{.conv = conv_work(ConvPass::fprop, math,
                                    {.problem = p, .a = x, .b = w, .out = y, .out_type = y_type,
                                     .scale = last.scale, .bias = last.bias,

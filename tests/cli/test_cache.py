@@ -155,13 +155,15 @@ def test_one_option(train, option):
 RANDOM = [*SMALL, "--freeze", "trunk", "--batch", 8, "--lr", 0.02]
 
 
-def test_random_pixels_are_not_kept_unless_asked(train):
-    report = train("--epochs", 2, net=RANDOM)
-    assert report["cache"]["in"] == "off"
-    assert "feature cache: off, --augment standard" in train.err and "--cache-views" in train.err
-    kept = train("--epochs", 2, "--cache", "memory", net=RANDOM, out="val")
-    assert (kept["cache"]["hits"], kept["cache"]["misses"]) == (VAL, VAL)  # those to validate
-    same_result(train.graft.folder, "run", "val", report, kept)
+@pytest.mark.parametrize("asked", [[], ["--cache", "memory"]])
+@pytest.mark.parametrize("change", [["--augment", "standard"], ["--mixup", 0.5]])
+def test_of_random_pixels_those_to_validate_are_kept(train, asked, change):
+    report = train("--epochs", 2, *change, "--cache", "off", net=RANDOM, out="off")
+    kept = train("--epochs", 2, *change, *asked, net=RANDOM)
+    assert (kept["cache"]["hits"], kept["cache"]["misses"]) == (VAL, VAL)
+    assert f"each of {VAL} images to validate" in train.err
+    assert ("--cache-views 4" in train.err) == (change[0] == "--augment")
+    same_result(train.graft.folder, "run", "off", report, kept)
 
 
 def test_views_take_turns(train):

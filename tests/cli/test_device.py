@@ -59,6 +59,14 @@ def test_half_precision_is_near(sim, few):
     assert run["precision"] == "f16"
 
 
+@pytest.mark.parametrize("augment", ["none", "standard"])
+def test_pictures_kept_on_the_device_change_no_bit(sim, few, augment):
+    args = ["train", *SMALL, "--batch", 2, "--image-size", 8, "--data", few, "--freeze", "trunk", "--epochs", 2,
+            "--augment", augment, "--cache", "off", "--device", "cuda", "--json"]
+    kept, sent = sim(*args).json, sim(*args, "--device-cache-mb", 0, "--out", "sent").json
+    assert losses(kept) == losses(sent)
+
+
 def test_a_stopped_run_goes_on_with_the_same_bits(sim, few):
     whole = train(sim, few, "--precision", "bf16", epochs=2, out="whole").json
     train(sim, few, "--precision", "bf16", epochs=2, code=69, env=faults(fail_at=FIRST_EPOCH, sticky=1))

@@ -25,6 +25,7 @@ NUMBERS = {  # option -> command, lowest, highest, whether it is an integer
     "--max-bad-images": ("train", 0, 1, False),
     "--image-size": ("train", 0, 4096, True),
     "--cache-mb": ("train", 0, 1 << 20, True),
+    "--device-cache-mb": ("train", -1, 1 << 20, True),
     "--loader-threads": ("train", -1, 1024, True),
     "--threads": ("train", 0, 1024, True),
     "--seed": ("train", 0, 2**64 - 1, True),

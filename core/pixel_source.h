@@ -1,0 +1,19 @@
+// Normalised pixels on a CUDA device that are made when they are first read, and what of: a first
+// convolution takes the bytes themselves and normalises them on their way into its kernel.
+#pragma once
+#include "core/tensor.h"
+#include "kernels/augment.h"
+
+namespace graft {
+
+struct PixelSource {
+  Tensor pixels;  // (N,H,W,3) u8
+  Normalization normalization;
+};
+
+// bf16 or f16.
+Tensor normalized_when_read(PixelSource source, DType dtype);
+// What all values of x are made of; null where it is nothing of the kind, or they were changed since.
+const PixelSource* pixel_source(const Tensor& x);
+
+}  // namespace graft
