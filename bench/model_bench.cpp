@@ -1,14 +1,14 @@
-// One network, timed from outside: `model_bench MODEL BATCH infer|train [THREADS]` prepares, prints
+// One network, timed from outside: `model_bench MODEL BATCH infer|infer-bf16|train|head [THREADS]` prepares, prints
 // "ready", then for every line on standard input runs one iteration and prints its seconds. So a
 // script can take turns between this and a peer (bench/model_race.py).
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
-#include <cstring>
 #include <fstream>
 #include <iostream>
 
 #include "core/autograd.h"
+#include "core/device.h"
 #include "core/ops.h"
 #include "core/random.h"
 #include "kernels/parallel.h"
@@ -53,12 +53,14 @@ void train_step(Classifier& model, Optimizer& optimizer, const Tensor& x, const 
 }  // namespace
 
 int main(int argc, char** argv) {
-  if (argc < 4) return std::puts("usage: model_bench MODEL BATCH infer|train|head [THREADS]"), 64;
+  if (argc < 4) return std::puts("usage: model_bench MODEL BATCH infer|infer-bf16|train|head [THREADS]"), 64;
   int64_t batch = std::atoll(argv[2]);
-  bool training = std::strcmp(argv[3], "infer") != 0;
+  const std::string mode = argv[3];
+  bool training = !mode.starts_with("infer");
   if (argc > 4) cpu::set_thread_count(std::atoi(argv[4]));
   auto model = make_model(argv[1], 1000);
-  if (std::strcmp(argv[3], "head") == 0) freeze(*model, "trunk");
+  if (mode == "head" || mode == "infer-bf16") freeze(*model, "trunk");
+  allow_bf16(mode == "infer-bf16");
   model->train(training);
   Tensor x = random_input(batch, model->preprocess.crop);
   Tensor labels = Tensor::zeros({batch}, DType::i32);

@@ -4,7 +4,8 @@
   python3 bench/model_race.py --build build --model resnet50 --batch 32 --mode infer
 
 Run it with a python3 that imports torch and torchvision. Each side does --warmup iterations, then
-they take turns for --rounds. Prints one JSON line: medians, p10 and p90 of seconds per iteration,
+they take turns for --rounds; in mode infer-bf16, a frozen trunk with --trunk-precision bf16, PyTorch
+twice, in f32 and in bf16. Prints one JSON line: medians, p10 and p90 of seconds per iteration,
 images per second, peak memory; ratio (torch / graft, > 1: graft is faster) and, for inference of
 resnet50 and vgg16, of_raw (raw / graft: the share of what its convolutions alone could reach).
 """
@@ -19,13 +20,13 @@ import torch
 import torchvision
 
 
-def peer(name, batch, mode, threads):
+def peer(name, batch, mode, threads, dtype=torch.float32):
     torch.set_num_threads(threads)
-    net = getattr(torchvision.models, name)(weights=None).to(memory_format=torch.channels_last)
+    net = getattr(torchvision.models, name)(weights=None).to(dtype=dtype, memory_format=torch.channels_last)
     side = 224
-    x = torch.randn(batch, 3, side, side).to(memory_format=torch.channels_last)
+    x = torch.randn(batch, 3, side, side).to(dtype=dtype, memory_format=torch.channels_last)
     y = torch.zeros(batch, dtype=torch.long)
-    if mode == "infer":
+    if mode.startswith("infer"):
         net.eval()
 
         def run():
@@ -72,24 +73,27 @@ def main():
     p.add_argument("--build", default="build", help="folder with model_bench and raw_conv")
     p.add_argument("--model", default="resnet50")
     p.add_argument("--batch", type=int, default=32)
-    p.add_argument("--mode", choices=["infer", "train", "head"], default="infer")
+    p.add_argument("--mode", choices=["infer", "infer-bf16", "train", "head"], default="infer")
     p.add_argument("--threads", type=int, default=2)
     p.add_argument("--warmup", type=int, default=2)
     p.add_argument("--rounds", type=int, default=10)
     a = p.parse_args()
     programs = {"graft": [f"{a.build}/model_bench", a.model, str(a.batch), a.mode, str(a.threads)]}
-    if a.mode == "infer" and a.model in ("resnet50", "vgg16"):
+    if a.mode.startswith("infer") and a.model in ("resnet50", "vgg16"):
         programs["raw"] = [f"{a.build}/raw_conv", a.model, str(a.batch)]
     programs = {side: Turns(command) for side, command in programs.items()}
-    run = peer(a.model, a.batch, a.mode, a.threads)
-    times = {side: [] for side in [*programs, "torch"]}
+    peers = {"torch": peer(a.model, a.batch, a.mode, a.threads)}
+    if a.mode == "infer-bf16":
+        peers["torch_bf16"] = peer(a.model, a.batch, a.mode, a.threads, torch.bfloat16)
+    times = {side: [] for side in [*programs, *peers]}
     rss = 0
     for i in range(a.warmup + a.rounds):
         results = {side: program.turn() for side, program in programs.items()}
         rss = results["graft"][1]
-        begin = time.perf_counter()
-        run()
-        results["torch"] = (time.perf_counter() - begin, 0)
+        for side, run in peers.items():
+            begin = time.perf_counter()
+            run()
+            results[side] = (time.perf_counter() - begin, 0)
         if i >= a.warmup:
             for side, (seconds, _) in results.items():
                 times[side].append(seconds)

@@ -104,7 +104,7 @@ Lane::~Lane() {
   if constexpr (kWithCuda) {
     try {
       join();
-    } catch (const cuda::DeviceError&) {  // then nothing runs any more
+    } catch (const std::exception&) {  // then nothing runs any more
     }
   }
 }

@@ -67,7 +67,8 @@ Tensor attention(const Tensor& qkv, const AttentionSpec& spec, const Tensor& bia
 Tensor cosine_heads(const Tensor& qkv, const Tensor& log_factors);
 // x (N,T,C) with one more token before it, then + positions (1,T+1,C): (N,T+1,C).
 Tensor add_tokens(const Tensor& x, const Tensor& first, const Tensor& positions);
-// table (R,C), index of any shape with n numbers of rows, i64 -> (C,n): the rows, transposed.
+// table (R,C), index of any shape with n numbers of rows, i64 -> (C,n): the rows, transposed. An index
+// on a CUDA device is not looked through first: there a number of no row gives NaN.
 Tensor lookup(const Tensor& table, const Tensor& index);
 
 struct WindowSpec {

@@ -52,7 +52,7 @@ BUDGET = [  # kernel, its template arguments; registers of a thread at most; 655
     (r"_gradients<.*f16, 64", 200),
     (r"(score|value)_gradients<.*, (64|128)|bias_gradient<float", 255),
     (r"(score|value)_gradients<|bias_gradient<", 232),
-    (r"move_pixels<|cosine_(forward|gradient)<", 48),
+    (r"move_pixels<|cosine_(forward|gradient)<|look_up|sum_looked_up", 48),
     (r"make_taps", 64),              # double
 ]
 ENTRY = re.compile(r"Compiling entry function '(\w+)' for '(\w+)'")

@@ -1,34 +1,35 @@
 #include <algorithm>
 
 #include "core/autograd.h"
+#include "core/dispatch.h"
 #include "core/ops.h"
+#include "kernels/lookup.h"
 
 namespace graft {
+namespace {
 
-// Tables are small, and are looked up on the processor wherever they are.
+// On a CUDA device the kernel looks at each number; here, before it is one.
+void check_rows(const Tensor& index, int64_t rows) {
+  if (index.device() != Device::cpu) return;
+  const int64_t* row = index.data<int64_t>();
+  GRAFT_CHECK(std::all_of(row, row + index.size(), [=](int64_t r) { return r >= 0 && r < rows; }),
+              "lookup: an index is outside of the table's {} rows", rows);
+}
+
+}  // namespace
+
 Tensor lookup(const Tensor& table, const Tensor& index) {
   GRAFT_CHECK(table.rank() == 2, "lookup: table {} must be (R,C)", table.shape());
-  const int64_t rows = table.dim(0), columns = table.dim(1), count = index.size();
-  const int64_t* row = index.data<int64_t>();
-  GRAFT_CHECK(std::all_of(row, row + count, [=](int64_t r) { return r >= 0 && r < rows; }),
-              "lookup: an index is outside of the table's {} rows", rows);
-  Tensor y({columns, count});
-  const Tensor here = table.to(Device::cpu);
-  const float* from = here.data();
-  float* to = y.mutable_data();
-  for (int64_t c = 0; c < columns; ++c)
-    for (int64_t i = 0; i < count; ++i) *to++ = from[row[i] * columns + c];
-  return record("lookup", y.to(table.device()), {{table, [=](const Tensor& d) {
-                                 const Tensor dy = d.to(Device::cpu);
-                                 Tensor dtable = Tensor::zeros({rows, columns});
-                                 const int64_t* row = index.data<int64_t>();
-                                 const float* from = dy.data();
-                                 float* to = dtable.mutable_data();
-                                 for (int64_t c = 0; c < columns; ++c)
-                                   for (int64_t i = 0; i < count; ++i)
-                                     to[row[i] * columns + c] += *from++;
-                                 return dtable.to(d.device());
-                               }}});
+  const LookupProblem p{table.dim(0), table.dim(1), index.size()};
+  check_rows(index, p.rows);
+  const Tensor numbers = index.to(table.device());
+  Tensor y = empty_f32(table, {p.columns, p.count});
+  GRAFT_KERNEL(y, lookup, p, in<float>(table), in<int64_t>(numbers), out<float>(y));
+  return record("lookup", y, {{table, [=](const Tensor& dy) {
+    Tensor dtable = empty_f32(dy, {p.rows, p.columns});
+    GRAFT_KERNEL(dtable, lookup_gradient, p, in<float>(dy), in<int64_t>(numbers), out<float>(dtable));
+    return dtable;
+  }}});
 }
 
 }  // namespace graft
