@@ -79,4 +79,11 @@ void initialize_head(Module& layer, uint64_t seed) {
   });
 }
 
+void initialize_new_head(Module& layer, uint64_t seed) {
+  auto* matrix = dynamic_cast<Linear*>(&layer);
+  if (!matrix) return initialize_head(layer, seed);
+  matrix->weight.clear();
+  if (matrix->bias.defined()) matrix->bias.clear();
+}
+
 }  // namespace graft

@@ -15,4 +15,9 @@ void initialize(Module& root, uint64_t seed);
 // the factor 10.
 void initialize_head(Module& layer, uint64_t seed);
 
+// The same for a head that is put behind a trained trunk, but for a single matrix, which begins at zero:
+// then chance prefers no class, and the trunk is not pulled towards a head that knows nothing yet
+// (Kolesnikov et al., ECCV 2020; Dosovitskiy et al., ICLR 2021).
+void initialize_new_head(Module& layer, uint64_t seed);
+
 }  // namespace graft

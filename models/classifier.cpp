@@ -137,7 +137,7 @@ void Classifier::replace_head(int64_t classes, uint64_t seed) {
   bool was_training = training();
   make_head(classes);
   head_layer().train(was_training);
-  initialize_head(head_layer(), seed);
+  initialize_new_head(head_layer(), seed);
   move_to(head_layer(), device_);
   class_names.clear();
   class_ids.clear();

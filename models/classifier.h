@@ -24,8 +24,8 @@ class Classifier : public Module {
   virtual std::string head_path() const = 0;  // of the layer that knows the classes: "fc"
   int64_t classes();
 
-  // A new head for so many classes, its values drawn from the seed; every other tensor stays. Of the
-  // same form as before, or of another.
+  // A new head for so many classes, its values by initialize_new_head() in layers/init.h; every other
+  // tensor stays. Of the same form as before, or of another.
   void replace_head(int64_t classes, uint64_t seed = 0);
   void replace_head(int64_t classes, uint64_t seed, const HeadForm& form);
   const HeadForm& head_form() const { return form_; }

@@ -59,5 +59,23 @@ TEST(Init, HeadsOfBothKinds) {
   EXPECT_NEAR(deviation(conv.weight), 0.125 / std::sqrt(3.0), 5e-3);
 }
 
+TEST(Init, AMatrixAloneBeginsAtZeroBehindATrunk) {
+  Linear matrix(8, 3);
+  Conv2d filter(8, 3, {});
+  Sequential two;
+  two.add("0", Linear(8, 4)).add("1", Linear(4, 3));
+  for (Module* head : {static_cast<Module*>(&matrix), static_cast<Module*>(&filter), static_cast<Module*>(&two)})
+    initialize_new_head(*head, 3);
+  EXPECT_TRUE(same_bits(matrix.weight, Tensor::zeros({3, 8})));
+  EXPECT_TRUE(same_bits(matrix.bias, Tensor::zeros({3})));
+  // These would not learn from zero: a ReLU follows the filter, and a matrix of zeros the other.
+  Conv2d as_filter(8, 3, {});
+  initialize_head(as_filter, 3);
+  EXPECT_TRUE(same_bits(filter.weight, as_filter.weight));
+  for (size_t i : {0, 1})
+    EXPECT_FALSE(same_bits(dynamic_cast<Linear&>(two[i]).weight,
+                           Tensor::zeros(dynamic_cast<Linear&>(two[i]).weight.shape())));
+}
+
 }  // namespace
 }  // namespace graft
