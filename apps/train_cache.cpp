@@ -25,8 +25,8 @@ void say_off(const std::string& why) { say("feature cache: off, " + why); }
 
 std::string why_not_to_train(const TrainOptions& o) {
   if (mixes(o)) return "; --mixup and --cutmix make other pixels in every step of training";
-  return fmt::format("; --augment {} makes other pixels in every epoch of training, but for "
-                     "--cache-views 4, say: 4 views of an image that take turns", o.augment);
+  return fmt::format("; --augment {} makes other pixels in every epoch of training (--cache-views 4 keeps "
+                     "4 views of each image, which take turns)", o.augment);
 }
 
 void say_too_large(const TrainOptions& o, const Prefix& prefix, const Split& data, int64_t images) {
