@@ -3,8 +3,7 @@
 #include <mutex>
 #include <set>
 
-#include "io/loader.h"
-#include "tests/image_files.h"
+#include "tests/loader_data.h"
 
 namespace graft {
 namespace {
@@ -12,13 +11,7 @@ namespace {
 using test::Folder;
 using test::make_png;
 using test::picture;
-
-Preprocess small() {
-  Preprocess p;
-  p.resize = 20;
-  p.crop = 16;
-  return p;
-}
+using test::small;
 
 struct Data {
   explicit Data(int count) {
