@@ -4,31 +4,18 @@
 
 namespace graft {
 
-bool DevicePictures::has_room() const {
-  std::lock_guard lock(mutex_);
-  return room_ > 0;
-}
-
 std::optional<DevicePictures::Size> DevicePictures::find(int64_t index) const {
-  std::lock_guard lock(mutex_);
-  const Tensor& kept = kept_[size_t(index)];
-  if (!kept.defined()) return {};
-  return Size{int(kept.dim(1)), int(kept.dim(0))};
+  const std::shared_ptr<const Tensor> kept = kept_.find(index);
+  if (!kept) return {};
+  return Size{int(kept->dim(1)), int(kept->dim(0))};
 }
 
 Tensor DevicePictures::there(int64_t index, const Image* decoded) {
-  Tensor& kept = kept_[size_t(index)];  // this thread alone writes it
-  if (kept.defined()) return kept;
+  if (const auto kept = kept_.find(index)) return *kept;
   Tensor picture({decoded->height, decoded->width, 3}, DType::u8, Device::cuda);
   copy_bytes(Device::cuda, picture.mutable_address(), Device::cpu, decoded->rgb.get(), decoded->bytes());
-  std::lock_guard lock(mutex_);
-  const int64_t bytes = int64_t(decoded->bytes());
-  if (bytes > room_) {
-    room_ = 0;  // full: no more is decoded whole just to be refused
-    return picture;
-  }
-  room_ -= bytes;
-  return kept = picture;
+  kept_.offer(index, std::make_shared<const Tensor>(picture));
+  return picture;
 }
 
 Tensor batch_there(const std::vector<BatchPart>& parts, int size) {

@@ -2,12 +2,12 @@
 // does not fit is simply not kept. Transform::only_cuts() must hold.
 #pragma once
 #include <cstdint>
-#include <mutex>
 #include <optional>
 #include <vector>
 
 #include "core/tensor.h"
 #include "io/image.h"
+#include "io/sample_cache.h"
 #include "kernels/augment.h"
 
 namespace graft {
@@ -18,10 +18,10 @@ class DevicePictures {
     int width, height;
   };
 
-  DevicePictures(int64_t samples, int64_t bytes) : kept_(size_t(samples)), room_(bytes) {}
+  DevicePictures(int64_t samples, int64_t bytes) : kept_(samples, bytes) {}
 
   // From any thread.
-  bool has_room() const;
+  bool has_room() const { return kept_.has_room(); }
   std::optional<Size> find(int64_t index) const;  // of a picture that is there
 
   // By one thread: the picture on the device, (height, width, 3) u8. `decoded` is taken there, and
@@ -29,9 +29,7 @@ class DevicePictures {
   Tensor there(int64_t index, const Image* decoded);
 
  private:
-  mutable std::mutex mutex_;
-  std::vector<Tensor> kept_;
-  int64_t room_;  // bytes
+  SampleCache<Tensor> kept_;
 };
 
 // One image of a batch: cut from a picture there, or pixels (size, size, 3) on the processor.

@@ -9,6 +9,7 @@
 #include "core/tensor.h"
 #include "io/dataset.h"
 #include "io/device_pictures.h"
+#include "io/image.h"
 #include "io/sample_cache.h"
 #include "io/sample_key.h"
 #include "io/source_file.h"
@@ -57,7 +58,7 @@ class SampleMaker {
   const Dataset& data_;
   const Transform& transform_;
   const SampleMakerOptions options_;
-  SampleCache cache_;
+  SampleCache<Image> cache_;
   std::vector<std::optional<SampleKey>> digests_;  // of the files as they were last read
 };
 
