@@ -173,12 +173,13 @@ TEST(ZooNames, UnknownOnesListTheNearest) {
 }
 
 TEST(ZooNames, NewHeadsComeFromTheirSeed) {
+  const HeadForm mlp = HeadForm::parse("mlp:8");  // a matrix alone begins at zero
   auto a = make_model("resnet10_small", 10, 1), b = make_model("resnet10_small", 4, 1);
-  a->replace_head(5, 8), b->replace_head(5, 8);
+  a->replace_head(5, 8, mlp), b->replace_head(5, 8, mlp);
   EXPECT_TRUE(changed(snapshot(*a), snapshot(*b)).empty());
-  b->replace_head(5, 9);
+  b->replace_head(5, 9, mlp);
   EXPECT_EQ(changed(snapshot(*a), snapshot(*b)),
-            (std::vector<std::string>{"fc.bias", "fc.weight"}));
+            (std::vector<std::string>{"fc.0.bias", "fc.0.weight", "fc.2.bias", "fc.2.weight"}));
 }
 
 }  // namespace
