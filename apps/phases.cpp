@@ -1,5 +1,7 @@
 #include "apps/phases.h"
 
+#include <algorithm>
+
 namespace graft::app {
 namespace {
 
@@ -18,6 +20,17 @@ TensorMap of(const TensorMap& extra, const std::string& prefix) {
 }
 
 bool has_rates(const RecipeOptions& o) { return o.lr_decay != 1 || !o.lr_of.empty(); }
+
+// A head was found behind norms that used the running statistics: with those of a batch, once their
+// block learns, it would see other features. Plans that ask for norms or biases by name keep them.
+std::string with_norms_as_they_were(const std::string& text) {
+  FreezePlan plan = FreezePlan::parse(text);
+  const bool asks = std::any_of(plan.terms.begin(), plan.terms.end(), [](const std::string& term) {
+    return term == "norm-only" || term == "bias-only";
+  });
+  if (!plan.norms && !asks) plan.norms = NormPolicy::frozen;
+  return plan.text();
+}
 
 }  // namespace
 
@@ -79,6 +92,7 @@ void get_recipe(const Checkpoint& c, TrainRun& s) {
 void settle_recipe(TrainOptions& o, const Command& command) {
   if (o.resume || o.recipes.recipe == "none") return;
   if (!command.given("--freeze")) o.freeze = "none";
+  if (o.weights != "none") o.freeze = with_norms_as_they_were(o.freeze);
   if (o.recipes.recipe == "lp-ft" && !command.given("--lr")) o.lr = kTuneRate;
 }
 

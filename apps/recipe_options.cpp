@@ -37,7 +37,7 @@ void add_recipe_options(Command& c, RecipeOptions& o) {
          "lets learn, at a small rate (--lr, by default 0.0001), so that features are not spoilt "
          "by a head that knows nothing (Kumar et al., ICLR 2022); gradual: one more block learns "
          "after each --stage-epochs, from the head down (ULMFiT: Howard and Ruder, ACL 2018). "
-         "--freeze is then by default none");
+         "--freeze is then by default none, and norms stay as they are unless it says bn=");
   c.integer("--probe-epochs", o.probe_epochs, 0, 1'000'000, "lp-ft: epochs of SGD for the head; 0: "
             "solved as by --head-solver lbfgs");
   c.number("--probe-lr", o.probe_lr, 1e-12, 1e6, "lp-ft: learning rate of those epochs");

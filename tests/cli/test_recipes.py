@@ -118,13 +118,33 @@ def test_lp_ft_is_the_two_by_hand(graft, skewed, start_weights, whole):
     folder, report = whole("lp-ft")
     probe = ["--model", "resnet10_small", "--threads", 1, "--batch", 6, "--seed", 3, "--data", skewed, "--json"]
     a = graft("train", *probe, "--weights", start_weights[0], "--head-solver", "lbfgs", "--out", "a").json
-    by_hand = [*probe, "--weights", "a/model.h5", "--freeze", "none", "--lr", 0.005, "--epochs", 3]
+    by_hand = [*probe, "--weights", "a/model.h5", "--freeze", "none,bn=frozen", "--lr", 0.005, "--epochs", 3]
     b = graft("train", *by_hand, "--out", "b").json
     both = [{k: v for k, v in e.items() if k != "phase"} for e in losses(report)]
     assert both == losses(a) + losses(b)
     same_tensors(folder / "checkpoint.h5", graft.folder / "b" / "checkpoint.h5")
     assert [e["phase"] for e in report["epochs"]] == ["probe", "tune", "tune", "tune"]
     assert report["val_accuracy"] == max(e["val_accuracy"] for e in report["epochs"])
+
+
+@pytest.mark.parametrize("recipe", ["lp-ft", "gradual"])
+@pytest.mark.parametrize(
+    "plan, as_trained",
+    [
+        ("none", "none,bn=frozen"),
+        ("until:layer4", "until:layer4,bn=frozen"),
+        ("none,bn=train", "none,bn=train"),
+        ("norm-only", "norm-only"),
+    ],
+)
+def test_norms_stay_as_the_head_found_them(graft, skewed, start_weights, recipe, plan, as_trained):
+    """With the statistics of a batch the solved head would see other features than it was solved on."""
+    args = ["--recipe", recipe, "--freeze", plan, "--epochs", 1, "--lr", 1e-9, "--augment", "none"]
+    report = train(graft, start_weights, skewed, *args).json
+    assert graft("inspect", "run/model.h5", "--json").json["freeze"] == as_trained
+    if recipe == "lp-ft":
+        probe, tune = [e["train_loss"] for e in report["epochs"]]  # the probe's with its penalty
+        assert (tune <= probe) == (as_trained != "none,bn=train")
 
 
 def test_gradual_wakes_one_block_after_the_other(graft, skewed, start_weights):
