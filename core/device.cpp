@@ -5,6 +5,7 @@
 
 #include "core/check.h"
 #include "core/dispatch.h"
+#include "core/staging.h"
 #include "kernels/memory.h"
 
 namespace graft {
@@ -150,7 +151,10 @@ void copy_bytes(Device to_device, void* to, Device from_device, const void* from
     std::memmove(to, from, bytes);
     return;
   }
-  if constexpr (kWithCuda) return cuda::copy(to, from, bytes, stream());
+  if constexpr (kWithCuda) {
+    if (from_device == Device::cpu) return copy_staged(to, from, bytes);
+    return cuda::copy(to, from, bytes, stream());
+  }
   refuse_cuda();
 }
 

@@ -214,15 +214,8 @@ void copy(void* to, const void* from, size_t bytes, Stream stream) {
                  size_t size) {  // what is read or written when the stream comes to it
     return within(device().memory, p, size) || within(device().pinned, p, size);
   };
-  if (late(from, bytes)) {
-    sim::enqueue(stream, [=] { std::memcpy(to, from, bytes); });
-  } else {
-    auto first = static_cast<const char*>(from);
-    sim::enqueue(stream, [to, taken = std::vector<char>(first, first + bytes)] {
-      std::memcpy(to, taken.data(), taken.size());
-    });
-  }
-  if (!late(to, bytes)) drain(queue(stream));
+  sim::enqueue(stream, [=] { std::memcpy(to, from, bytes); });
+  if (!late(from, bytes) || !late(to, bytes)) drain(queue(stream));  // as CUDA may
 }
 
 void fill_bytes(void* to, uint8_t value, size_t bytes, Stream stream) {

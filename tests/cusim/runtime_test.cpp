@@ -55,9 +55,10 @@ TEST_F(Runtime, PinnedMemoryMustWait) {
 TEST_F(Runtime, OtherStreamsSeeNothingWithoutAnEvent) {
   Stream first = create_stream(), second = create_stream();
   float* d = device_floats(1, first);
-  const float one = 1;
+  Pinned one(1);
+  *one.values = 1;
   float seen = 0;
-  copy(d, &one, 4, first);
+  copy(d, one.values, 4, first);
   copy(&seen, d, 4, second);
   EXPECT_TRUE(std::isnan(seen));
   Event e = create_event();
