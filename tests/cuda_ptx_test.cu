@@ -292,6 +292,76 @@ TEST(Ptx, Mbarriers) {
   });
 }
 
+// ---- Hopper: clusters of two blocks -----------------------------------------------------------
+
+// Each block brings half of a box to both.
+__global__ void copy_to_both(const __grid_constant__ TensorMap map, uint16_t* to) {
+  if constexpr (ptx::kHopper) {
+    GRAFT_SHARED(Box, shared);
+    const int rank = int(ptx::cluster_rank()), cluster = int(blockIdx.x) / 2;
+    init(&shared.barrier, 1);
+    ptx::cluster_arrive();
+    ptx::cluster_wait();
+    if (threadIdx.x == 0) {
+      ptx::barrier_arrive_expect(&shared.barrier, int(sizeof shared.elements));
+      ptx::copy_box_to_blocks(shared.elements + rank * 32 * 64, map, cluster * 64 + rank * 32, 0,
+                              &shared.barrier, 3);
+    }
+    ptx::barrier_wait(&shared.barrier, 0);
+    for (int i = int(threadIdx.x); i < 64 * 64; i += int(blockDim.x))
+      to[int(blockIdx.x) * 64 * 64 + i] = shared.elements[i];
+    ptx::cluster_arrive();
+    ptx::cluster_wait();
+  }
+}
+
+TEST(Ptx, BoxCopiesToBothBlocks) {
+  on_hopper([] {
+    std::vector<uint16_t> elements(128 * 64);
+    for (size_t i = 0; i < elements.size(); ++i) elements[i] = uint16_t(i);
+    const Array<uint16_t> from(elements), to(4 * 64 * 64);
+    const TensorMap map = encode({.type = DType::bf16,
+                                  .data = from.data(),
+                                  .rows = 128,
+                                  .columns = 64,
+                                  .stride = 64,
+                                  .box_rows = 32});
+    launch(copy_to_both, {dim3(4), dim3(96), sizeof(Box), {}, 2}, map, to.data());
+    const std::vector<uint16_t> got = to.host();
+    for (int i = 0; i < 4 * 64 * 64; ++i) {
+      const int block = i / 4096, line = i / 64 % 64, chunk = i / 8 % 8 ^ line % 8;
+      ASSERT_EQ(got[size_t(i)], block / 2 * 4096 + line * 64 + chunk * 8 + i % 8)
+          << "element " << i % 4096 << " of block " << block;
+    }
+  });
+}
+
+// Counts its own threads, and says how many the other block has counted when all have arrived here.
+__global__ void count_each_other(int* counters, int* found) {  // (2), (2)
+  if constexpr (ptx::kHopper) {
+    GRAFT_SHARED(Box, shared);
+    const uint32_t rank = ptx::cluster_rank();
+    init(&shared.barrier, int(blockDim.x));
+    ptx::cluster_arrive();
+    ptx::cluster_wait();
+    atomicAdd(&counters[rank], 1);
+    ptx::barrier_arrive_in(&shared.barrier, rank ^ 1);
+    ptx::barrier_wait_for_cluster(&shared.barrier, 0);
+    if (threadIdx.x == 0) found[rank] = atomicAdd(&counters[rank ^ 1], 0);
+    ptx::cluster_arrive();
+    ptx::cluster_wait();
+  }
+}
+
+TEST(Ptx, ArrivalsInTheOtherBlock) {
+  on_hopper([] {
+    const Array<int> counters(std::vector<int>(2)), found(2);
+    launch(count_each_other, {dim3(2), dim3(96), sizeof(Box), {}, 2}, counters.data(),
+           found.data());
+    EXPECT_EQ(found.host(), (std::vector<int>{96, 96}));
+  });
+}
+
 // ---- Hopper: wgmma ----------------------------------------------------------------------------
 
 template <class T, int N, bool kDepthA, bool kDepthB>

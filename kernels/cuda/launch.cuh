@@ -25,6 +25,7 @@ struct Launch {
   dim3 grid, block;
   size_t shared = 0;  // bytes
   Stream stream{};
+  unsigned cluster = 1;  // blocks, neighbours along x, that reach each other's shared memory
 };
 
 template <class... Parameters, class... Arguments>
@@ -38,6 +39,11 @@ void launch(void (*kernel)(Parameters...), const Launch& how, Arguments&&... arg
   config.blockDim = how.block;
   config.dynamicSmemBytes = how.shared;
   config.stream = static_cast<cudaStream_t>(how.stream.handle);
+  cudaLaunchAttribute cluster{};
+  cluster.id = cudaLaunchAttributeClusterDimension;
+  cluster.val.clusterDim = {how.cluster, 1, 1};
+  config.attrs = &cluster;
+  config.numAttrs = how.cluster > 1 ? 1 : 0;
   check(cudaLaunchKernelEx(&config, kernel, Parameters(std::forward<Arguments>(arguments))...),
         "launch");
 }

@@ -149,6 +149,44 @@ __device__ __forceinline__ void barrier_wait(uint64_t* barrier, uint32_t parity)
       : "memory");
 }
 
+// The rank of the block in its cluster: blocks, neighbours along x, that run at the same time and
+// reach each other's shared memory.
+__device__ __forceinline__ uint32_t cluster_rank() {
+  uint32_t rank;
+  asm("mov.u32 %0, %%cluster_ctarank;" : "=r"(rank));
+  return rank;
+}
+
+// The barrier of all threads of a cluster that have not returned: what one did before it arrived,
+// all see when they have waited.
+__device__ __forceinline__ void cluster_arrive() {
+  asm volatile("barrier.cluster.arrive.release.aligned;" ::: "memory");
+}
+__device__ __forceinline__ void cluster_wait() {
+  asm volatile("barrier.cluster.wait.acquire.aligned;" ::: "memory");
+}
+
+// Arrives at the mbarrier that is in the same place of another block, or of this one.
+__device__ __forceinline__ void barrier_arrive_in(uint64_t* barrier, uint32_t rank) {
+  asm volatile(
+      "{\n.reg .b32 there;\n"
+      "mapa.shared::cluster.u32 there, %0, %1;\n"
+      "mbarrier.arrive.release.cluster.shared::cluster.b64 _, [there];\n}" ::"r"(
+          shared_address(barrier)),
+      "r"(rank)
+      : "memory");
+}
+
+// barrier_wait() where threads of other blocks of the cluster arrive.
+__device__ __forceinline__ void barrier_wait_for_cluster(uint64_t* barrier, uint32_t parity) {
+  asm volatile(
+      "{\n.reg .pred over;\nagain:\n"
+      "mbarrier.try_wait.parity.acquire.cluster.shared::cta.b64 over, [%0], %1;\n"
+      "@!over bra again;\n}" ::"r"(shared_address(barrier)),
+      "r"(parity)
+      : "memory");
+}
+
 // Starts the copy of a box of the matrix to shared memory, 1024-byte aligned, swizzled as
 // tensor_map.h says: its first element is (row, column), either of which may lie outside. One
 // thread does it. The bytes of the whole box are counted by the barrier when they have come; who
@@ -159,6 +197,17 @@ __device__ __forceinline__ void copy_box_async(void* shared, const TensorMap& ma
       "cp.async.bulk.tensor.2d.shared::cluster.global.tile.mbarrier::complete_tx::bytes "
       "[%0], [%1, {%2, %3}], [%4];" ::"r"(shared_address(shared)),
       "l"(&map), "r"(column), "r"(row), "r"(shared_address(barrier))
+      : "memory");
+}
+
+// The same to several blocks of the cluster, bit r of `blocks` for that of rank r: the box comes to
+// the same place in each, and is counted by the mbarrier in the same place of each.
+__device__ __forceinline__ void copy_box_to_blocks(void* shared, const TensorMap& map, int row,
+                                                   int column, uint64_t* barrier, uint32_t blocks) {
+  asm volatile(
+      "cp.async.bulk.tensor.2d.shared::cluster.global.tile.mbarrier::complete_tx::bytes"
+      ".multicast::cluster [%0], [%1, {%2, %3}], [%4], %5;" ::"r"(shared_address(shared)),
+      "l"(&map), "r"(column), "r"(row), "r"(shared_address(barrier)), "h"(uint16_t(blocks))
       : "memory");
 }
 

@@ -22,7 +22,7 @@ struct Copies {  // of one thread
   Group open;
   std::deque<Group> committed;
 };
-Copies copies[1024];
+Copies copies[kMostBlocks * kMostThreads];
 
 void finish(const Group& group) {
   for (const Copy& c : group) {

@@ -24,17 +24,17 @@ void acquire(unsigned actor, const Seen& barrier) { merge(seen[actor], barrier);
 
 bool has_seen(unsigned actor, unsigned other, uint32_t when) { return seen[actor][other] >= when; }
 
-void begin_block() {
+void begin_cluster() {
   for (unsigned i = 0; i < kActors; ++i) {
     seen[i] = {};
     seen[i][i] = 1;
   }
 }
 
-void meet() {
+void meet(unsigned first_warp, unsigned warps) {
   Seen all = {};
-  for (unsigned i = 0; i < kWarps; ++i) merge(all, seen[i]);
-  for (unsigned i = 0; i < kWarps; ++i) {
+  for (unsigned i = first_warp; i < first_warp + warps; ++i) merge(all, seen[i]);
+  for (unsigned i = first_warp; i < first_warp + warps; ++i) {
     seen[i] = all;
     ++seen[i][i];
   }

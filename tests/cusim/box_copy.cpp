@@ -5,9 +5,11 @@
 #include <deque>
 
 #include "kernels/runtime.h"
+#include "tests/cusim/cluster.h"
 #include "tests/cusim/cusim.h"
 #include "tests/cusim/mbarrier.h"
 #include "tests/cusim/race.h"
+#include "tests/cusim/shared_arena.h"
 #include "tests/cusim/spans.h"
 
 namespace cusim {
@@ -29,8 +31,8 @@ struct BoxCopy {
   Map map;
   int row, column;
   uint64_t* barrier;
-  unsigned thread, actor;
-  spans::Span* span;
+  unsigned thread, actor = 0;
+  spans::Span* span = nullptr;
 };
 std::deque<BoxCopy> under_way;
 
@@ -58,24 +60,48 @@ void land(const BoxCopy& c) {
   bytes_have_come(c.barrier, bytes);
 }
 
-}  // namespace
-
-void copy_box_async(void* shared, const graft::cuda::TensorMap& bits, int row, int column,
-                    uint64_t* barrier) {
+Map map_of(const graft::cuda::TensorMap& bits) {
   Map map;
   std::memcpy(&map, &bits, sizeof map);
   if (map.mark != kMark) fail("box copy: its map has not been encoded");
-  const auto bytes = size_t(map.box_rows * kRowBytes);
-  if (reinterpret_cast<uintptr_t>(shared) % 1024)
-    fail("box copy to %p: not 1024-byte aligned, as its swizzle wants", shared);
-  if (!is_shared(shared, bytes)) fail("box copy to %p, not the block's shared memory", shared);
-  const unsigned actor = copies_of(barrier);
-  spans::Span* span = spans::begin_copy(shared, bytes, actor);
-  race::note(running(), shared, bytes, race::Access::write);
-  std::memset(shared, 0xff, bytes);
-  under_way.push_back(
-      {static_cast<char*>(shared), map, row, column, barrier, running(), actor, span});
-  if (!config.late_copies) land_copies(barrier);
+  return map;
+}
+
+// To one block of the cluster.
+void start_copy(unsigned of, BoxCopy copy) {
+  const auto bytes = size_t(copy.map.box_rows * kRowBytes);
+  const void* to = copy.to;
+  if (reinterpret_cast<uintptr_t>(to) % 1024)
+    fail("box copy to %p: not 1024-byte aligned, as its swizzle wants", to);
+  if (!is_shared(to, bytes, of)) fail("box copy to %p, not the block's shared memory", to);
+  copy.actor = copies_of(copy.barrier, of);
+  copy.span = spans::begin_copy(to, bytes, copy.actor);
+  race::note(running(), to, bytes, race::Access::write);
+  std::memset(copy.to, 0xff, bytes);
+  under_way.push_back(copy);
+  if (!config.late_copies) land_copies(copy.barrier);
+}
+
+}  // namespace
+
+void copy_box_to_blocks(void* shared, const graft::cuda::TensorMap& bits, int row, int column,
+                        uint64_t* barrier, uint32_t blocks) {
+  if (!blocks || blocks >> kMostBlocks) fail("box copy to blocks %x of the cluster", blocks);
+  for (unsigned of = 0; of < kMostBlocks; ++of) {
+    if (!(blocks >> of & 1)) continue;
+    check_alive(of, "box copy");
+    start_copy(of, {.to = static_cast<char*>(in_block(shared, of)),
+                      .map = map_of(bits),
+                      .row = row,
+                      .column = column,
+                      .barrier = static_cast<uint64_t*>(in_block(barrier, of)),
+                      .thread = running()});
+  }
+}
+
+void copy_box_async(void* shared, const graft::cuda::TensorMap& map, int row, int column,
+                    uint64_t* barrier) {
+  copy_box_to_blocks(shared, map, row, column, barrier, 1u << rank());
 }
 
 void land_copies(const uint64_t* barrier) {

@@ -18,14 +18,18 @@ void fail(const char* format, ...) {
   std::abort();
 }
 
-void check_launch(dim3 grid, dim3 block, size_t shared_bytes) {
+void check_launch(const Shape& shape) {
+  const auto& [grid, block, shared_bytes, cluster] = shape;
   const uint64_t size = uint64_t(block.x) * block.y * block.z;
-  const bool block_fits = size >= 1 && size <= 1024 && block.z <= 64;
+  const bool block_fits = size >= 1 && size <= kMostThreads && block.z <= 64;
   const bool grid_fits = grid.x >= 1 && grid.x <= 0x7fffffffu && grid.y >= 1 && grid.y <= 65535 &&
                          grid.z >= 1 && grid.z <= 65535;
-  if (!block_fits || !grid_fits || shared_bytes > kMostShared)
-    fail("no such launch: grid (%u,%u,%u), block (%u,%u,%u), %zu bytes of shared memory", grid.x,
-         grid.y, grid.z, block.x, block.y, block.z, shared_bytes);
+  const bool clusters_fit = cluster >= 1 && cluster <= kMostBlocks && grid.x % cluster == 0;
+  if (!block_fits || !grid_fits || !clusters_fit || shared_bytes > kMostShared)
+    fail(
+        "no such launch: grid (%u,%u,%u), block (%u,%u,%u), %zu bytes of shared memory, clusters "
+        "of %u",
+        grid.x, grid.y, grid.z, block.x, block.y, block.z, shared_bytes, cluster);
 }
 
 }  // namespace cusim

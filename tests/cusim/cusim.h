@@ -1,7 +1,7 @@
 // cusim runs CUDA kernels on the CPU, one fiber for each CUDA thread, so that tests, the sanitizers
 // and a race check can look inside them on a machine without a GPU. What always holds:
-// - One block runs at a time, on one thread of the machine, one warp after the other, each as far
-//   as it can: a missing barrier shows, which lockstep would hide.
+// - One block runs at a time, or the blocks of one cluster, on one thread of the machine, one warp
+//   after the other, each as far as it can: a missing barrier shows, which lockstep would hide.
 // - Fresh shared memory and copies that have not been waited for read as NaN.
 // - Every misuse ends the program with a line that names the block, the thread, and the place.
 #pragma once
@@ -30,11 +30,18 @@ struct Stats {
 extern Stats stats;
 
 constexpr size_t kMostShared = 227 << 10;  // bytes that a block may have, on sm_90
+constexpr unsigned kMostThreads = 1024;    // of a block
+constexpr unsigned kMostBlocks = 2;        // of a cluster: no kernel here wants more
 
-void check_launch(dim3 grid, dim3 block, size_t shared_bytes);
+struct Shape {  // of a launch
+  dim3 grid, block;
+  size_t shared;         // bytes of a block
+  unsigned cluster = 1;  // blocks that are neighbours along x
+};
+void check_launch(const Shape& shape);
 
 // Runs a kernel to its end: body() once for each thread of each block.
-void run(dim3 grid, dim3 block, size_t shared_bytes, const std::function<void()>& body);
+void run(const Shape& shape, const std::function<void()>& body);
 
 [[noreturn]] void fail(const char* format, ...) __attribute__((format(printf, 1, 2)));
 
@@ -46,8 +53,12 @@ struct Place {  // of a thread in the grid
 };
 extern Place place;  // of the running thread
 
-unsigned running();  // its index in the block
+// The running thread's index in its cluster, where block r has the threads from kMostThreads * r
+// on, and the warps from kMostThreads / 32 * r on.
+unsigned running();
 inline unsigned lane() { return running() % 32; }
+inline unsigned warp() { return running() / 32; }
+inline unsigned rank() { return running() / kMostThreads; }  // of its block in the cluster
 bool in_kernel();
 
 void block_barrier(const std::source_location& at);
@@ -65,6 +76,6 @@ void collective(unsigned mask, const char* name, Collective compute, void* argum
 
 // The running block's shared memory. Fails when the launch asked for fewer bytes than are wanted.
 void* shared_memory(size_t wanted);
-bool is_shared(const void* p, size_t bytes);  // lies wholly in it
+bool is_shared(const void* p, size_t bytes, unsigned of = rank());  // lies wholly in that block's
 
 }  // namespace cusim

@@ -16,7 +16,7 @@ class Fiber {
   void yield();                // from this fiber: back to resume()
 
   static bool on_any_stack(const void* p);
-  static constexpr size_t kMost = 1024;
+  static constexpr size_t kMost = 2048;
   static constexpr size_t kStack = 128 << 10;  // bytes; the page below each is guarded
 
  private:

@@ -1,10 +1,13 @@
 #include "tests/cusim/mbarrier.h"
 
+#include <algorithm>
 #include <deque>
 
 #include "tests/cusim/before.h"
 #include "tests/cusim/box_copy.h"
+#include "tests/cusim/cluster.h"
 #include "tests/cusim/cusim.h"
+#include "tests/cusim/shared_arena.h"
 
 namespace cusim {
 namespace {
@@ -18,12 +21,13 @@ struct Barrier {
   int arrivals, pending;
   int64_t bytes = 0;  // announced and not come; below 0 where they come first
   uint32_t phase = 0;
-  unsigned maker;                     // the thread that has initialised it
-  uint32_t made;                      // when, see before.h
-  bool fenced = false;                // after the initialisation
+  unsigned maker;                              // the thread that has initialised it
+  uint32_t made;                               // when, see before.h
+  bool fenced = false;                         // after the initialisation
+  bool from_afar = false, waits_near = false;  // see check_scope()
   before::Seen gathered{}, passed{};  // by who has arrived so far; until the latest phase ended
 };
-std::deque<Barrier> barriers;  // of the block
+std::deque<Barrier> barriers;  // of the cluster
 
 Barrier* find(const uint64_t* place) {
   for (Barrier& b : barriers)
@@ -31,14 +35,21 @@ Barrier* find(const uint64_t* place) {
   return nullptr;
 }
 
-Barrier& known(uint64_t* place, const char* who) {
-  Barrier* b = is_shared(place, sizeof *place) ? find(place) : nullptr;
+Barrier& known(uint64_t* place, const char* who, unsigned of = rank()) {
+  Barrier* b = is_shared(place, sizeof *place, of) ? find(place) : nullptr;
   const void* p = place;
   if (!b) fail("%s: %p is no initialised mbarrier", who, p);
   if (*place != kMark) fail("%s: the mbarrier at %p has been overwritten", who, p);
-  if (!before::has_seen(running() / 32, b->maker / 32, b->made))
+  if (!before::has_seen(warp(), b->maker / 32, b->made))
     fail("%s: no barrier since thread %u initialised the mbarrier at %p", who, b->maker, p);
   return *b;
+}
+
+// What another block did before it arrived is seen by a wait for the cluster only.
+void check_scope(const Barrier& b) {
+  if (b.from_afar && b.waits_near)
+    fail("mbarrier at %p: another block arrives there, and a wait is for this block alone",
+         static_cast<void*>(b.place));
 }
 
 void end_phase_if_done(Barrier& b) {
@@ -51,14 +62,14 @@ void end_phase_if_done(Barrier& b) {
   b.passed = b.gathered;
 }
 
-void arrive(uint64_t* place, int bytes, const char* who) {
-  Barrier& b = known(place, who);
+void arrive(Barrier& b, int bytes, const char* who) {
   b.bytes += bytes;
   if (bytes < 0 || b.bytes > kMost) fail("%s: %d bytes announced", who, bytes);
   --b.pending;  // a phase with no arrival left waits for bytes: nobody else may arrive
   if (b.pending < 0)
-    fail("%s: more than %d arrivals in a phase of %p", who, b.arrivals, static_cast<void*>(place));
-  before::release(running() / 32, b.gathered);
+    fail("%s: more than %d arrivals in a phase of %p", who, b.arrivals,
+         static_cast<void*>(b.place));
+  before::release(warp(), b.gathered);
   end_phase_if_done(b);
 }
 
@@ -86,33 +97,54 @@ void barrier_init(uint64_t* place, int arrivals) {
     fail("mbarrier.init: %p is not aligned, or not the block's shared memory", p);
   if (arrivals < 1 || arrivals > kMost) fail("mbarrier.init: %d arrivals", arrivals);
   if (find(place)) fail("mbarrier.init: %p is initialised twice", p);
-  if (barriers.size() == before::kActors - before::kWarps) fail("too many mbarriers for cusim");
+  const auto earlier = std::count_if(barriers.begin(), barriers.end(), [](const Barrier& b) {
+    return b.maker / kMostThreads == rank();
+  });
+  if (earlier == before::kBarriers) fail("too many mbarriers for cusim");
   *place = kMark;
   barriers.push_back({.place = place,
-                      .copies = before::kWarps + unsigned(barriers.size()),
+                      .copies = before::kCopies + rank() * before::kBarriers + unsigned(earlier),
                       .arrivals = arrivals,
                       .pending = arrivals,
                       .maker = running(),
-                      .made = before::now(running() / 32)});
+                      .made = before::now(warp())});
 }
 
 void barrier_init_fence() {
   for (Barrier& b : barriers) b.fenced |= b.maker == running();
 }
 
-void barrier_arrive(uint64_t* barrier) { arrive(barrier, 0, "mbarrier.arrive"); }
+void barrier_arrive(uint64_t* barrier) {
+  constexpr const char* kName = "mbarrier.arrive";
+  arrive(known(barrier, kName), 0, kName);
+}
 void barrier_arrive_expect(uint64_t* barrier, int bytes) {
-  arrive(barrier, bytes, "mbarrier.arrive.expect_tx");
+  constexpr const char* kName = "mbarrier.arrive.expect_tx";
+  arrive(known(barrier, kName), bytes, kName);
+}
+void barrier_arrive_in(uint64_t* barrier, unsigned of) {
+  constexpr const char* kName = "mbarrier.arrive in the cluster";
+  visit_block(of, kName);
+  Barrier& b = known(static_cast<uint64_t*>(in_block(barrier, of)), kName, of);
+  b.from_afar |= of != rank();
+  check_scope(b);
+  arrive(b, 0, kName);
 }
 
-void barrier_wait(uint64_t* barrier, uint32_t parity, const std::source_location& at) {
+void barrier_wait_for_cluster(uint64_t* barrier, uint32_t parity, const std::source_location& at) {
   if (parity > 1) fail("mbarrier wait: parity %u", parity);
-  Wait mine{&known(barrier, "mbarrier wait"), parity, running() / 32};
+  Wait mine{&known(barrier, "mbarrier wait"), parity, warp()};
   wait_until(&passes, &mine, at);
 }
+void barrier_wait(uint64_t* barrier, uint32_t parity, const std::source_location& at) {
+  Barrier& b = known(barrier, "mbarrier wait");
+  b.waits_near = true;
+  check_scope(b);
+  barrier_wait_for_cluster(barrier, parity, at);
+}
 
-unsigned copies_of(uint64_t* place) {
-  Barrier& b = known(place, "box copy");
+unsigned copies_of(uint64_t* place, unsigned of) {
+  Barrier& b = known(place, "box copy", of);
   if (!b.fenced)
     fail("box copy: no fence since the mbarrier at %p was initialised", static_cast<void*>(place));
   return b.copies;

@@ -8,6 +8,7 @@
 
 #include "tests/cusim/before.h"
 #include "tests/cusim/cusim.h"
+#include "tests/cusim/shared_arena.h"
 
 namespace cusim::race {
 namespace {
@@ -42,17 +43,20 @@ Cell& cell(uintptr_t address) {
   return page->cells[address % kPage];
 }
 
-uint32_t block_number() {
-  const auto& [thread, block, size, grid] = place;
-  return block.x + grid.x * (block.y + grid.y * block.z);
+// Of a thread's block in its cluster; copies come to the block whose mbarrier counts them.
+unsigned rank_of(unsigned thread) {
+  constexpr unsigned kFirst = before::kCopies * 32, kEach = before::kBarriers * 32;
+  return thread < kFirst ? thread / kMostThreads : (thread - kFirst) / kEach;
 }
+uint32_t block_number(unsigned thread) { return clock.number[rank_of(thread)]; }
 
 // `then` and an access by `thread` now may happen at the same time.
 bool unordered(const Touch& then, unsigned thread, bool shared) {
+  const bool same_block = then.block == block_number(thread);
   if (then.kernel != clock.kernel) return false;
-  if (!shared && (then.blocks || then.block != block_number())) return true;
-  if (then.block != block_number()) return false;
-  if (then.epoch != clock.block) return false;
+  if (!shared && (then.blocks || !same_block)) return true;
+  if (then.epoch < clock.cluster) return false;  // other blocks had this shared memory
+  if (same_block && then.epoch != clock.block[rank_of(thread)]) return false;
   if (then.many) return true;
   if (then.thread == thread) return false;
   if (then.thread / 32 != thread / 32)
@@ -62,9 +66,9 @@ bool unordered(const Touch& then, unsigned thread, bool shared) {
 
 Touch touch(unsigned thread, Access access) {
   return {.kernel = clock.kernel,
-          .epoch = clock.block,
+          .epoch = clock.block[rank_of(thread)],
           .collective = clock.warp[thread / 32],
-          .block = block_number(),
+          .block = block_number(thread),
           .when = before::now(thread / 32),
           .thread = uint16_t(thread),
           .atomic = access == Access::atomic};
@@ -74,11 +78,11 @@ Touch touch(unsigned thread, Access access) {
                          const char* past) {
   constexpr const char* names[] = {"read", "write", "atomic", "arrival", "read"};
   const char* now = names[int(access)];
-  if (then.blocks || then.block != block_number())
-    fail("race on %p: %s by thread %u, %s by another block", p, now, thread, past);
-  if (then.thread >= 1024)
+  if (then.thread >= before::kCopies * 32)
     fail("race on %p: %s by thread %u, which has not waited for a box copy to there", p, now,
          thread);
+  if (then.blocks || then.block != block_number(thread))
+    fail("race on %p: %s by thread %u, %s by another block", p, now, thread, past);
   fail("race on %p: %s by thread %u, %s by thread %u with no barrier between", p, now, thread, past,
        unsigned(then.thread));
 }
@@ -94,7 +98,7 @@ Touch with_earlier_reads(Touch mine, const Touch& earlier) {
 }  // namespace
 
 void check(unsigned thread, const void* p, size_t bytes, Access access) {
-  const bool shared = is_shared(p, bytes);
+  const bool shared = is_any_shared(p);
   const Touch mine = touch(thread, access);
   for (uintptr_t at = reinterpret_cast<uintptr_t>(p), end = at + bytes; at < end; ++at) {
     Cell& c = cell(at);

@@ -1,6 +1,6 @@
-// Runs the threads of a block: warps depth first, block barriers, warp collectives.
+// Runs the threads of a cluster, which is one block for most kernels: warps depth first, block
+// barriers, warp collectives.
 #include <algorithm>
-#include <memory>
 #include <numeric>
 #include <random>
 #include <vector>
@@ -8,13 +8,14 @@
 #include "tests/cusim/async_copy.h"
 #include "tests/cusim/before.h"
 #include "tests/cusim/box_copy.h"
+#include "tests/cusim/cluster.h"
 #include "tests/cusim/crash.h"
 #include "tests/cusim/cusim.h"
-#include "tests/cusim/fiber.h"
 #include "tests/cusim/mbarrier.h"
 #include "tests/cusim/race.h"
 #include "tests/cusim/shared_arena.h"
 #include "tests/cusim/spans.h"
+#include "tests/cusim/threads.h"
 #include "tests/cusim/wgmma.h"
 
 namespace cusim {
@@ -26,37 +27,25 @@ namespace race {
 Clock clock;
 }
 
+std::unique_ptr<Thread> threads[kMostBlocks * kMostThreads];
+unsigned blocks, count;
+
 namespace {
 
-enum class State : uint8_t { ready, at_barrier, in_collective, polling, done };
-
-struct Thread {
-  Fiber fiber;
-  State state = State::done;
-  uint3 index{};
-  std::source_location at;  // where it waits
-  int value = 0;            // brought to a barrier, and then the block's sum
-  unsigned mask = 0;        // of the collective that it waits in
-  const char* name = nullptr;
-  Collective compute = nullptr;
-  void* argument = nullptr;
-  bool (*passes)(void*) = nullptr;  // whether it need not poll any longer, of its argument
-};
-
-std::vector<std::unique_ptr<Thread>> threads;  // kept from block to block
-unsigned count, current;                       // threads of the block; the running one
+unsigned current;  // thread
+uint3 block_index[kMostBlocks];
 bool kernel_runs;
 const std::function<void()>* body;
 
 void thread_main() {
   (*body)();
   check_no_copy_in_flight(current);
+  leave_cluster();
   threads[current]->state = State::done;
 }
 
 void resume(unsigned i) {
-  current = i;
-  place.thread = threads[i]->index;
+  be(i);
   kernel_runs = true;
   threads[i]->fiber.resume();
   kernel_runs = false;
@@ -70,17 +59,23 @@ void wait(State state, const std::source_location& at) {
   self.fiber.yield();
 }
 
-void start_block() {
-  while (threads.size() < count) threads.push_back(std::make_unique<Thread>());
+void start_block(unsigned first) {  // thread
   const dim3 size = place.block_size;
   for (unsigned i = 0; i < count; ++i) {
-    threads[i]->index = {i % size.x, i / size.x % size.y, i / (size.x * size.y)};
-    threads[i]->state = State::ready;
-    threads[i]->fiber.start(thread_main);
-    forget_copies(i);
+    auto& thread = threads[first + i];
+    if (!thread) thread = std::make_unique<Thread>();
+    thread->index = {i % size.x, i / size.x % size.y, i / (size.x * size.y)};
+    thread->state = State::ready;
+    thread->fiber.start(thread_main);
+    forget_copies(first + i);
   }
-  before::begin_block();
-  spans::begin_block();
+}
+
+void start_cluster() {
+  for (unsigned b = 0; b < blocks; ++b) start_block(b * kMostThreads);
+  before::begin_cluster();
+  spans::begin_cluster();
+  begin_cluster();
   forget_barriers();
   forget_box_copies();
   forget_products();
@@ -88,13 +83,8 @@ void start_block() {
 
 bool done_polling(unsigned i) {
   if (threads[i]->state != State::polling) return false;
-  current = i;
-  place.thread = threads[i]->index;
+  be(i);
   return threads[i]->passes(threads[i]->argument);
-}
-
-bool same_place(const std::source_location& a, const std::source_location& b) {
-  return a.line() == b.line() && a.column() == b.column() && a.file_name() == b.file_name();
 }
 
 // All lanes that this lane's collective names have arrived in the same one.
@@ -102,7 +92,7 @@ bool complete(unsigned base, unsigned lanes, unsigned lane, void* (&arguments)[3
   const Thread& first = *threads[base + lane];
   for (unsigned l = 0; l < 32; ++l) {
     if (!(first.mask >> l & 1)) continue;
-    place.thread = first.index;
+    be(base + lane);
     if (l >= lanes)
       fail("%s: mask %08x names lane %u of a warp of %u", first.name, first.mask, l, lanes);
     const Thread& other = *threads[base + l];
@@ -123,14 +113,13 @@ bool complete(unsigned base, unsigned lanes, unsigned lane, void* (&arguments)[3
 }
 
 void run_collectives(unsigned warp) {
-  const unsigned base = warp * 32, lanes = std::min(32u, count - base);
+  const unsigned base = warp * 32, lanes = lanes_of(warp);
   for (unsigned lane = 0; lane < lanes; ++lane) {
     if (threads[base + lane]->state != State::in_collective) continue;
     void* arguments[32] = {};
     if (!complete(base, lanes, lane, arguments)) continue;
     const unsigned mask = threads[base + lane]->mask;
-    current = base + lane;
-    place.thread = threads[current]->index;
+    be(base + lane);
     threads[current]->compute(arguments, mask);
     ++stats.collectives;
     ++race::clock.warp[warp];
@@ -146,7 +135,7 @@ bool run_warp(unsigned warp, const std::vector<unsigned>& lane_order) {
   for (bool more = true; more;) {
     more = false;
     for (unsigned lane : lane_order) {
-      if (base + lane >= count) continue;
+      if (lane >= lanes_of(warp)) continue;
       State& state = threads[base + lane]->state;
       if (done_polling(base + lane)) state = State::ready;
       if (state != State::ready) continue;
@@ -158,53 +147,9 @@ bool run_warp(unsigned warp, const std::vector<unsigned>& lane_order) {
   return ran;
 }
 
-void release_barrier() {
-  int sum = 0;
-  for (unsigned i = 0; i < count; ++i) sum += threads[i]->value;
-  for (unsigned i = 0; i < count; ++i) {
-    threads[i]->value = sum;
-    threads[i]->state = State::ready;
-  }
-  ++stats.barriers;
-  ++race::clock.block;
-  before::meet();
-}
-
-// After every warp has gone as far as it can: true when the block is done.
-bool pass_barrier(bool ran) {
-  unsigned done = 0, waiting = 0, polling = 0;
-  const Thread* first = nullptr;
-  for (unsigned i = 0; i < count; ++i) {
-    const Thread& t = *threads[i];
-    done += t.state == State::done;
-    polling += t.state == State::polling;
-    if (t.state != State::at_barrier) continue;
-    ++waiting;
-    if (!first) first = &t;
-    place.thread = t.index;
-    if (!same_place(t.at, first->at))
-      fail("divergent barriers: thread (%u,%u,%u) at %s:%u, this one at %s:%u", first->index.x,
-           first->index.y, first->index.z, first->at.file_name(), first->at.line(),
-           t.at.file_name(), t.at.line());
-  }
-  if (done == count) return true;
-  if (waiting == count) {
-    release_barrier();
-  } else if (waiting && waiting + done == count) {
-    fail("barrier at %s:%u after %u of %u threads have returned", first->at.file_name(),
-         first->at.line(), done, count);
-  } else if (!ran) {
-    fail(
-        "deadlock: of %u threads %u are at a barrier, %u have returned, %u wait at an mbarrier, "
-        "%u in a collective",
-        count, waiting, done, polling, count - waiting - done - polling);
-  }
-  return false;
-}
-
-void run_block(std::mt19937_64& random, std::vector<unsigned>& warps,
-               std::vector<unsigned>& lanes) {
-  start_block();
+void run_cluster(std::mt19937_64& random, std::vector<unsigned>& warps,
+                 std::vector<unsigned>& lanes) {
+  start_cluster();
   for (bool done = false; !done;) {
     if (config.order == Order::random) {
       std::shuffle(warps.begin(), warps.end(), random);
@@ -212,10 +157,11 @@ void run_block(std::mt19937_64& random, std::vector<unsigned>& warps,
     }
     bool ran = false;
     for (unsigned warp : warps) ran |= run_warp(warp, lanes);
-    done = pass_barrier(ran);
+    done = pass_barriers(ran);
   }
   check_no_box_copy_under_way();
   check_no_product_under_way();
+  check_blocks_outlived_visits();
 }
 
 std::vector<unsigned> in_order(unsigned size) {
@@ -226,6 +172,12 @@ std::vector<unsigned> in_order(unsigned size) {
 }
 
 }  // namespace
+
+void be(unsigned i) {
+  current = i;
+  place.thread = threads[i]->index;
+  place.block = block_index[rank()];
+}
 
 unsigned running() { return current; }
 bool in_kernel() { return kernel_runs; }
@@ -256,23 +208,31 @@ void collective(unsigned mask, const char* name, Collective compute, void* argum
   wait(State::in_collective, at);
 }
 
-void run(dim3 grid, dim3 block, size_t shared_bytes, const std::function<void()>& kernel_body) {
+void run(const Shape& shape, const std::function<void()>& kernel_body) {
   name_faults();
+  const dim3 grid = shape.grid, block = shape.block;
+  blocks = shape.cluster;
   count = block.x * block.y * block.z;
   body = &kernel_body;
   place.block_size = block;
   place.grid_size = grid;
-  std::vector<unsigned> warps = in_order((count + 31) / 32), lanes = in_order(32);
+  const unsigned warps_of_block = (count + 31) / 32;
+  std::vector<unsigned> warps = in_order(blocks * warps_of_block), lanes = in_order(32);
+  for (unsigned& w : warps) w = w / warps_of_block * kMostThreads / 32 + w % warps_of_block;
   std::mt19937_64 random(config.seed);
   ++race::clock.kernel;
-  std::vector<unsigned> blocks = in_order(grid.x * grid.y * grid.z);
-  if (config.order == Order::random) std::shuffle(blocks.begin(), blocks.end(), random);
-  for (unsigned i : blocks) {
-    place.block = {i % grid.x, i / grid.x % grid.y, i / (grid.x * grid.y)};
-    ++stats.blocks;
-    ++race::clock.block;
-    lend_shared(shared_bytes);
-    run_block(random, warps, lanes);
+  std::vector<unsigned> clusters = in_order(grid.x * grid.y * grid.z / blocks);
+  if (config.order == Order::random) std::shuffle(clusters.begin(), clusters.end(), random);
+  for (unsigned cluster : clusters) {
+    for (unsigned b = 0; b < blocks; ++b) {
+      const unsigned i = cluster * blocks + b;
+      block_index[b] = {i % grid.x, i / grid.x % grid.y, i / (grid.x * grid.y)};
+      race::clock.number[b] = i;
+    }
+    stats.blocks += blocks;
+    race::clock.next_cluster();
+    lend_shared(shape.shared, blocks);
+    run_cluster(random, warps, lanes);
     take_shared_back();
   }
 }

@@ -13,7 +13,7 @@ std::list<Span> copies, products;  // the latest users of each byte; addresses s
 bool overlap(const Span& a, const Span& b) { return a.begin < b.end && b.begin < a.end; }
 
 bool known_to_be_done(const Span& s) {
-  return !s.running && before::has_seen(running() / 32, s.actor, s.when);
+  return !s.running && before::has_seen(warp(), s.actor, s.when);
 }
 
 // What the new span is begun over is forgotten where it lies wholly in it.
@@ -39,7 +39,7 @@ Span* begin_copy(const void* to, size_t bytes, unsigned actor) {
 
 Span* begin_product(const void* from, size_t bytes) {
   auto at = static_cast<const char*>(from);
-  const Span mine{at, at + bytes, running() / 32};
+  const Span mine{at, at + bytes, warp()};
   for (const Span& copy : copies)
     if (overlap(copy, mine) && !known_to_be_done(copy))
       fail("wgmma reads %p, a copy to which has not been waited for", from);
@@ -52,7 +52,7 @@ void finish(Span* span) {
   span->when = before::now(span->actor);
 }
 
-void begin_block() {
+void begin_cluster() {
   copies.clear();
   products.clear();
 }

@@ -19,6 +19,6 @@ Span* begin_copy(const void* to, size_t bytes, unsigned actor);
 Span* begin_product(const void* from, size_t bytes);
 void finish(Span* span);  // its actor is done with it now
 
-void begin_block();
+void begin_cluster();
 
 }  // namespace cusim::spans

@@ -37,11 +37,14 @@ struct Warp {
   std::list<Sums> sums;
   bool fenced = false;  // since the last product was started
   size_t started = 0;
-};
-Warp warps[32];
-std::vector<ProductOf> started[8];  // of each warpgroup, in order
 
-Warp& mine() { return warps[running() / 32]; }
+  bool untouched() const { return committed.empty() && !fenced && started == 0; }
+};
+constexpr unsigned kWarps = kMostBlocks * kMostThreads / 32;
+Warp warps[kWarps];
+std::vector<ProductOf> started[kWarps / 4];  // of each warpgroup, in order
+
+Warp& mine() { return warps[warp()]; }
 
 // ---- where the elements of a factor are
 
@@ -91,9 +94,8 @@ spans::Span* begin_reading(const Factor& f) {
   if (!is_shared(shared_at(first), last + 16 - first))
     fail("wgmma reads bytes %u to %u of shared memory, more than there are", first, last + 16);
   spans::Span* span = spans::begin_product(shared_at(first), last + 16 - first);
-  f.each_chunk([&](uint32_t at) {
-    race::note(running() / 32 * 32, shared_at(at), 16, race::Access::operand);
-  });
+  f.each_chunk(
+      [&](uint32_t at) { race::note(warp() * 32, shared_at(at), 16, race::Access::operand); });
   return span;
 }
 
@@ -182,7 +184,9 @@ struct Start {
 // The four warps of a group start the same products in the same order.
 void check_with_group(Warp& warp, const ProductOf& what) {
   auto& of_group = started[running() / 128];
-  if (place.block_size.x * place.block_size.y * place.block_size.z < running() / 128 * 128 + 128)
+  const unsigned end =
+      running() % kMostThreads / 128 * 128 + 128;  // of the warpgroup, in its block
+  if (place.block_size.x * place.block_size.y * place.block_size.z < end)
     fail("wgmma: the warpgroup has not four warps");
   if (warp.started == of_group.size()) of_group.push_back(what);
   if (of_group[warp.started++] != what) fail("wgmma: warps of a group start different products");
@@ -218,7 +222,7 @@ void wait_for_warp(void* const lanes[32], unsigned) {
   for (const int left = *static_cast<const int*>(lanes[0]); warp.committed.size() > size_t(left);
        warp.committed.pop_front())
     for (const Product& p : warp.committed.front()) {
-      multiply(p, int(running() / 32 % 4));
+      multiply(p, int(cusim::warp() % 4));
       give_back(*p.sums);
       spans::finish(p.a);
       spans::finish(p.b);
@@ -252,12 +256,13 @@ uint64_t matrix_descriptor(const void* start, int eight_rows, int next_column) {
 }
 
 void forget_products() {
-  for (Warp& warp : warps) warp = {};
+  for (Warp& warp : warps)
+    if (!warp.untouched()) warp = {};
   for (auto& of_group : started) of_group.clear();
 }
 
 void check_no_product_under_way() {
-  for (unsigned i = 0; i < 32; ++i) {
+  for (unsigned i = 0; i < kWarps; ++i) {
     bool any = !warps[i].open.empty();
     for (const auto& group : warps[i].committed) any |= !group.empty();
     if (any) fail("warp %u ends with a wgmma that it has not waited for", i);

@@ -25,7 +25,7 @@ void commit_products(const std::source_location& at);
 void wait_products(int groups_left, const std::source_location& at);
 void set_registers(const std::source_location& at);
 
-void forget_products();             // when a block begins
+void forget_products();             // when a cluster begins
 void check_no_product_under_way();  // when it ends
 
 uint64_t matrix_descriptor(const void* start, int eight_rows, int next_column);

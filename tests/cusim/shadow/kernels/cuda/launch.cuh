@@ -14,17 +14,19 @@ struct Launch {
   dim3 grid, block;
   size_t shared = 0;  // bytes
   Stream stream{};
+  unsigned cluster = 1;  // blocks, neighbours along x, that reach each other's shared memory
 };
 
 // Arguments are copied now; the kernel runs when its stream's turn comes.
 template <class... Parameters, class... Arguments>
 void launch(void (*kernel)(Parameters...), const Launch& how, Arguments&&... arguments) {
-  cusim::check_launch(how.grid, how.block, how.shared);
+  const cusim::Shape shape{how.grid, how.block, how.shared, how.cluster};
+  cusim::check_launch(shape);
   sim::begin_call("launch");
   sim::enqueue(
       how.stream,
-      [kernel, how, given = std::tuple<Parameters...>(std::forward<Arguments>(arguments)...)] {
-        cusim::run(how.grid, how.block, how.shared, [&] { std::apply(kernel, given); });
+      [kernel, shape, given = std::tuple<Parameters...>(std::forward<Arguments>(arguments)...)] {
+        cusim::run(shape, [&] { std::apply(kernel, given); });
       });
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 #include "tests/cusim/async_copy.h"
 #include "tests/cusim/box_copy.h"
+#include "tests/cusim/cluster.h"
 #include "tests/cusim/device.h"
 #include "tests/cusim/mbarrier.h"
 #include "tests/cusim/tensor_core.h"
@@ -21,10 +22,16 @@ using cusim::round_to_tf32;
 constexpr bool kHopper = true;
 using cusim::barrier_arrive;
 using cusim::barrier_arrive_expect;
+using cusim::barrier_arrive_in;
 using cusim::barrier_init;
 using cusim::barrier_init_fence;
 using cusim::barrier_wait;
+using cusim::barrier_wait_for_cluster;
+using cusim::cluster_arrive;
+using cusim::cluster_rank;
+using cusim::cluster_wait;
 using cusim::copy_box_async;
+using cusim::copy_box_to_blocks;
 using cusim::grow_registers;
 using cusim::matrix_descriptor;
 using cusim::shrink_registers;
