@@ -1,5 +1,6 @@
 // Matrix products on CUDA with Hopper's wgmma: every tile, type and way of storing, at sizes around
-// the tile's, and with several tiles for each block, so that the ring goes round many times.
+// the tile's, and with several tiles for each block, so that the ring goes round many times. The
+// tile for clusters of two blocks is the last.
 #include "tests/cuda_gemm_case.h"
 
 namespace graft::cuda {
@@ -7,11 +8,14 @@ namespace {
 
 GemmPlan wgmma_plan(int tile, int splits = 1) { return {tile, splits, true}; }
 
+constexpr int kClusterTile = kWgmmaTileCount - 1;
+static_assert(kWgmmaTiles[kClusterTile].cluster == 2);
+
 class Wgmma : public testing::TestWithParam<GemmMath> {};
 
 TEST_P(Wgmma, EveryTileAndTranspose) {
   on_hopper([] {
-    for (int tile = 0; tile < kWgmmaTileCount; ++tile) {
+    for (int tile = 0; tile < kClusterTile; ++tile) {
       every_transpose({.math = GetParam(), .plan = wgmma_plan(tile)}, kWgmmaTiles[tile]);
       if (HasFatalFailure()) return;
     }
@@ -52,17 +56,36 @@ TEST_P(Wgmma, LastStep) {
 
 TEST_P(Wgmma, SplitsAddUp) {
   on_hopper([] {
-    for (int splits : {2, 3, 16}) {  // of 6 steps and a bit
-      Case c{.math = GetParam(), .m = 129, .n = 70, .k = 387, .plan = wgmma_plan(1, splits)};
-      c.bias = true;
-      run_case(c);
-      if (HasFatalFailure()) return;
-    }
+    for (int tile : {1, kClusterTile})
+      for (int splits : {2, 3, 16}) {  // of 6 steps and a bit
+        Case c{.math = GetParam(), .m = 129, .n = 70, .k = 387, .plan = wgmma_plan(tile, splits)};
+        c.bias = true;
+        run_case(c);
+        if (HasFatalFailure()) return;
+      }
   });
 }
 
 INSTANTIATE_TEST_SUITE_P(CudaGemm, Wgmma, testing::Values(GemmMath::bf16, GemmMath::f16),
                          [](const auto& info) { return name_of(info.param); });
+
+TEST(CudaGemmWgmma, ClustersInEveryTranspose) {
+  on_hopper([] {
+    every_transpose({.math = GemmMath::bf16, .plan = wgmma_plan(kClusterTile)},
+                    kWgmmaTiles[kClusterTile]);
+  });
+}
+
+TEST(CudaGemmWgmma, ClustersOfWhichOneBlockHasNoRows) {
+  on_hopper([] {
+    for (int64_t m : {128, 256, 257, 385}) {  // one, two, three and four tiles below each other
+      Case c{.math = GemmMath::f16, .m = m, .n = 40, .k = 72, .plan = wgmma_plan(kClusterTile)};
+      c.transpose_a = m % 2;
+      run_case(c);
+      if (testing::Test::HasFatalFailure()) return;
+    }
+  });
+}
 
 TEST(CudaGemmWgmma, EveryActivation) {
   on_hopper([] {
@@ -102,11 +125,23 @@ TEST(CudaGemmWgmma, OnlyWhereItIsAskedFor) {
   constexpr auto kAutomatic = GemmVariant::automatic, kWgmma = GemmVariant::wgmma;
   const GemmProblem large = sized(GemmMath::bf16, 4096, 4096, 4096);
   EXPECT_FALSE(plan(large, kAutomatic).wgmma);
-  EXPECT_EQ(plan(large, kWgmma), wgmma_plan(0));
+  EXPECT_EQ(plan(large, kWgmma), wgmma_plan(kClusterTile));
   EXPECT_EQ(plan(sized(GemmMath::f16, 100352, 128, 256), kWgmma), wgmma_plan(1));
   EXPECT_GT(plan(sized(GemmMath::f16, 64, 1000, 2048), kWgmma).splits, 1);
   EXPECT_FALSE(plan(sized(GemmMath::tf32, 4096, 4096, 4096), kWgmma).wgmma);
   EXPECT_FALSE(plan(sized(GemmMath::f32, 4096, 4096, 4096), kWgmma).wgmma);
+}
+
+TEST(CudaGemmWgmma, ClustersWhereTheyPay) {
+  auto tile = [](int64_t m, int64_t n, int64_t k) {
+    GemmProblem p = sized(GemmMath::bf16, m, n, k);
+    p.variant = GemmVariant::wgmma;
+    return plan_gemm(p, 132).tile;
+  };
+  EXPECT_EQ(tile(8192, 8192, 8192), kClusterTile);
+  EXPECT_EQ(tile(50176, 256, 1024), kClusterTile);  // a 1 x 1 convolution of 256 images
+  EXPECT_EQ(tile(1024, 4096, 4096), 0);             // a single wave
+  EXPECT_EQ(tile(128, 65536, 4096), 0);             // one row of tiles: nobody to share with
 }
 
 TEST(CudaGemmWgmma, OperandsThatItCannotTakeGoElsewhere) {

@@ -5,17 +5,20 @@
 //   depth-contiguous   one box: a row is one outer index, 64 depth indices long
 //   outer-contiguous   a box for every 64 outer indices: a row is one depth index, 64 outer ones
 //   long
+//
+// A tile that all kCluster blocks of a cluster want is copied in parts, one by each block, to all.
 #pragma once
 #include "kernels/cuda/launch.cuh"
 #include "kernels/cuda/ptx.cuh"
 
 namespace graft::cuda {
 
-template <class T, int kOuter, bool kDepthContiguous>
+template <class T, int kOuter, bool kDepthContiguous, int kCluster = 1>
 struct BoxTile {
   static constexpr int kRowBytes = 128, kEightRows = 8 * kRowBytes;
   static constexpr int kRow = kRowBytes / int(sizeof(T)), kDepth = kRow;
-  static_assert(sizeof(T) == 2 && kOuter % kRow == 0 && kOuter <= 256);
+  static constexpr int kPart = kOuter / kCluster;  // that a block copies
+  static_assert(sizeof(T) == 2 && kPart % kRow == 0 && kPart <= 256);
 
   alignas(1024) T elements[kOuter * kDepth];  // (kOuter, 64) or (kOuter / 64, 64 of depth, 64)
 
@@ -26,18 +29,21 @@ struct BoxTile {
                    .rows = kDepthContiguous ? outer : depth,
                    .columns = kDepthContiguous ? depth : outer,
                    .stride = stride,
-                   .box_rows = kDepthContiguous ? kOuter : kDepth});
+                   .box_rows = kDepthContiguous ? kPart : kDepth});
   }
 
-  // Starts the copies of the tile at (outer, depth), to be called by one thread.
+  // Starts the copies of this block's part of the tile at (outer, depth), to be called by one
+  // thread of each block.
   __device__ void load(const TensorMap& map, int outer, int depth, uint64_t* barrier) {
+    const int first = kCluster > 1 ? int(ptx::cluster_rank()) * kPart : 0;
     if constexpr (kDepthContiguous) {
-      ptx::copy_box_async(elements, map, outer, depth, barrier);
+      copy(elements + first * kRow, map, outer + first, depth, barrier);
     } else {
 #pragma unroll
-      for (int box = 0; box < kOuter / kRow; ++box)
-        ptx::copy_box_async(elements + box * kRow * kDepth, map, depth, outer + box * kRow,
-                            barrier);
+      for (int box = 0; box < kPart / kRow; ++box) {
+        const int o = first + box * kRow;
+        copy(elements + o * kDepth, map, depth, outer + o, barrier);
+      }
     }
   }
 
@@ -48,6 +54,15 @@ struct BoxTile {
     else
       return ptx::matrix_descriptor(elements + outer * kDepth + block * 16 * kRow, kEightRows,
                                     kDepth * kRowBytes);
+  }
+
+ private:
+  static __device__ void copy(void* to, const TensorMap& map, int row, int column,
+                              uint64_t* barrier) {
+    if constexpr (kCluster > 1)
+      ptx::copy_box_to_blocks(to, map, row, column, barrier, (1u << kCluster) - 1);
+    else
+      ptx::copy_box_async(to, map, row, column, barrier);
   }
 };
 

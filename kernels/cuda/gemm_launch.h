@@ -23,9 +23,10 @@ void launch_simt_gemm(const GemmProblem& p, const GemmPlan& plan, const GemmWork
 
 inline Launch gemm_launch(const GemmProblem& p, const GemmTile& tile, int splits, size_t shared,
                           Stream stream) {
-  const auto tiles = ((p.m + tile.m - 1) / tile.m) * ((p.n + tile.n - 1) / tile.n);
+  const int rows = tile.m * tile.cluster;  // of the tiles of a cluster, one below the other
+  const auto tiles = (p.m + rows - 1) / rows * tile.cluster * ((p.n + tile.n - 1) / tile.n);
   return {dim3(unsigned(tiles), 1, unsigned(splits)), dim3(unsigned(tile.threads())), shared,
-          stream};
+          stream, unsigned(tile.cluster)};
 }
 
 }  // namespace graft::cuda

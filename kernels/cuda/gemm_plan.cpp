@@ -28,8 +28,16 @@ constexpr double kLaunch = 4000;         // clocks that one more kernel costs
 constexpr double kBytesPerClock = 1000;  // of the whole device's memory
 constexpr int kMostSplits = 16;
 
+// As many as blocks compute: all of a cluster's count, though the last may have no rows.
 double tiles_of(const GemmProblem& p, const GemmTile& tile) {
-  return double(divide_up(p.m, tile.m)) * double(divide_up(p.n, tile.n));
+  const int64_t rows = int64_t(tile.m) * tile.cluster;
+  return double(divide_up(p.m, rows) * tile.cluster) * double(divide_up(p.n, tile.n));
+}
+
+// In a single wave a cluster only makes blocks wait for each other: the memory is not what they
+// lack (DeepGEMM's heuristics, sm90.hpp).
+bool clusters_pay(const GemmProblem& p, const GemmTile& tile, int splits, int multiprocessors) {
+  return tile.cluster == 1 || tiles_of(p, tile) * splits > double(multiprocessors) * tile.blocks;
 }
 
 // Clocks for the whole product.
@@ -97,6 +105,7 @@ GemmPlan plan_gemm(const GemmProblem& p, int multiprocessors) {
     const GemmTile& tile = tile_of(p, plan);
     const int most = most_splits(p, tile, multiprocessors);
     for (plan.splits = 1; plan.splits <= most; ++plan.splits) {
+      if (!clusters_pay(p, tile, plan.splits, multiprocessors)) continue;
       const double clocks = cost(p, tile, plan.splits, multiprocessors);
       if (clocks < least) {
         least = clocks;

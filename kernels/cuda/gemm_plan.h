@@ -12,8 +12,9 @@ struct GemmTile {
   int step_bytes;  // of k, in one stage
   int stages;
   int warps_m, warps_n;
-  int blocks;  // at a time on one multiprocessor: bounds the registers of a thread
-  float rate;  // of the multiprocessor's peak, when that many blocks run
+  int blocks;       // at a time on one multiprocessor: bounds the registers of a thread
+  float rate;       // of the multiprocessor's peak, when that many blocks run
+  int cluster = 1;  // blocks that share the copies of B, their tiles one below the other
 
   constexpr int threads() const { return 32 * warps_m * warps_n; }
 };
@@ -33,10 +34,12 @@ constexpr int kAlignedTiles = 3, kNarrowTile = 3;
 // On Hopper's tensor cores, with wgmma; four of the warps only start copies. Chosen only where
 // GemmProblem::variant asks for it: no GPU has run this kernel yet, and the rates are guesses.
 constexpr GemmTile kWgmmaTiles[] = {
+    // m, n, step_bytes, stages, warps_m, warps_n, blocks, rate, cluster
     {128, 256, 128, 4, 12, 1, 1, 0.85f},
     {128, 128, 128, 6, 12, 1, 1, 0.75f},
+    {128, 256, 128, 4, 12, 1, 1, 0.89f, 2},
 };
-constexpr int kWgmmaTileCount = 2;
+constexpr int kWgmmaTileCount = 3;
 
 // On the f32 units, for operands of any alignment.
 constexpr GemmTile kSimtTiles[] = {

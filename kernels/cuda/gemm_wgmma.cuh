@@ -6,40 +6,38 @@
 //   warpgroups 1 and 2        shared ──wgmma──► registers: sums (64,N) of each
 //                             ──detour──► shared: sums (16,32) of a warp ──► c      gemm_block.cuh
 //
-// Each stage of the ring has two mbarriers. full: its bytes have come, wgmma may read them; empty:
-// all eight warps have done so, the next copy may overwrite them. Every round of the ring ends one
-// phase of each, so that the parity to wait for alternates:
+// Who waits for whom is told in ring_barriers.cuh. A block computes one tile after the other, and
+// copies for the next tile start while sums of the last are still being written.
 //
-//   round of the ring           0  1  2  3
-//   products wait at `full`     0  1  0  1
-//   copies wait at `empty`      1  0  1  0     the first passes at once: the ring is empty
+// Two blocks may form a cluster, whose tiles lie one below the other and share B, for that is the
+// larger factor of a tile. Each asks for A of its rows and for half of B:
 //
-// A block computes one tile after the other, and copies for the next tile start while sums of the
-// last are still being written. Sources: the sections on wgmma, mbarrier and cp.async.bulk.tensor
-// of the PTX ISA; CUTLASS' warp-specialised persistent kernels (media/docs, efficient_gemm.md).
+//       B: half by block 0, half by block 1
+//   A ┌──────────────────────────────────────┐   rows of 128 bytes that a block asks for in a step
+//     │ tile of block 0                      │   of k, N = 256:   128 + 256 without a cluster
+//   A ├──────────────────────────────────────┤                    128 + 128 with one
+//     │ tile of block 1                      │
+//     └──────────────────────────────────────┘
+//
+// Where the tiles below each other are odd in number, the last has no rows: its block gets zeros
+// for A, does its share for B, and writes nothing.
+//
+// Sources: the sections on wgmma and cp.async.bulk.tensor of the PTX ISA; CUTLASS' warp-specialised
+// persistent kernels (media/docs, efficient_gemm.md).
 #pragma once
 #include <algorithm>
 
 #include "kernels/cuda/box_tile.cuh"
 #include "kernels/cuda/gemm_block.cuh"
+#include "kernels/cuda/ring_barriers.cuh"
 
 namespace graft::cuda {
-
-struct RingPlace {  // where in the ring somebody is, and the parity of the round
-  int stage = 0;
-  uint32_t parity = 0;
-
-  __device__ void next(int stages) {
-    if (++stage < stages) return;
-    stage = 0;
-    parity ^= 1;
-  }
-};
 
 template <class T, int kTile, bool kDepthA, bool kDepthB>
 struct WgmmaBlock {
   static constexpr GemmTile kShape = kWgmmaTiles[kTile];
   static constexpr int M = kShape.m, N = kShape.n, kStages = kShape.stages;
+  static constexpr int kCluster = kShape.cluster;
   static constexpr int kStep = kShape.step_bytes / int(sizeof(T));    // of k
   static constexpr int kThreads = kShape.threads(), kWarps = M / 16;  // that multiply
   static constexpr int kPart = 32, kPartStride = kPart + 8;           // columns staged at a time
@@ -47,13 +45,13 @@ struct WgmmaBlock {
 
   struct Stage {
     BoxTile<T, M, kDepthA> a;
-    BoxTile<T, N, kDepthB> b;
+    BoxTile<T, N, kDepthB, kCluster> b;
   };
   static_assert(sizeof(Stage) == (M + N) * kStep * sizeof(T), "what the copies bring, no more");
   struct Shared {
     Stage stages[kStages];
     alignas(16) float staged[kWarps][16 * kPartStride];
-    uint64_t full[kStages], empty[kStages];
+    RingBarriers<kStages, kWarps, kCluster> barriers;
   };
   using Sums = float[N / 2];  // of a lane: rows g and g + 8 of its warp's 16, see ptx::wgmma_k16
 
@@ -65,24 +63,16 @@ struct WgmmaBlock {
   template <class Do>
   static __device__ void each_item(const GemmProblem& p, const GemmWork& work, int splits,
                                    const Do& something) {
-    const int tiles = int((p.m + M - 1) / M) * int((p.n + N - 1) / N);
-    for (int i = int(blockIdx.x); i < tiles * splits; i += int(gridDim.x)) {
+    constexpr int kRows = M * kCluster;  // of the tiles of a cluster
+    const int tiles = int((p.m + kRows - 1) / kRows) * int((p.n + N - 1) / N);
+    const int first = int(blockIdx.x) / kCluster, clusters = int(gridDim.x) / kCluster;
+    for (int i = first; i < tiles * splits; i += clusters) {
+      TileOrigin at = tile_origin<kRows, N>(p, i % tiles);
+      if constexpr (kCluster > 1) at.m += int(ptx::cluster_rank()) * M;
       const int split = i / tiles, begin = int(split * work.part);
       const int end = int(min(p.k, begin + work.part));
-      something(
-          Item{tile_origin<M, N>(p, i % tiles), split, begin, (end - begin + kStep - 1) / kStep});
+      something(Item{at, split, begin, (end - begin + kStep - 1) / kStep});
     }
-  }
-
-  static __device__ void prepare(Shared& shared) {
-    if (threadIdx.x == 0) {
-      for (int stage = 0; stage < kStages; ++stage) {
-        ptx::barrier_init(&shared.full[stage], 1);
-        ptx::barrier_init(&shared.empty[stage], kWarps);
-      }
-      ptx::barrier_init_fence();
-    }
-    __syncthreads();
   }
 
   // One thread: brings every step of every tile of the block.
@@ -92,9 +82,7 @@ struct WgmmaBlock {
     each_item(p, work, splits, [&](const Item& item) {
       for (int step = 0; step < item.steps; ++step, place.next(kStages)) {
         Stage& stage = shared.stages[place.stage];
-        uint64_t* full = &shared.full[place.stage];
-        ptx::barrier_wait(&shared.empty[place.stage], place.parity ^ 1);
-        ptx::barrier_arrive_expect(full, int(sizeof(Stage)));
+        uint64_t* full = shared.barriers.expect(place, int(sizeof(Stage)));
         stage.a.load(a, item.at.m, item.begin + step * kStep, full);
         stage.b.load(b, item.at.n, item.begin + step * kStep, full);
       }
@@ -114,16 +102,16 @@ struct WgmmaBlock {
   // A warpgroup: multiplies every step, one step's products running while the next are started.
   static __device__ void multiply_all(Shared& shared, const GemmProblem& p, const GemmWork& work,
                                       int splits, int group) {
-    const int warp = int(threadIdx.x) / 32 - 4, lane = int(threadIdx.x) % 32;
+    const int warp = int(threadIdx.x) / 32 - 4;
     RingPlace place;
     each_item(p, work, splits, [&](const Item& item) {
       Sums sums = {};
       int running = -1;  // the stage that products still read
       auto release = [&] {
-        if (running >= 0 && lane == 0) ptx::barrier_arrive(&shared.empty[running]);
+        if (running >= 0) shared.barriers.release(running);
       };
       for (int step = 0; step < item.steps; ++step, place.next(kStages)) {
-        ptx::barrier_wait(&shared.full[place.stage], place.parity);
+        shared.barriers.wait(place);
         multiply_step(sums, shared.stages[place.stage], group);
         ptx::wgmma_wait<1>(sums);  // all but this step's
         release();
@@ -178,7 +166,7 @@ __global__ void __launch_bounds__(kWgmmaTiles[kTile].threads(), kWgmmaTiles[kTil
   if constexpr (ptx::kHopper) {
     using Block = WgmmaBlock<T, kTile, kDepthA, kDepthB>;
     GRAFT_SHARED(typename Block::Shared, shared);
-    Block::prepare(shared);
+    shared.barriers.begin();
     const int group = int(threadIdx.x) / 128;
     if (group == 0) {
       ptx::shrink_registers<kCopyRegisters>();
@@ -187,6 +175,7 @@ __global__ void __launch_bounds__(kWgmmaTiles[kTile].threads(), kWgmmaTiles[kTil
       ptx::grow_registers<kMultiplyRegisters>();
       Block::multiply_all(shared, p, work, splits, group - 1);
     }
+    shared.barriers.end();
   }
 }
 
@@ -201,7 +190,8 @@ void launch_wgmma(const GemmProblem& p, const GemmWork& work, int splits, Stream
     b = decltype(Stage::b)::map(type, p.b, p.n, p.k, p.b_stride);
   }
   Launch how = gemm_launch(p, Block::kShape, 1, sizeof(typename Block::Shared), stream);
-  how.grid.x = std::min(how.grid.x * unsigned(splits), unsigned(multiprocessors()));
+  const unsigned slots = unsigned(multiprocessors()) / how.cluster * how.cluster;
+  how.grid.x = std::min(how.grid.x * unsigned(splits), slots);
   launch(gemm_wgmma<T, kTile, kDepthA, kDepthB>, how, p, work, splits, a, b);
 }
 
@@ -222,10 +212,13 @@ void launch_wgmma_tile(const GemmProblem& p, const GemmWork& work, int splits, S
 template <class T>
 void launch_wgmma_gemm(const GemmProblem& p, const GemmPlan& plan, const GemmWork& work, int splits,
                        Stream stream) {
+  static_assert(kWgmmaTileCount == 3);
   if (plan.tile == 0)
     launch_wgmma_tile<T, 0>(p, work, splits, stream);
-  else
+  else if (plan.tile == 1)
     launch_wgmma_tile<T, 1>(p, work, splits, stream);
+  else
+    launch_wgmma_tile<T, 2>(p, work, splits, stream);
 }
 
 }  // namespace graft::cuda
