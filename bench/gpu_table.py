@@ -17,6 +17,7 @@ GROUPS = {
     "G2": ("1x1 convolutions of ResNet-50 as products", 1.00),
     "G3": ("heads, VGG's first matrix", 1.0),
     "G4": ("matrix products in f32 and tf32", 0.90),
+    "G5": ("matrix products, cubes, bf16, by Hopper's wgmma", 0.95),
     "C1": ("convolutions of ResNet-50, fprop", 0.90),
     "C2": ("the same, dgrad and wgrad", 0.85),
     "C3": ("convolutions of VGG-16, three passes", 0.92),

@@ -1,8 +1,10 @@
-// G1 large cubes, G2 the 1x1 convolutions of ResNet-50 as products, G3 the heads, G4 f32 and tf32.
+// G1 large cubes, G2 the 1x1 convolutions of ResNet-50 as products, G3 the heads, G4 f32 and tf32,
+// G5 large cubes with each tile of Hopper's wgmma.
 #include <array>
 #include <memory>
 
 #include "bench/cuda/timed.h"
+#include "kernels/cuda/gemm_plan.h"
 #ifdef GRAFT_WITH_VENDOR
 #include "kernels/vendor/gemm.h"
 #endif
@@ -17,6 +19,7 @@ struct Shape {
   int64_t m, n, k;
   bool transpose_a = false, transpose_b = true;  // as a linear layer's forward pass
   GemmMath math = GemmMath::bf16;
+  int wgmma_tile = -1;  // of cuda::kWgmmaTiles; below 0: what the plan says
 };
 
 DType type_of(GemmMath math) {
@@ -49,8 +52,15 @@ std::function<void(int)> prepared(const Shape& s, int sets, bool vendor) {
     if (vendor) return vendor::gemm(p, {});
 #endif
     (void)vendor;
+    if (s.wgmma_tile >= 0) return cuda::gemm(p, {s.wgmma_tile, 1, true}, {});
     cuda::gemm(p, {});
   };
+}
+
+std::string name_of_tile(int tile) {
+  const cuda::GemmTile& t = cuda::kWgmmaTiles[tile];
+  return "_wgmma" + std::to_string(t.m) + "x" + std::to_string(t.n) +
+         (t.cluster > 1 ? "_by_" + std::to_string(t.cluster) : "");
 }
 
 void add_shape(const Shape& s) {
@@ -58,7 +68,9 @@ void add_shape(const Shape& s) {
   const double bytes = size * double(s.m * s.k + s.n * s.k + s.m * s.n);
   const std::string form = std::string(s.transpose_a ? "t" : "n") + (s.transpose_b ? "t" : "n");
   const std::string name = s.group + "/gemm_" + std::to_string(s.m) + "x" + std::to_string(s.n) +
-                           "x" + std::to_string(s.k) + "_" + form + "/" + name_of(s.math) + "/";
+                           "x" + std::to_string(s.k) + "_" + form +
+                           (s.wgmma_tile >= 0 ? name_of_tile(s.wgmma_tile) : "") + "/" +
+                           name_of(s.math) + "/";
   const int sets = sets_for(bytes);
   for (bool vendor : {false, true}) {
 #ifndef GRAFT_WITH_VENDOR
@@ -95,6 +107,10 @@ void add_gemm() {
   add_shape({"G4", 4096, 4096, 4096, false, true, GemmMath::f32});
   for (int64_t side : {4096, 8192})
     add_shape({"G4", side, side, side, false, true, GemmMath::tf32});
+  if (cuda::device_info().major != 9) return;
+  for (int64_t side : {4096, 8192})
+    for (int tile = 0; tile < cuda::kWgmmaTileCount; ++tile)
+      add_shape({"G5", side, side, side, false, true, GemmMath::bf16, tile});
 }
 
 }  // namespace graft::bench

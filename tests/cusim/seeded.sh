@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Proves that cusim finds bugs in kernels: plants one at a time in a copy of the sources, builds
-# seeded.cpp (or seeded_conv.cpp, seeded_attention.cpp, seeded_wgmma.cpp) in the way that must see the bug,
+# seeded.cpp (or another of the seeded_*.cpp) in the way that must see the bug,
 # and runs it in three orders; without a bug it must pass in all three ways. A check that has gone blind
 # is seen so.   tests/cusim/seeded.sh [BUG...]
 # Environment: CXX, CUDA_HEADERS (default /usr/local/cuda/include), JOBS (default: one for each core).
@@ -46,19 +46,19 @@ attention: totals of a lane   | attention_backward.cu | s/1.0f \/ sum_of_row(sof
 attention: image over image   | attention_backward.cu | /the next image takes/d                                 | race
 f32: wrong group              | gemm_simt.cuh    | s/column + 16 \* j), b/column + 8 * j), b/                  | plain
 none with wgmma               | gemm_wgmma.cuh   |                                                            | -
-wgmma: no wait for the copy   | gemm_wgmma.cuh   | /barrier_wait(&shared.full/d                               | plain
-wgmma: other parity of full   | gemm_wgmma.cuh   | s/place.parity);/place.parity ^ 1);/                       | plain
-wgmma: other parity of empty  | gemm_wgmma.cuh   | s/place.parity ^ 1);/place.parity);/                       | plain
-wgmma: parity stays as it is  | gemm_wgmma.cuh   | s/parity ^= 1;/;/                                          | plain
-wgmma: copies wait for nobody | gemm_wgmma.cuh   | /barrier_wait(&shared.empty/d                              | plain
-wgmma: no fence after init    | gemm_wgmma.cuh   | /barrier_init_fence/d                                      | plain
-wgmma: no barrier after init  | gemm_wgmma.cuh   | s/^    __syncthreads();//                                  | plain
+wgmma: no wait for the copy   | gemm_wgmma.cuh   | /barriers.wait(place)/d                                    | plain
+wgmma: other parity of full   | ring_barriers.cuh | s/full\[at.stage\], at.parity)/full[at.stage], at.parity ^ 1)/ | plain
+wgmma: other parity of empty  | ring_barriers.cuh | s/at.parity ^ 1/at.parity/                                | plain
+wgmma: parity stays as it is  | ring_barriers.cuh | s/parity ^= 1;/;/                                         | plain
+wgmma: copies wait for nobody | ring_barriers.cuh | /ptx::barrier_wait(&empty/d                               | plain
+wgmma: no fence after init    | ring_barriers.cuh | /barrier_init_fence/d                                     | plain
+wgmma: no barrier after init  | ring_barriers.cuh | s/__syncthreads();/;/                                     | plain
 wgmma: released early         | gemm_wgmma.cuh   | s/running = place.stage;/& release(), running = -1;/       | plain
 wgmma: waits for too few      | gemm_wgmma.cuh   | s/wgmma_wait<1>/wgmma_wait<2>/                             | plain
 wgmma: last step not awaited  | gemm_wgmma.cuh   | s/wgmma_wait<0>/wgmma_wait<1>/                             | plain
 wgmma: no fence of the sums   | gemm_wgmma.cuh   | /wgmma_fence/d                                             | plain
 wgmma: products in no group   | gemm_wgmma.cuh   | /wgmma_commit/d                                            | plain
-wgmma: one warp releases all  | gemm_wgmma.cuh   | s/empty\[stage\], kWarps/empty[stage], 1/                  | plain
+wgmma: one warp releases all  | ring_barriers.cuh | s/empty\[stage\], kWarps/empty[stage], 1/                 | plain
 wgmma: too few bytes          | gemm_wgmma.cuh   | s/int(sizeof(Stage))/int(sizeof(stage.a))/                 | plain
 wgmma: rows of the first half | gemm_wgmma.cuh   | s/descriptor(64 \* group, block)/descriptor(0, block)/     | plain
 wgmma: no barrier, next part  | gemm_wgmma.cuh   | /before the next part/d                                    | race
@@ -66,12 +66,20 @@ wgmma: no barrier, this part  | gemm_wgmma.cuh   | /stage_part(staged, sums, par
 wgmma: block of another k     | box_tile.cuh     | s/kRow + block \* 16, kEightRows/kRow + (block ^ 1) * 16, kEightRows/ | plain
 wgmma: rows of another swizzle | box_tile.cuh    | s/kEightRows = 8 \* kRowBytes/kEightRows = 4 * kRowBytes/  | plain
 wgmma: columns side by side   | box_tile.cuh     | s/kDepth \* kRowBytes);/kRowBytes);/                       | plain
-wgmma: boxes of another place | box_tile.cuh     | s/elements + box \* kRow \* kDepth/elements + box * kRow/  | plain
+wgmma: boxes of another place | box_tile.cuh     | s/elements + o \* kDepth, map/elements + o, map/           | plain
+none with clusters            | gemm_wgmma.cuh   |                                                            | -
+cluster: other block's warps  | ring_barriers.cuh | s/kWarps \* kCluster/kWarps/; s/lane < kCluster) ptx::barrier_arrive_in(&empty\[stage\], lane)/lane == 0) ptx::barrier_arrive(\&empty[stage])/ | plain
+cluster: half of another box  | box_tile.cuh     | s/outer + first, depth/outer, depth/                       | plain
+cluster: copy to itself alone | box_tile.cuh     | s/(1u << kCluster) - 1/1u << ptx::cluster_rank()/           | plain
+cluster: wait for itself alone | ring_barriers.cuh | s/barrier_wait_for_cluster/barrier_wait/                 | plain
+cluster: no meeting at first  | ring_barriers.cuh | s/^      meet();/      __syncthreads();/                  | plain
+cluster: no meeting at last   | gemm_wgmma.cuh   | /barriers.end()/d                                          | plain
+cluster: same rows for both   | gemm_wgmma.cuh   | /at.m += int(ptx::cluster_rank/d                           | race
 '
 FLAGS=(-std=c++20 -g1 -fno-strict-aliasing -w -Wno-psabi -isystem "$CUDA_HEADERS")
 SAN=(-fsanitize=address,undefined -fno-sanitize-recover=all)
-simulator=(async_copy before box_copy checks crash fiber mbarrier runtime_sim scheduler shared_arena spans
-  tensor_core warp wgmma)
+simulator=(async_copy barriers before box_copy checks cluster crash fiber mbarrier runtime_sim scheduler
+  shared_arena spans tensor_core warp wgmma)
 
 compile() { # folder with the sources, file, object, options...
   local from=$1 file=$2 object=$3
@@ -123,6 +131,7 @@ one_bug() { # name, file, sed command, expected build -> says and returns whethe
   [[ $2 != conv2d* ]] || program=seeded_conv
   [[ $2 != attention* ]] || program=seeded_attention
   [[ $1 != *wgmma* ]] || program=seeded_wgmma
+  [[ $1 != *cluster* ]] || program=seeded_cluster
   plant "$at" "$2" "$3" || { echo "$1: the sed command changes nothing in $2"; return 1; }
   for build in $builds; do
     build_as "$build" "$at" tests/cusim/$program.cpp || { echo "$1: does not compile"; return 1; }
