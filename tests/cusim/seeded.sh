@@ -68,7 +68,7 @@ wgmma: rows of another swizzle | box_tile.cuh    | s/kEightRows = 8 \* kRowBytes
 wgmma: columns side by side   | box_tile.cuh     | s/kDepth \* kRowBytes);/kRowBytes);/                       | plain
 wgmma: boxes of another place | box_tile.cuh     | s/elements + o \* kDepth, map/elements + o, map/           | plain
 none with clusters            | gemm_wgmma.cuh   |                                                            | -
-cluster: other block's warps  | ring_barriers.cuh | s/kWarps \* kCluster/kWarps/; s/lane < kCluster) ptx::barrier_arrive_in(&empty\[stage\], lane)/lane == 0) ptx::barrier_arrive(\&empty[stage])/ | plain
+cluster: warps of one block    | ring_barriers.cuh | s/kWarps \* kCluster/kWarps/; s/lane < kCluster) ptx::barrier_arrive_in(&empty\[stage\], lane)/lane == 0) ptx::barrier_arrive(\&empty[stage])/ | plain
 cluster: half of another box  | box_tile.cuh     | s/outer + first, depth/outer, depth/                       | plain
 cluster: copy to itself alone | box_tile.cuh     | s/(1u << kCluster) - 1/1u << ptx::cluster_rank()/           | plain
 cluster: wait for itself alone | ring_barriers.cuh | s/barrier_wait_for_cluster/barrier_wait/                 | plain

@@ -42,6 +42,7 @@ enum class Wrong {
   product_not_waited_for,
   other_descriptors,
   other_swizzle,
+  registers_for_one_warp,
 };
 
 __device__ void copy_twice(Shared& s, const TensorMap& map, Wrong wrong) {
@@ -93,6 +94,7 @@ __global__ void two_rounds(const __grid_constant__ TensorMap map, Wrong wrong) {
   }
   if (wrong != Wrong::no_block_barrier) __syncthreads();
   if (threadIdx.x == 0 && wrong == Wrong::barrier_overwritten) s.full = 0;
+  if (threadIdx.x / 32 == 5 && wrong == Wrong::registers_for_one_warp) ptx::grow_registers<128>();
   if (threadIdx.x == 0) copy_twice(s, map, wrong);
   if (threadIdx.x >= 128 && wrong != Wrong::copy_not_waited_for) multiply_twice(s, wrong);
 }
@@ -130,6 +132,7 @@ TEST(CusimHopperDeath, MisuseIsNamed) {
     EXPECT_DEATH(run_with(Wrong::product_not_waited_for), "has not waited for|may still read");
     EXPECT_DEATH(run_with(Wrong::other_descriptors), "start different products");
     EXPECT_DEATH(run_with(Wrong::other_swizzle), "not the swizzle of 128 bytes");
+    EXPECT_DEATH(run_with(Wrong::registers_for_one_warp), "not by all warps of warp");
   });
 }
 

@@ -36,9 +36,10 @@ struct Warp {
   std::deque<std::vector<Product>> committed;
   std::list<Sums> sums;
   bool fenced = false;  // since the last product was started
-  size_t started = 0;
+  size_t started = 0;   // products
+  int resized = 0;      // times that it has given registers back or taken some
 
-  bool untouched() const { return committed.empty() && !fenced && started == 0; }
+  bool untouched() const { return committed.empty() && !fenced && !started && !resized; }
 };
 constexpr unsigned kWarps = kMostBlocks * kMostThreads / 32;
 Warp warps[kWarps];
@@ -229,7 +230,7 @@ void wait_for_warp(void* const lanes[32], unsigned) {
     }
 }
 
-void set_for_warp(void* const[32], unsigned) {}
+void set_for_warp(void* const[32], unsigned) { ++mine().resized; }
 
 }  // namespace
 
@@ -266,6 +267,8 @@ void check_no_product_under_way() {
     bool any = !warps[i].open.empty();
     for (const auto& group : warps[i].committed) any |= !group.empty();
     if (any) fail("warp %u ends with a wgmma that it has not waited for", i);
+    if (warps[i].resized != warps[i / 4 * 4].resized)
+      fail("setmaxnreg: not by all warps of warp %u's group", i);
     if (warps[i].started != started[i / 4].size())
       fail("wgmma: warps of a group started %zu and %zu products", warps[i].started,
            started[i / 4].size());
