@@ -11,19 +11,18 @@
 // block copies its own A, and of B one half, which the engine brings to both (multicast): so B
 // comes out of the L2 cache once for the two of them.
 //
-//                       block 0                 block 1
-//   A, its rows      ──► stage                   stage ◄── A, its rows
-//   B, first half    ──► stage ────────────────► stage
-//                        stage ◄──────────────── stage ◄── B, second half
+//                         block 0            block 1
+//   A, its rows       ──►  stage               stage  ◄──  A, its rows
+//   B, first half     ──►  stage  ──────────►  stage
+//                          stage  ◄──────────  stage  ◄──  B, second half
 //
 //   full    of each block: one thread arrives and announces a whole stage, also the half that the
 //           other block has asked for. That half may come before it is announced; the phase does
 //           not end, for the arrival is missing.
-//   empty   of each block: the warps of both arrive, since what it copies next overwrites B in
-//   both.
+//   empty   of each block: the warps of both arrive, for what it copies next overwrites both.
 //
-// A block's shared memory ends with it. Its last arrivals at the other's `empty` are waited for by
-// nobody, so that the blocks meet once more before they return.
+// A block's shared memory ends with it, and nobody waits for the last arrivals at its `empty`: so
+// the blocks meet once more before they return.
 //
 // Sources: the section on mbarrier of the PTX ISA; CUTLASS' pipelines (media/docs, pipeline.md).
 // Not yet run on a GPU.
