@@ -91,11 +91,11 @@ void copy_box_to_blocks(void* shared, const graft::cuda::TensorMap& bits, int ro
     if (!(blocks >> of & 1)) continue;
     check_alive(of, "box copy");
     start_copy(of, {.to = static_cast<char*>(in_block(shared, of)),
-                      .map = map_of(bits),
-                      .row = row,
-                      .column = column,
-                      .barrier = static_cast<uint64_t*>(in_block(barrier, of)),
-                      .thread = running()});
+                    .map = map_of(bits),
+                    .row = row,
+                    .column = column,
+                    .barrier = static_cast<uint64_t*>(in_block(barrier, of)),
+                    .thread = running()});
   }
 }
 

@@ -10,7 +10,7 @@ void lend_shared(size_t bytes, unsigned blocks);  // filled with NaN; what lies 
 void take_shared_back();
 uint32_t shared_offset(const void* p);  // in the running block's arena
 void* shared_at(uint32_t offset);
-bool is_any_shared(const void* p);  // of any block
+bool is_any_shared(const void* p);            // of any block
 void* in_block(void* shared, unsigned rank);  // the same place in another block of the cluster
 
 }  // namespace cusim
