@@ -6,6 +6,7 @@
 #include <cstdint>
 
 #include "kernels/activation.h"
+#include "kernels/moments.h"
 #include "kernels/runtime.h"
 
 namespace graft {
@@ -73,6 +74,9 @@ struct NormGradients {  // null: not wanted
 template <class T>
 void batch_norm_statistics(int64_t rows, int64_t channels, const T* x, const BatchStatistics& out,
                            Stream stream);
+// The same of an x whose moments are known: it is not read.
+void batch_norm_statistics(int64_t rows, int64_t channels, const TileMoments& x,
+                           const BatchStatistics& out, Stream stream);
 void batch_norm_rstd(int64_t channels, const float* var, float eps, float* rstd, Stream stream);
 template <class T>
 void batch_norm_forward(const NormProblem& p, const T* x, const T* residual, T* y, Stream stream);

@@ -38,6 +38,7 @@ BUDGET = [  # kernel, its template arguments; registers of a thread at most; 655
     (r"conv2d_add_splits", 48),
     (r"depthwise", 56),
     (r"add_shares", 40),
+    (r"merge_moments", 40),
     (r"each_element<", 40),          # six blocks of 256 threads: memory wants many on their way
     (r"each_column<|sum_columns<", 64),
     (r"each_row<", 64),

@@ -1,10 +1,11 @@
 // C1 and C2 every convolution of ResNet-50, three passes; C3 those of VGG-16; C4 the first layer
-// from bytes; C5 with bias, residual and ReLU.
+// from bytes; C5 with bias, residual and ReLU; B2 with the statistics of the batch norm after it.
 #include "kernels/conv2d.h"
 
 #include <memory>
 
 #include "bench/cuda/timed.h"
+#include "kernels/norm.h"
 #ifdef GRAFT_WITH_VENDOR
 #include "kernels/vendor/conv2d.h"
 #endif
@@ -17,7 +18,7 @@ using cuda::GemmMath;
 constexpr DType kType = DType::bf16;
 constexpr GemmMath kMath = GemmMath::bf16;
 
-enum class Pass { fprop, dgrad, wgrad, first, fused };
+enum class Pass { fprop, dgrad, wgrad, first, fused, statistics };
 
 struct Layer {
   int64_t side, c, k;
@@ -47,14 +48,34 @@ Conv2dProblem problem(const Layer& l, int64_t batch) {
 
 struct Arrays {
   Buffer x, w, y, residual, scale, bias, dw;
+  Buffer moments, mean, rstd;
 };
+
+// At most: an own kernel has tiles of 32 rows or more.
+int64_t most_moments(const Conv2dProblem& p) {
+  return 2 * p.k * cuda::moment_tiles(p.n * p.out_h() * p.out_w(), 32);
+}
 
 std::shared_ptr<Arrays> arrays_of(const Conv2dProblem& p, Pass pass, int sets) {
   const int64_t y = p.n * p.out_h() * p.out_w() * p.k, w = p.k * p.r * p.s * p.c;
   return std::make_shared<Arrays>(
       Buffer(kType, p.n * p.h * p.w * p.c, sets), Buffer(kType, w, sets), Buffer(kType, y, sets),
       Buffer(kType, pass == Pass::fused ? y : 1, sets), Buffer(DType::f32, p.k, 1),
-      Buffer(DType::f32, p.k, 1), Buffer(DType::f32, pass == Pass::wgrad ? w : 1, sets));
+      Buffer(DType::f32, p.k, 1), Buffer(DType::f32, pass == Pass::wgrad ? w : 1, sets),
+      Buffer(DType::f32, pass == Pass::statistics ? most_moments(p) : 1, 1),
+      Buffer(DType::f32, p.k, 1), Buffer(DType::f32, p.k, 1));
+}
+
+BatchStatistics statistics_to(const Arrays& a) {
+  return {.mean = a.mean.at<float>(0), .rstd = a.rstd.at<float>(0), .eps = 1e-5f};
+}
+
+void own_statistics(const Conv2dProblem& p, const Arrays& a, int i) {
+  auto* moments = a.moments.at<cuda::ChannelMoments>(0);
+  cuda::conv2d_fprop(kMath, p, a.x.at(i), a.w.at(i), {.moments = moments}, a.y.at(i), kType, {});
+  cuda::batch_norm_statistics(
+      p.n * p.out_h() * p.out_w(), p.k,
+      {moments, cuda::conv2d_moment_rows(kMath, p, a.x.at(i), a.w.at(i))}, statistics_to(a), {});
 }
 
 cuda::ConvLastStep last_step(const Arrays& a, int set) {
@@ -71,6 +92,8 @@ std::function<void(int)> own(const Conv2dProblem& p, Pass pass, int sets) {
       case Pass::fused:
         return cuda::conv2d_fprop(kMath, p, a->x.at(i), a->w.at(i), last_step(*a, i), a->y.at(i),
                                   kType, {});
+      case Pass::statistics:
+        return own_statistics(p, *a, i);
       case Pass::dgrad:
         return cuda::conv2d_dgrad(kMath, p, a->y.at(i), a->w.at(i), a->x.at(i), kType, {});
       case Pass::wgrad:
@@ -103,6 +126,10 @@ std::function<void(int)> theirs(const Conv2dProblem& p, Pass pass, int sets) {
       case Pass::fused:
         return vendor::conv2d_fprop(kMath, p, a->x.at(i), a->w.at(i), last_step(*a, i), a->y.at(i),
                                     kType, {});
+      case Pass::statistics:  // which have to be a pass of ours over y
+        vendor::conv2d_fprop(kMath, p, a->x.at(i), a->w.at(i), {}, a->y.at(i), kType, {});
+        return cuda::batch_norm_statistics(p.n * p.out_h() * p.out_w(), p.k, a->y.at<bf16>(i),
+                                           statistics_to(*a), {});
       case Pass::dgrad:
         return vendor::conv2d_dgrad(kMath, p, a->y.at(i), a->w.at(i), a->x.at(i), kType, {});
       case Pass::wgrad:
@@ -121,7 +148,7 @@ double bytes_of(const Conv2dProblem& p, Pass pass) {
 
 void add_layer(const std::string& group, const std::string& network, const Layer& l, int64_t batch,
                Pass pass) {
-  constexpr const char* passes[] = {"fprop", "dgrad", "wgrad", "first", "fused"};
+  constexpr const char* passes[] = {"fprop", "dgrad", "wgrad", "first", "fused", "statistics"};
   const Conv2dProblem p = problem(l, batch);
   const double bytes = bytes_of(p, pass);
   const std::string shape = std::to_string(l.filter) + "x" + std::to_string(l.filter) + "_" +
@@ -153,6 +180,7 @@ void add_conv2d() {
       add_layer("C2", "resnet50", l, batch, Pass::dgrad);
       add_layer("C2", "resnet50", l, batch, Pass::wgrad);
       add_layer("C5", "resnet50", l, batch, Pass::fused);
+      add_layer("B2", "resnet50", l, batch, Pass::statistics);
     }
   for (int64_t batch : {8, 64})
     for (const Layer& l : kVgg16)

@@ -8,36 +8,53 @@
 namespace graft::cuda {
 namespace {
 
-// partial (splits, parts, most_m, n) -> the result, the splits added in their order.
+constexpr int kAddedRows = 32, kAddedColumns = 32, kAddedFours = kAddedColumns / 4;  // of a block
+using AddedMoments = MomentParts<kAddedColumns, kAddedRows>;
+
+// partial (splits, parts, most_m, n) -> the result, the splits added in their order; four elements a
+// thread.
 template <ConvPass kPass>
-__global__ void __launch_bounds__(256) conv2d_add_splits(const ConvWork c, int splits) {
+__global__ void __launch_bounds__(kAddedRows* kAddedFours)
+    conv2d_add_splits(const ConvWork c, int splits, int tiles_n) {
   const ConvPart<kPass> part(c, int(blockIdx.y));
-  const int fours = (c.n + 3) / 4;
-  const int64_t i = int64_t(blockIdx.x) * blockDim.x + threadIdx.x;
-  const int row = int(i / fours), column = int(i % fours) * 4;
-  if (row >= part.m) return;
-  const int count = min(part.n - column, 4);
-  float v[4] = {};
-  for (int split = 0; split < splits; ++split) {
-    float next[4];
-    load_some(next, c.partial, DType::f32, partial_offset(c, split, int(blockIdx.y), row) + column,
-              c.n % 4 == 0, count);
+  const int tile_m = int(blockIdx.x) / tiles_n, tile_n = int(blockIdx.x) % tiles_n;
+  const int row = tile_m * kAddedRows + int(threadIdx.x) / kAddedFours;
+  const int column = tile_n * kAddedColumns + int(threadIdx.x) % kAddedFours * 4;
+  ThreadMoments<4> moments;
+  if (row < part.m && column < part.n) {
+    const int count = min(part.n - column, 4);
+    float v[4] = {};
+    for (int split = 0; split < splits; ++split) {
+      float next[4];
+      load_some(next, c.partial, DType::f32,
+                partial_offset(c, split, int(blockIdx.y), row) + column, c.n % 4 == 0, count);
 #pragma unroll
-    for (int j = 0; j < 4; ++j) v[j] += next[j];
+      for (int j = 0; j < 4; ++j) v[j] += next[j];
+    }
+    finish_result(c, part, row, column, count, v);
+    if (kPass == ConvPass::fprop && c.moments) add_stored(moments, c.out_type, v);
   }
-  finish_result(c, part, row, column, count, v);
+  if constexpr (kPass == ConvPass::fprop) {
+    if (!c.moments) return;
+    GRAFT_SHARED(AddedMoments, parts);
+    store_tile_moments(parts, moments, min(part.m - tile_m * kAddedRows, kAddedRows),
+                       part.n - tile_n * kAddedColumns,
+                       moments_at(c, part, tile_m, tile_n * kAddedColumns));
+  }
 }
 
 void add_splits(ConvPass pass, const ConvWork& c, int splits, Stream stream) {
-  const int64_t threads = int64_t(c.most_m) * ((c.n + 3) / 4);
-  const Launch how{dim3(unsigned((threads + 255) / 256), unsigned(c.parts)), dim3(256), 0, stream};
+  const int tiles_m = (c.most_m + kAddedRows - 1) / kAddedRows;
+  const int tiles_n = (c.n + kAddedColumns - 1) / kAddedColumns;
+  const Launch how{dim3(unsigned(tiles_m * tiles_n), unsigned(c.parts)),
+                   dim3(kAddedRows * kAddedFours), c.moments ? sizeof(AddedMoments) : 0, stream};
   switch (pass) {
     case ConvPass::fprop:
-      return launch(conv2d_add_splits<ConvPass::fprop>, how, c, splits);
+      return launch(conv2d_add_splits<ConvPass::fprop>, how, c, splits, tiles_n);
     case ConvPass::dgrad:
-      return launch(conv2d_add_splits<ConvPass::dgrad>, how, c, splits);
+      return launch(conv2d_add_splits<ConvPass::dgrad>, how, c, splits, tiles_n);
     case ConvPass::wgrad:
-      return launch(conv2d_add_splits<ConvPass::wgrad>, how, c, splits);
+      return launch(conv2d_add_splits<ConvPass::wgrad>, how, c, splits, tiles_n);
   }
 }
 
@@ -94,14 +111,37 @@ bool in_chunks(ConvPass pass, GemmMath math, const Conv2dProblem& p, const void*
   return aligned(a, 16) && aligned(b, 16) && c && (pass == ConvPass::fprop || k);
 }
 
-GemmPlan plan_conv(GemmMath math, const Sizes& size, int64_t parts, bool chunks) {
-  GemmProblem p{.math = math, .m = size.m * parts, .n = size.n, .k = size.depth};
+GemmPlan plan_conv(ConvPass pass, GemmMath math, const ConvWork& c) {
+  const Sizes size = sizes_of(pass, c.problem);
+  const bool chunks = in_chunks(pass, math, c.problem, c.a, c.b);
+  GemmProblem p{
+      .math = math, .m = size.m * parts_of(pass, c.problem), .n = size.n, .k = size.depth};
   const int64_t step = chunks || !on_tensor_cores(math) ? 16 : 1;
   p.a_stride = p.b_stride = step;  // all that the planner asks of them: can chunks be copied
   return plan_gemm(p, multiprocessors());
 }
 
+// What the blocks of a pass have to do by a plan.
+struct Shares {
+  bool chunks;
+  const GemmTile& tile;
+  GemmSplit split;
+
+  Shares(ConvPass pass, GemmMath math, const ConvWork& c, const GemmPlan& plan)
+      : chunks(in_chunks(pass, math, c.problem, c.a, c.b)),
+        tile(!on_tensor_cores(math) ? kSimtTiles[plan.tile]
+                                    : kTensorTiles[chunks ? plan.tile : kNarrowTile]),
+        split(split_k(sizes_of(pass, c.problem).depth, tile.step_bytes / element_size(math),
+                      plan.splits)) {}
+};
+
 }  // namespace
+
+int64_t moment_rows(GemmMath math, const ConvWork& c, const GemmPlan& plan) {
+  if (is_depthwise(c.problem)) return kDepthwiseMomentRows;
+  const Shares shares(ConvPass::fprop, math, c, plan);
+  return shares.split.count > 1 ? kAddedRows : shares.tile.m;
+}
 
 ConvWork conv_work(ConvPass pass, GemmMath math, ConvWork c) {
   const Conv2dProblem& p = c.problem;
@@ -126,9 +166,8 @@ void conv2d(ConvPass pass, GemmMath math, ConvWork c, const GemmPlan& plan, Stre
   const Sizes size = sizes_of(pass, p);
   if (size.m == 0 || size.n == 0) return;
   if (is_depthwise(p)) return launch_depthwise(pass, math, c, stream);
-  const bool tensor = on_tensor_cores(math), chunks = in_chunks(pass, math, p, c.a, c.b);
-  const GemmTile& tile = !tensor ? kSimtTiles[plan.tile] : kTensorTiles[chunks ? plan.tile : kNarrowTile];
-  const GemmSplit split = split_k(size.depth, tile.step_bytes / c.size, plan.splits);
+  const Shares shares(pass, math, c, plan);
+  const GemmSplit& split = shares.split;
   const bool splits = split.count > 1;
   Scratch partial(splits ? size_t(split.count) * size_t(c.parts) * size_t(size.m * size.n) * 4 : 0,
                   stream);
@@ -139,30 +178,34 @@ void conv2d(ConvPass pass, GemmMath math, ConvWork c, const GemmPlan& plan, Stre
       launch_simt_conv(pass, c, plan, split.count, stream);
       break;
     case GemmMath::tf32:
-      launch_tensor_conv<float>(pass, c, plan, chunks, split.count, stream);
+      launch_tensor_conv<float>(pass, c, plan, shares.chunks, split.count, stream);
       break;
     case GemmMath::bf16:
-      launch_tensor_conv<__nv_bfloat16>(pass, c, plan, chunks, split.count, stream);
+      launch_tensor_conv<__nv_bfloat16>(pass, c, plan, shares.chunks, split.count, stream);
       break;
     case GemmMath::f16:
-      launch_tensor_conv<__half>(pass, c, plan, chunks, split.count, stream);
+      launch_tensor_conv<__half>(pass, c, plan, shares.chunks, split.count, stream);
       break;
   }
   if (splits) add_splits(pass, c, split.count, stream);
 }
 
 static void conv2d(ConvPass pass, GemmMath math, const ConvWork& c, Stream stream) {
-  const Conv2dProblem& p = c.problem;
-  check(math, p, c.out_type);
-  const bool chunks = in_chunks(pass, math, p, c.a, c.b);
-  conv2d(pass, math, c, plan_conv(math, sizes_of(pass, p), parts_of(pass, p), chunks), stream);
+  check(math, c.problem, c.out_type);
+  conv2d(pass, math, c, plan_conv(pass, math, c), stream);
+}
+
+int64_t conv2d_moment_rows(GemmMath math, const Conv2dProblem& p, const void* x, const void* w) {
+  const ConvWork c{.problem = p, .a = x, .b = w};
+  return moment_rows(math, c, plan_conv(ConvPass::fprop, math, c));
 }
 
 void conv2d_fprop(GemmMath math, const Conv2dProblem& p, const void* x, const void* w,
                   const ConvLastStep& last, void* y, DType y_type, Stream stream) {
   conv2d(ConvPass::fprop, math,
          {.problem = p, .a = x, .b = w, .out = y, .out_type = y_type, .scale = last.scale,
-          .bias = last.bias, .residual = last.residual, .activation = last.activation},
+          .bias = last.bias, .residual = last.residual, .activation = last.activation,
+          .moments = last.moments},
          stream);
 }
 

@@ -1,9 +1,10 @@
 // One block's share of a convolution: which group, phase and tile are its own, where the elements
-// of its two matrices are, and how its sums become the result.
+// of its two matrices are, and how its sums become the result, with the moments of its channels.
 #pragma once
 #include "kernels/cuda/conv2d_launch.h"
 #include "kernels/cuda/conv2d_operands.cuh"
 #include "kernels/cuda/gemm_block.cuh"
+#include "kernels/cuda/tile_moments.cuh"
 
 namespace graft::cuda {
 
@@ -82,6 +83,7 @@ struct ConvPart {  // of one group and phase, as a matrix product
 };
 
 // Sums of row `row`, columns from `column` on -> the result: scale, bias, residual, activation.
+// v is then what was stored, but for its rounding.
 template <ConvPass kPass>
 __device__ void finish_result(const ConvWork& c, const ConvPart<kPass>& part, int row, int column,
                               int count, float (&v)[4]) {
@@ -98,14 +100,36 @@ __device__ void finish_result(const ConvWork& c, const ConvPart<kPass>& part, in
   store_some(c.out, c.out_type, at, c.vectors_out, count, v);
 }
 
+// What store_as leaves of v.
+__device__ inline float rounded(float v, DType type) {
+  if (type == DType::bf16) return __bfloat162float(__float2bfloat16(v));
+  if (type == DType::f16) return __half2float(__float2half(v));
+  return v;
+}
+
+__device__ inline void add_stored(ThreadMoments<4>& moments, DType type, float (&v)[4]) {
+#pragma unroll
+  for (int j = 0; j < 4; ++j) v[j] = rounded(v[j], type);
+  moments.add(v);
+}
+
+// Where the moments of a tile of rows begin, which are those of the part's channels from `column` on.
+template <ConvPass kPass>
+__device__ ChannelMoments* moments_at(const ConvWork& c, const ConvPart<kPass>& part, int tile,
+                                      int column) {
+  return c.moments + tile * c.problem.k + part.out + column;
+}
+
 __device__ inline int64_t partial_offset(const ConvWork& c, int split, int part, int row) {
   return ((int64_t(split) * c.parts + part) * c.most_m + row) * c.n;
 }
 
 template <ConvPass kPass, int M, int N, int kThreads>
 __device__ void finish_conv_tile(const ConvWork& c, const ConvPart<kPass>& part,
-                                 const StagedTile<M, N>& tile, TileOrigin at) {
-  constexpr int kFours = N / 4;
+                                 StagedTile<M, N>& tile, TileOrigin at) {
+  constexpr int kFours = N / 4, kGroups = kThreads / kFours;
+  static_assert(kThreads % kFours == 0, "a thread stays with its columns");
+  ThreadMoments<4> moments;
 #pragma unroll 1
   for (int i = int(threadIdx.x); i < M * kFours; i += kThreads) {
     const int row = at.m + i / kFours, column = at.n + i % kFours * 4;
@@ -114,12 +138,21 @@ __device__ void finish_conv_tile(const ConvWork& c, const ConvPart<kPass>& part,
     const float4 sums = *reinterpret_cast<const float4*>(
         tile.sums + i / kFours * StagedTile<M, N>::kStride + i % kFours * 4);
     float v[4] = {sums.x, sums.y, sums.z, sums.w};
-    if (c.partial)
+    if (c.partial) {
       store_some(c.partial, DType::f32,
                  partial_offset(c, int(blockIdx.z), int(blockIdx.y), row) + column, c.n % 4 == 0,
                  count, v);
-    else
-      finish_result(c, part, row, column, count, v);
+      continue;
+    }
+    finish_result(c, part, row, column, count, v);
+    if (kPass == ConvPass::fprop && c.moments) add_stored(moments, c.out_type, v);
+  }
+  if constexpr (kPass == ConvPass::fprop) {
+    using Parts = MomentParts<N, kGroups>;
+    static_assert(sizeof(Parts) <= sizeof(tile));
+    if (c.moments && !c.partial)
+      store_tile_moments(reinterpret_cast<Parts&>(tile), moments, min(part.m - at.m, M),
+                         part.n - at.n, moments_at(c, part, at.m / M, at.n));
   }
 }
 

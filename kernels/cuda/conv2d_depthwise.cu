@@ -4,7 +4,8 @@
 //
 // fprop and dgrad: a thread has one channel and one pixel of the result; a warp's 32 channels are
 // neighbours in memory. The filters of the block's channels wait in shared memory, as (taps,
-// channels), for in global memory a channel's taps are together.
+// channels), for in global memory a channel's taps are together. A block has neighbouring pixels,
+// as many more as there are too many blocks else, or as make its moments worth their writing.
 // wgrad: a thread has one channel, one tap and a share of the pixels; the shares are added in a
 // fixed order, first in the block, then by a second kernel.
 #include <algorithm>
@@ -42,24 +43,28 @@ __device__ float depthwise_sum(const void* source, const Side& h, const Side& w,
   return sum;
 }
 
+union DepthwiseShared {
+  float taps[1];  // and more: (r s, kChannels)
+  MomentParts<kChannels, kPixels> moments;
+};
+
+// A block has `pixels` pixels of the result.
 template <ConvPass kPass, class T>
-__global__ void __launch_bounds__(kThreads) depthwise(const ConvWork c) {
-  struct Filters {
-    float taps[1];  // (r s, kChannels)
-  };
-  GRAFT_SHARED(Filters, filters);
+__global__ void __launch_bounds__(kThreads) depthwise(const ConvWork c, int pixels) {
+  GRAFT_SHARED(DepthwiseShared, shared);
   const Conv2dProblem& p = c.problem;
   const int channels = int(p.c), taps = int(p.r * p.s);
   const int lane = int(threadIdx.x) % kChannels, first = int(threadIdx.x) / kChannels;
   const int base = int(blockIdx.y) * kChannels, channel = base + lane;
   for (int i = int(threadIdx.x); i < taps * kChannels; i += kThreads) {
     const int of = i / taps, tap = i % taps;
-    filters.taps[tap * kChannels + of] =
+    shared.taps[tap * kChannels + of] =
         base + of < channels ? value<T>(c.b, int64_t(base + of) * taps + tap) : 0.0f;
   }
   __syncthreads();
-  if (channel >= channels) return;
-  for (int i = int(blockIdx.x) * kPixels + first; i < c.grid.size(); i += int(gridDim.x) * kPixels) {
+  const int begin = int(blockIdx.x) * pixels, end = min(begin + pixels, c.grid.size());
+  ThreadMoments<1> moments;
+  for (int i = begin + first; channel < channels && i < end; i += kPixels) {
     const Pixel at = c.grid.at(i);
     Side h, w;
     Pixel start = at;
@@ -73,14 +78,18 @@ __global__ void __launch_bounds__(kThreads) depthwise(const ConvWork c) {
                         at.column % p.stride_w);
       start = {at.image, at.row / p.stride_h, at.column / p.stride_w};
     }
-    float v = depthwise_sum<T>(c.a, h, w, start, channels, channel, filters.taps + lane, int(p.s));
+    float v = depthwise_sum<T>(c.a, h, w, start, channels, channel, shared.taps + lane, int(p.s));
     const int64_t out = int64_t(i) * channels + channel;
     if (c.scale) v *= c.scale[channel];
     if (c.bias) v += c.bias[channel];
     if (c.residual) v += load_as_float(c.residual, c.out_type, out);
     with_activation(c.activation, [&](auto op) { v = op.f(v); });
     store_as(c.out, c.out_type, out, v);
+    if (kPass == ConvPass::fprop && c.moments) moments.add({rounded(v, c.out_type)});
   }
+  if (kPass == ConvPass::fprop && c.moments)
+    store_tile_moments(shared.moments, moments, end - begin, channels - base,
+                       c.moments + int64_t(blockIdx.x) * channels + base);
 }
 
 // Blocks: x is the share of the pixels, y the channels, z the tap.
@@ -127,7 +136,7 @@ template <class T>
 void launch_type(ConvPass pass, ConvWork c, Stream stream) {
   const Conv2dProblem& p = c.problem;
   const unsigned channels = unsigned(divide_up(p.c, kChannels));
-  const int pixels = divide_up(c.grid.size(), kPixels);
+  const int pixels = divide_up(c.grid.size(), kPixels);  // rows of threads
   if (pass == ConvPass::wgrad) {
     const int shares = std::clamp(pixels, 1, kMostShares);
     const int64_t elements = p.c * p.r * p.s;
@@ -139,12 +148,14 @@ void launch_type(ConvPass pass, ConvWork c, Stream stream) {
            elements, shares, static_cast<float*>(c.out));
     return;
   }
-  const Launch how{dim3(unsigned(std::min(pixels, 1 << 16)), channels), dim3(kThreads),
-                   size_t(p.r * p.s) * kChannels * sizeof(float), stream};
+  const int of_block = c.moments ? kDepthwiseMomentRows : divide_up(pixels, 1 << 16) * kPixels;
+  const dim3 grid(unsigned(divide_up(c.grid.size(), of_block)), channels);
+  const size_t filters = size_t(p.r * p.s) * kChannels * sizeof(float);
+  const Launch how{grid, dim3(kThreads), std::max(filters, sizeof(DepthwiseShared)), stream};
   if (pass == ConvPass::fprop)
-    launch(depthwise<ConvPass::fprop, T>, how, c);
+    launch(depthwise<ConvPass::fprop, T>, how, c, of_block);
   else
-    launch(depthwise<ConvPass::dgrad, T>, how, c);
+    launch(depthwise<ConvPass::dgrad, T>, how, c, of_block);
 }
 
 }  // namespace

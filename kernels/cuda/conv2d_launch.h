@@ -21,6 +21,7 @@ struct ConvWork {  // a kernel's parameter
   const float *scale, *bias;
   const void* residual;
   Activation activation;
+  ChannelMoments* moments;  // of the result of fprop, (tiles, problem.k), or null
   bool vectors_out;  // of the result, residual, scale, bias four elements at a time
   float* partial;    // (splits, parts, most_m, n) where depth is split, else null
   int64_t part;      // length of depth in a split
@@ -34,7 +35,11 @@ void launch_simt_conv(ConvPass pass, const ConvWork& work, const GemmPlan& plan,
 
 // One filter for each channel: its kernels are their own.
 bool is_depthwise(const Conv2dProblem& p);
+constexpr int kDepthwiseMomentRows = 128;
 void launch_depthwise(ConvPass pass, GemmMath math, const ConvWork& work, Stream stream);
+
+// Rows of the result that are a tile of its moments, where fprop runs by this plan.
+int64_t moment_rows(GemmMath math, const ConvWork& work, const GemmPlan& plan);
 
 // Checks the problem and fills in what follows from it.
 ConvWork conv_work(ConvPass pass, GemmMath math, ConvWork work);

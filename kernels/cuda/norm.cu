@@ -5,11 +5,13 @@
 // whatever the mean. A thread adds up a few dozen rows in float, a block its threads' sums in a
 // tree, and the second kernel the blocks' in double; it also moves the running statistics.
 // Bytes moved (S: those of x): 1 S for the statistics, then 2 S, or 3 S with a residual, which is
-// the limit of two passes. Tables of channels come from the cache, once for each thread.
+// the limit of two passes. Tables of channels come from the cache, once for each thread. Where the
+// kernel that computed x has left its moments, norm_moments.cu takes the place of the first pass.
 // Not yet run on a GPU.
 #include "kernels/norm.h"
 
 #include "kernels/cuda/norm_columns.cuh"
+#include "kernels/cuda/norm_statistics.cuh"
 
 namespace graft::cuda {
 namespace {
@@ -42,21 +44,11 @@ struct Moments {
 template <class T>
 struct FinishMoments {
   const T* pivot;  // (channels)
-  double rows;
-  BatchStatistics out;
+  FinishStatistics finish;
 
   __device__ void operator()(int64_t j, const double (&sum)[2]) const {
-    const double m = sum[0] / rows, var = max(sum[1] / rows - m * m, 0.0);
-    const auto mean = float(double(as_float(pivot[j])) + m);
-    if (out.mean) out.mean[j] = mean;
-    if (out.var) out.var[j] = float(var);
-    if (out.rstd) out.rstd[j] = float(1.0 / sqrt(double(float(var)) + double(out.eps)));
-    if (out.running_mean) move(out.running_mean[j], mean);
-    if (out.running_var) move(out.running_var[j], float(var) * float(rows / (rows - 1.0)));
-  }
-
-  __device__ void move(float& running, float batch) const {
-    running = (1.0f - out.momentum) * running + out.momentum * batch;
+    const double m = sum[0] / finish.rows;
+    finish(j, double(as_float(pivot[j])) + m, sum[1] / finish.rows - m * m);
   }
 };
 
@@ -111,7 +103,7 @@ void batch_norm_statistics(int64_t rows, int64_t channels, const T* x, const Bat
                            Stream stream) {
   if (rows <= 0) return;
   sum_over_rows<kPack<T>>(rows, channels, aligned({x}), Moments<T>{x},
-                          FinishMoments<T>{x, double(rows), out}, stream);
+                          FinishMoments<T>{x, {double(rows), out}}, stream);
 }
 
 void batch_norm_rstd(int64_t channels, const float* var, float eps, float* rstd, Stream stream) {

@@ -152,12 +152,14 @@ void* writable(const void* p) { return const_cast<void*>(p); }  // as cuDNN want
 }  // namespace
 
 bool offers(const ConvLastStep& last) {
-  return last.activation == Activation::none || last.activation == Activation::relu;
+  const bool activation =
+      last.activation == Activation::none || last.activation == Activation::relu;
+  return activation && !last.moments;
 }
 
 void conv2d_fprop(GemmMath math, const Conv2dProblem& p, const void* x, const void* w,
                   const ConvLastStep& last, void* y, DType y_type, Stream stream) {
-  if (!offers(last)) throw std::invalid_argument("cuDNN: no such activation after a convolution");
+  if (!offers(last)) throw std::invalid_argument("cuDNN: no such last step of a convolution");
   std::vector<Argument> arguments{{kX, writable(x)}, {kW, writable(w)}, {kY, y}};
   if (last.scale) arguments.push_back({kScale, writable(last.scale)});
   if (last.bias) arguments.push_back({kBias, writable(last.bias)});

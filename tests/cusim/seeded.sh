@@ -39,6 +39,8 @@ conv: channels past the filter | conv2d_operands.cuh | s/c < f.c \&\& i/i/      
 conv: pixels past the last    | conv2d_operands.cuh | s/i < grid.size() \&\& at.r/at.r/                          | plain
 conv: phase of another origin | conv2d_geometry.h | s/any ? (phase + pad - dilation \* first) \/ stride/& + 1/ | plain
 conv: phases mixed up         | conv2d_block.cuh | s/w = phase_w + at.column/w = phase_h + at.column/         | plain
+conv: moments over the sums   | tile_moments.cuh | /what was in their place is no longer read/d                | race
+conv: moments not brought together | tile_moments.cuh | s/2 \* part + n/part + n/                             | plain
 none of attention             | attention.cu     |                                                            | -
 attention: sums not shrunk    | attention.cu     | /sums\[w\]\[0\] \*= shrink/d                                 | plain
 attention: keys past the last | attention_block.cuh | s/key >= tokens())/false)/                              | plain
@@ -128,7 +130,7 @@ plant() { # folder, file, sed command
 one_bug() { # name, file, sed command, expected build -> says and returns whether all is as it should be
   local at="$work/${1//[^a-z0-9]/_}" builds=$4 passes=0 build program=seeded
   [[ $1 != none* ]] || builds="plain asan race" passes=9
-  [[ $2 != conv2d* ]] || program=seeded_conv
+  [[ $1 != *conv* ]] || program=seeded_conv
   [[ $2 != attention* ]] || program=seeded_attention
   [[ $1 != *wgmma* ]] || program=seeded_wgmma
   [[ $1 != *cluster* ]] || program=seeded_cluster

@@ -1,5 +1,6 @@
 // The smallest program that runs the three passes of a convolution, for seeded.sh: exact sums,
-// guarded arrays. Argument: forward, reverse or random. Prints PASS, or what is wrong.
+// moments within a bound, guarded arrays. Argument: forward, reverse or random. Prints PASS, or what is wrong.
+#include <cmath>
 #include <cstdio>
 #include <vector>
 
@@ -48,6 +49,27 @@ void each_product(const Conv2dProblem& p, const Each& each) {
             }
 }
 
+// Of y (rows, channels), as one tile after the other.
+bool right_moments(const std::vector<float>& y, size_t channels,
+                   const cusim::Guarded<ChannelMoments>& found) {
+  const size_t rows = y.size() / channels, of_tile = size_t(kTensorTiles[kTile].m);
+  for (size_t tile = 0; tile * of_tile < rows; ++tile)
+    for (size_t j = 0; j < channels; ++j) {
+      const size_t begin = tile * of_tile, end = std::min(begin + of_tile, rows);
+      double mean = 0, spread = 0;
+      for (size_t i = begin; i < end; ++i) mean += double(y[i * channels + j]) / double(end - begin);
+      for (size_t i = begin; i < end; ++i) spread += std::pow(double(y[i * channels + j]) - mean, 2);
+      const ChannelMoments& m = found[tile * channels + j];
+      if (std::fabs(double(m.mean) - mean) <= 1e-4 && std::fabs(double(m.spread) / spread - 1) <= 1e-5)
+        continue;
+      std::printf("FAIL moments of tile %zu, channel %zu: %g %g, expected %g %g\n", tile, j,
+                  double(m.mean), double(m.spread), mean, spread);
+      return false;
+    }
+  if (!found.intact()) std::printf("FAIL wrote beside the moments\n");
+  return found.intact();
+}
+
 template <ConvPass kPass>
 bool run(const char* name, const Tensors& t) {
   constexpr bool kForward = kPass == ConvPass::fprop, kDgrad = kPass == ConvPass::dgrad;
@@ -65,6 +87,9 @@ bool run(const char* name, const Tensors& t) {
                     : int(kForward ? p.n * p.out_h() * p.out_w() : p.k);
   c.n = int(kForward ? p.k : kDgrad ? p.c : p.r * p.s * p.c);
   c.part = 1 << 20;
+  const int tiles = (c.most_m + kTensorTiles[kTile].m - 1) / kTensorTiles[kTile].m;
+  cusim::Guarded<ChannelMoments> moments(size_t(tiles) * size_t(p.k));
+  if (kForward) c.moments = moments.data();
   launch_conv_tile<kPass, __nv_bfloat16, kTile, true>(c, 1, {});
   synchronize(Stream{});
 
@@ -80,7 +105,7 @@ bool run(const char* name, const Tensors& t) {
       return false;
     }
   if (!out.intact()) std::printf("FAIL %s wrote beside its result\n", name);
-  return out.intact();
+  return out.intact() && (!kForward || right_moments(want, size_t(p.k), moments));
 }
 
 }  // namespace
