@@ -104,16 +104,9 @@ int parts_of(ConvPass pass, const Conv2dProblem& p) {
   return p.groups * (pass == ConvPass::dgrad ? p.stride_h * p.stride_w : 1);
 }
 
-// Whether both matrices are made of 16-byte chunks: of C and K of a group.
-bool in_chunks(ConvPass pass, GemmMath math, const Conv2dProblem& p, const void* a, const void* b) {
-  const int64_t per_chunk = 16 / element_size(math);
-  const bool c = p.c / p.groups % per_chunk == 0, k = p.k / p.groups % per_chunk == 0;
-  return aligned(a, 16) && aligned(b, 16) && c && (pass == ConvPass::fprop || k);
-}
-
 GemmPlan plan_conv(ConvPass pass, GemmMath math, const ConvWork& c) {
   const Sizes size = sizes_of(pass, c.problem);
-  const bool chunks = in_chunks(pass, math, c.problem, c.a, c.b);
+  const bool chunks = in_chunks(pass, math, c);
   GemmProblem p{
       .math = math, .m = size.m * parts_of(pass, c.problem), .n = size.n, .k = size.depth};
   const int64_t step = chunks || !on_tensor_cores(math) ? 16 : 1;
@@ -128,7 +121,7 @@ struct Shares {
   GemmSplit split;
 
   Shares(ConvPass pass, GemmMath math, const ConvWork& c, const GemmPlan& plan)
-      : chunks(in_chunks(pass, math, c.problem, c.a, c.b)),
+      : chunks(in_chunks(pass, math, c)),
         tile(!on_tensor_cores(math) ? kSimtTiles[plan.tile]
                                     : kTensorTiles[chunks ? plan.tile : kNarrowTile]),
         split(split_k(sizes_of(pass, c.problem).depth, tile.step_bytes / element_size(math),
@@ -136,6 +129,13 @@ struct Shares {
 };
 
 }  // namespace
+
+bool in_chunks(ConvPass pass, GemmMath math, const ConvWork& c) {
+  const Conv2dProblem& p = c.problem;
+  const int64_t per_chunk = 16 / element_size(math);
+  const bool channels = p.c / p.groups % per_chunk == 0, filters = p.k / p.groups % per_chunk == 0;
+  return aligned(c.a, 16) && aligned(c.b, 16) && channels && (pass == ConvPass::fprop || filters);
+}
 
 int64_t moment_rows(GemmMath math, const ConvWork& c, const GemmPlan& plan) {
   if (is_depthwise(c.problem)) return kDepthwiseMomentRows;
@@ -190,9 +190,16 @@ void conv2d(ConvPass pass, GemmMath math, ConvWork c, const GemmPlan& plan, Stre
   if (splits) add_splits(pass, c, split.count, stream);
 }
 
-static void conv2d(ConvPass pass, GemmMath math, const ConvWork& c, Stream stream) {
+void conv2d(ConvPass pass, GemmMath math, const ConvWork& c, Stream stream) {
   check(math, c.problem, c.out_type);
   conv2d(pass, math, c, plan_conv(pass, math, c), stream);
+}
+
+ConvWork fprop_work(const Conv2dProblem& p, const void* x, const void* w, const ConvLastStep& last,
+                    void* y, DType y_type) {
+  return {.problem = p, .a = x, .b = w, .out = y, .out_type = y_type, .scale = last.scale,
+          .bias = last.bias, .residual = last.residual, .activation = last.activation,
+          .moments = last.moments};
 }
 
 int64_t conv2d_moment_rows(GemmMath math, const Conv2dProblem& p, const void* x, const void* w) {
@@ -202,11 +209,7 @@ int64_t conv2d_moment_rows(GemmMath math, const Conv2dProblem& p, const void* x,
 
 void conv2d_fprop(GemmMath math, const Conv2dProblem& p, const void* x, const void* w,
                   const ConvLastStep& last, void* y, DType y_type, Stream stream) {
-  conv2d(ConvPass::fprop, math,
-         {.problem = p, .a = x, .b = w, .out = y, .out_type = y_type, .scale = last.scale,
-          .bias = last.bias, .residual = last.residual, .activation = last.activation,
-          .moments = last.moments},
-         stream);
+  conv2d(ConvPass::fprop, math, fprop_work(p, x, w, last, y, y_type), stream);
 }
 
 void conv2d_dgrad(GemmMath math, const Conv2dProblem& p, const void* dy, const void* w, void* dx,

@@ -3,10 +3,16 @@
 #include "kernels/cuda/conv2d_geometry.h"
 #include "kernels/cuda/gemm_plan.h"
 #include "kernels/cuda/launch.cuh"
+#include "kernels/norm.h"
 
 namespace graft::cuda {
 
 enum class ConvPass { fprop, dgrad, wgrad };
+
+struct InputNorm {  // what is convolved is made of x by a batch norm: see conv2d_norm.cuh
+  NormProblem of;   // mean is null: x is taken as it is
+  float low, high;  // the activation: values are kept between them
+};
 
 struct ConvWork {  // a kernel's parameter
   Conv2dProblem problem;
@@ -25,6 +31,7 @@ struct ConvWork {  // a kernel's parameter
   bool vectors_out;  // of the result, residual, scale, bias four elements at a time
   float* partial;    // (splits, parts, most_m, n) where depth is split, else null
   int64_t part;      // length of depth in a split
+  InputNorm norm;    // fprop and wgrad, on tensor cores in bf16 and f16, in whole chunks
 };
 
 template <class T>  // __nv_bfloat16, __half, or float for tf32
@@ -38,14 +45,21 @@ bool is_depthwise(const Conv2dProblem& p);
 constexpr int kDepthwiseMomentRows = 128;
 void launch_depthwise(ConvPass pass, GemmMath math, const ConvWork& work, Stream stream);
 
+ConvWork fprop_work(const Conv2dProblem& p, const void* x, const void* w, const ConvLastStep& last,
+                    void* y, DType y_type);
+
 // Rows of the result that are a tile of its moments, where fprop runs by this plan.
 int64_t moment_rows(GemmMath math, const ConvWork& work, const GemmPlan& plan);
 
 // Checks the problem and fills in what follows from it.
 ConvWork conv_work(ConvPass pass, GemmMath math, ConvWork work);
 
-// Runs one pass by this plan.
+// Whether both matrices are made of 16-byte chunks: of C and K of a group.
+bool in_chunks(ConvPass pass, GemmMath math, const ConvWork& work);
+
+// Runs one pass by this plan, and by one that is chosen here.
 void conv2d(ConvPass pass, GemmMath math, ConvWork work, const GemmPlan& plan, Stream stream);
+void conv2d(ConvPass pass, GemmMath math, const ConvWork& work, Stream stream);
 
 inline Launch conv_launch(const ConvWork& c, const GemmTile& tile, int splits, size_t shared,
                           Stream stream) {

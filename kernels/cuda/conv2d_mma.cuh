@@ -1,9 +1,10 @@
 // Convolution on tensor cores: the ring of gemm_mma.cuh, fed by the gathering loads of
-// conv2d_operands.cuh. Not yet run on a GPU.
+// conv2d_operands.cuh, of what is there or of what a norm makes of it. Not yet run on a GPU.
 //
 // Blocks: x counts tiles, y groups and phases, z the parts of a split depth.
 #pragma once
 #include "kernels/cuda/conv2d_block.cuh"
+#include "kernels/cuda/conv2d_norm.cuh"
 #include "kernels/cuda/gemm_mma.cuh"
 
 namespace graft::cuda {
@@ -34,15 +35,28 @@ struct FilterColumns {
   }
 };
 
+// The gathered image, which a norm may come before: of fprop and wgrad, where a block is of a group.
+template <class T, class Block, class Loader>
+__device__ auto normalized(const ConvWork& c, const Loader& from) {
+  const int group = int(blockIdx.y) * from.x.channels;
+  if constexpr (sizeof(T) == 2)
+    return ChunkNorm<T, Loader, Block::kStages>(c.norm, from, group);
+  else
+    return from;
+}
+
 template <ConvPass kPass, class T, class Block>
-__device__ auto load_a(const ConvWork&, const ConvPart<kPass>& part, TileOrigin at, int begin,
+__device__ auto load_a(const ConvWork& c, const ConvPart<kPass>& part, TileOrigin at, int begin,
                        int end) {
   constexpr int M = Block::M, kStep = Block::kStep, kThreads = Block::kThreads;
+  using Rows = PixelRows<T, M, kStep, kThreads>;
   if constexpr (kPass == ConvPass::wgrad)
     return GradientColumns<T, M, kStep, kThreads>{{part.dy, part.dy_stride, part.m, end}, at.m,
                                                   begin};
+  else if constexpr (kPass == ConvPass::dgrad)
+    return Rows(part.x, part.grid, at.m, begin);
   else
-    return PixelRows<T, M, kStep, kThreads>(part.x, part.grid, at.m, begin);
+    return normalized<T, Block>(c, Rows(part.x, part.grid, at.m, begin));
 }
 
 template <ConvPass kPass, class T, class Block>
@@ -54,7 +68,8 @@ __device__ auto load_b(const ConvWork& c, const ConvPart<kPass>& part, TileOrigi
   else if constexpr (kPass == ConvPass::dgrad)
     return FilterRows<T, N, kStep, kThreads>(part.f, part.x, c.by_channels, at.n, begin);
   else
-    return TapColumns<T, N, kStep, kThreads>(part.x, part.grid, at.n, begin);
+    return normalized<T, Block>(
+        c, TapColumns<T, N, kStep, kThreads>(part.x, part.grid, at.n, begin));
 }
 
 // Element by element, for channels that do not come in chunks of 16 bytes; neighbouring threads
@@ -97,8 +112,15 @@ __global__ void __launch_bounds__(kTensorTiles[kTile].threads(), kTensorTiles[kT
   if constexpr (kChunks) {
     auto a = load_a<kPass, T, Block>(c, part, at, begin, end);
     auto b = load_b<kPass, T, Block>(c, part, at, begin, end);
-    auto bring = [&](Stage& stage, int) { a.load(stage.a), b.load(stage.b); };
-    run_ring(shared.stages, steps, bring, multiply);
+    auto bring = [&](Stage& stage, int step) {
+      start_copies(a, stage.a, step);
+      start_copies(b, stage.b, step);
+    };
+    auto prepare = [&](Stage& stage, int step) {
+      finish_copies(a, stage.a, step);
+      finish_copies(b, stage.b, step);
+    };
+    run_ring(shared.stages, steps, bring, prepare, multiply);
   } else {
     auto a = [&](int outer, int depth) { return part.a(outer, depth, c.by_channels); };
     auto b = [&](int outer, int depth) { return part.b(outer, depth, c.by_channels); };

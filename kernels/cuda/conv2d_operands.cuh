@@ -53,6 +53,7 @@ template <class T, int kOuter, int kDepth, int kThreads>
 struct PixelRows {
   using Tile = OperandTile<T, kOuter, kDepth, true>;
   static constexpr int kRowsAtOnce = kThreads / Tile::kChunks, kCount = kOuter / kRowsAtOnce;
+  static constexpr int kChannelStep = kDepth;  // of the thread's chunks, from step to step
   static_assert(kRowsAtOnce * kCount == kOuter);
 
   const Image& x;
@@ -77,8 +78,13 @@ struct PixelRows {
     }
   }
 
-  // Starts the copies of the present step of depth and goes on to the next.
-  __device__ void load(Tile& tile) {
+  __device__ int first_channel() const { return channel; }
+  __device__ int place(int i) const { return Tile::place(first + i * kRowsAtOnce, chunk); }
+
+  // Starts the copies of the present step of depth and goes on to the next. -> which of the thread's
+  // chunks are inside the image, a bit each.
+  __device__ uint32_t load(Tile& tile) {
+    uint32_t found = 0;
     const int down = r * x.h.step, right = s * x.w.step;
     const int further = (down * x.w.size + right) * x.stride + channel;
     const T* data = static_cast<const T*>(x.data);
@@ -86,11 +92,13 @@ struct PixelRows {
     for (int i = 0; i < kCount; ++i) {
       const bool inside = r < x.h.taps && unsigned(row[i] + down) < unsigned(x.h.size) &&
                           unsigned(column[i] + right) < unsigned(x.w.size);
-      ptx::copy_async<16>(tile.elements + Tile::place(first + i * kRowsAtOnce, chunk),
-                          inside ? data + (offset[i] + further) : data, inside ? 16 : 0);
+      ptx::copy_async<16>(tile.elements + place(i), inside ? data + (offset[i] + further) : data,
+                          inside ? 16 : 0);
+      found |= uint32_t(inside) << i;
     }
     for (channel += kDepth; channel >= x.channels; channel -= x.channels)
       if (++s >= x.w.taps) s = 0, ++r;
+    return found;
   }
 
  private:
@@ -101,7 +109,9 @@ struct PixelRows {
 template <class T, int kOuter, int kDepth, int kThreads>
 struct TapColumns {
   using Tile = OperandTile<T, kOuter, kDepth, false>;
-  static constexpr int kRowsAtOnce = kThreads / Tile::kChunks;
+  static constexpr int kRowsAtOnce = kThreads / Tile::kChunks, kCount = kDepth / kRowsAtOnce;
+  static constexpr int kChannelStep = 0;
+  static_assert(kRowsAtOnce * kCount == kDepth);
 
   const Image& x;
   const PixelGrid& grid;
@@ -116,17 +126,23 @@ struct TapColumns {
     at = {tap / x.w.taps, tap % x.w.taps, o % x.channels};
   }
 
-  __device__ void load(Tile& tile) {
+  __device__ int first_channel() const { return at.channel; }
+  __device__ int place(int i) const { return Tile::place(first + i * kRowsAtOnce, chunk); }
+
+  __device__ uint32_t load(Tile& tile) {
+    uint32_t found = 0;
     const T* data = static_cast<const T*>(x.data);
 #pragma unroll
-    for (int row = first; row < kDepth; row += kRowsAtOnce) {
-      const int i = pixel + row;
+    for (int i = 0; i < kCount; ++i) {
+      const int p = pixel + first + i * kRowsAtOnce;
       const int64_t offset =
-          i < grid.size() && at.r < x.h.taps ? gathered(x, grid.at(i), at) : -1;
-      ptx::copy_async<16>(tile.elements + Tile::place(row, chunk), offset < 0 ? data : data + offset,
+          p < grid.size() && at.r < x.h.taps ? gathered(x, grid.at(p), at) : -1;
+      ptx::copy_async<16>(tile.elements + place(i), offset < 0 ? data : data + offset,
                           offset < 0 ? 0 : 16);
+      found |= uint32_t(offset >= 0) << i;
     }
     pixel += kDepth;
+    return found;
   }
 };
 

@@ -11,11 +11,12 @@
 
 namespace graft::cuda {
 
-// bring(stage, step) starts the copies of a step, multiply(stage) reads one. Afterwards the ring's
-// memory is free for other use.
-template <class Stage, int kStages, class Bring, class Multiply>
+// bring(stage, step) starts the copies of a step; prepare(stage, step) may change what the thread
+// itself has copied, before others see it; multiply(stage) reads a step. Afterwards the ring's memory
+// is free for other use.
+template <class Stage, int kStages, class Bring, class Prepare, class Multiply>
 __device__ __forceinline__ void run_ring(Stage (&stages)[kStages], int steps, const Bring& bring,
-                                         const Multiply& multiply) {
+                                         const Prepare& prepare, const Multiply& multiply) {
   auto start = [&](int step) {  // a group for every step, also where there is nothing to bring
     if (step < steps) bring(stages[step % kStages], step);
     ptx::copy_async_commit();
@@ -23,11 +24,18 @@ __device__ __forceinline__ void run_ring(Stage (&stages)[kStages], int steps, co
   for (int step = 0; step < kStages - 1; ++step) start(step);
   for (int step = 0; step < steps; ++step) {
     ptx::copy_async_wait<kStages - 2>();
+    prepare(stages[step % kStages], step);
     __syncthreads();
     start(step + kStages - 1);
     multiply(stages[step % kStages]);
   }
   __syncthreads();  // the ring is no longer read, and the last wait has seen every copy
+}
+
+template <class Stage, int kStages, class Bring, class Multiply>
+__device__ __forceinline__ void run_ring(Stage (&stages)[kStages], int steps, const Bring& bring,
+                                         const Multiply& multiply) {
+  run_ring(stages, steps, bring, [](Stage&, int) {}, multiply);
 }
 
 }  // namespace graft::cuda

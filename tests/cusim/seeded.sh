@@ -13,7 +13,7 @@ work=$(mktemp -d) && trap 'rm -rf "$work"' EXIT
 # name | file of kernels/cuda | sed command that plants it | the build that must see it
 BUGS='
 none                          | gemm_mma.cuh     |                                                            | -
-no barrier after the wait     | ring.cuh         | /copy_async_wait<kStages/{n;d}                             | race
+no barrier after the wait     | ring.cuh         | /copy_async_wait<kStages/{n;n;d}                           | race
 no barrier after the ring     | ring.cuh         | /the ring is no longer read/d                              | race
 no barrier before the sums    | gemm_mma.cuh     | /Block::stage_sums(shared/{n;d}                            | race
 divergent barrier             | ring.cuh         | s/__syncthreads();  \/\/ the ring/if (threadIdx.x < 96) &/ | plain
@@ -36,9 +36,13 @@ none of a convolution         | conv2d_mma.cuh   |                              
 conv: past the right border   | conv2d_operands.cuh | s/unsigned(column\[i\] + right) < unsigned(x.w.size)/true/  | plain
 conv: taps never end a row    | conv2d_operands.cuh | s/s = 0, ++r;/++r;/                                       | plain
 conv: channels past the filter | conv2d_operands.cuh | s/c < f.c \&\& i/i/                                       | plain
-conv: pixels past the last    | conv2d_operands.cuh | s/i < grid.size() \&\& at.r/at.r/                          | plain
+conv: pixels past the last    | conv2d_operands.cuh | s/p < grid.size() \&\& at.r/at.r/                          | plain
 conv: phase of another origin | conv2d_geometry.h | s/any ? (phase + pad - dilation \* first) \/ stride/& + 1/ | plain
 conv: phases mixed up         | conv2d_block.cuh | s/w = phase_w + at.column/w = phase_h + at.column/         | plain
+conv: norm of the padding, too | conv2d_norm.cuh | s/if (here >> i \& 1)/if (true)/                             | plain
+conv: norm of other channels  | conv2d_norm.cuh  | /channel += Loader::kChannelStep/d                         | plain
+conv: norm of another step    | conv2d_norm.cuh  | s/inside >> (step % kStages/inside >> ((step + 1) % kStages/ | plain
+conv: norm after the barrier  | ring.cuh         | /prepare(stages.step/d; s/    start(step + kStages - 1);/& prepare(stages[step % kStages], step);/ | race
 conv: moments over the sums   | tile_moments.cuh | /what was in their place is no longer read/d                | race
 conv: moments not brought together | tile_moments.cuh | s/2 \* part + n/part + n/                             | plain
 none of attention             | attention.cu     |                                                            | -

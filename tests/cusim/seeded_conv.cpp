@@ -1,7 +1,8 @@
-// The smallest program that runs the three passes of a convolution, for seeded.sh: exact sums,
-// moments within a bound, guarded arrays. Argument: forward, reverse or random. Prints PASS, or what is wrong.
+// The smallest program that runs the three passes of a convolution, of x and of what a norm makes of
+// it, for seeded.sh: exact sums, moments within a bound, guarded arrays. Argument: forward, reverse or random. Prints PASS, or what is wrong.
 #include <cmath>
 #include <cstdio>
+#include <limits>
 #include <vector>
 
 #include "kernels/cuda/conv2d_mma.cuh"
@@ -70,8 +71,24 @@ bool right_moments(const std::vector<float>& y, size_t channels,
   return found.intact();
 }
 
+// relu(2 (x - 1) + shift), in integers; the shift of each channel is another one.
+struct Norm {
+  cusim::Guarded<float> mean, rstd, shift;
+  InputNorm input;
+  explicit Norm(int64_t channels)
+      : mean(size_t(channels)), rstd(size_t(channels)), shift(size_t(channels)) {
+    for (size_t j = 0; j < mean.size(); ++j) mean[j] = 1, rstd[j] = 2, shift[j] = float(j % 5);
+    input = {{0, channels, mean.data(), rstd.data(), nullptr, shift.data(), Activation::relu},
+             0,
+             std::numeric_limits<float>::infinity()};
+  }
+  float of(float x, size_t element) const {
+    return std::max(0.0f, 2 * (x - 1) + shift[element % mean.size()]);
+  }
+};
+
 template <ConvPass kPass>
-bool run(const char* name, const Tensors& t) {
+bool run(const char* name, const Tensors& t, const Norm* norm = nullptr) {
   constexpr bool kForward = kPass == ConvPass::fprop, kDgrad = kPass == ConvPass::dgrad;
   const Conv2dProblem& p = t.p;
   const size_t size = kForward ? t.y_size : kDgrad ? t.x_size : t.w_size;
@@ -90,14 +107,16 @@ bool run(const char* name, const Tensors& t) {
   const int tiles = (c.most_m + kTensorTiles[kTile].m - 1) / kTensorTiles[kTile].m;
   cusim::Guarded<ChannelMoments> moments(size_t(tiles) * size_t(p.k));
   if (kForward) c.moments = moments.data();
+  if (norm) c.norm = norm->input;
   launch_conv_tile<kPass, __nv_bfloat16, kTile, true>(c, 1, {});
   synchronize(Stream{});
 
   std::vector<float> want(size, 0.0f);
   each_product(p, [&](size_t y, size_t x, size_t w) {
-    if (kForward) want[y] += float(t.x[x]) * float(t.w[w]);
+    const float value = norm ? norm->of(float(t.x[x]), x) : float(t.x[x]);
+    if (kForward) want[y] += value * float(t.w[w]);
     else if (kDgrad) want[x] += float(t.dy[y]) * float(t.w[w]);
-    else want[w] += float(t.dy[y]) * float(t.x[x]);
+    else want[w] += float(t.dy[y]) * value;
   });
   for (size_t i = 0; i < size; ++i)
     if (out[i] != want[i]) {
@@ -116,8 +135,11 @@ int main(int count, char** arguments) {
   p.stride_h = p.stride_w = 2;
   p.pad_top = p.pad_left = p.pad_bottom = p.pad_right = 1;
   const Tensors t(p);
+  const Norm norm(p.c);
   const bool good = run<ConvPass::fprop>("fprop", t) && run<ConvPass::dgrad>("dgrad", t) &&
-                    run<ConvPass::wgrad>("wgrad", t);
+                    run<ConvPass::wgrad>("wgrad", t) &&
+                    run<ConvPass::fprop>("fprop of a norm", t, &norm) &&
+                    run<ConvPass::wgrad>("wgrad of a norm", t, &norm);
   if (good) std::puts("PASS");
   return !good;
 }

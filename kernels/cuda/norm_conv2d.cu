@@ -1,0 +1,58 @@
+// Convolutions of what a batch norm makes of x: which there are, and their start. The kernels are
+// those of conv2d_mma.cuh.
+#include "kernels/norm_conv2d.h"
+
+#include <limits>
+#include <stdexcept>
+
+#include "kernels/cuda/conv2d_launch.h"
+#include "kernels/cuda/norm_columns.cuh"
+
+namespace graft::cuda {
+namespace {
+
+bool is_limit(Activation a) {
+  return a == Activation::none || a == Activation::relu || a == Activation::relu6;
+}
+
+bool has(ConvPass pass, GemmMath math, const NormProblem& norm, const ConvWork& c) {
+  const bool sixteen_bits = math == GemmMath::bf16 || math == GemmMath::f16;
+  return sixteen_bits && in_chunks(pass, math, c) && !is_depthwise(c.problem) &&
+         is_limit(norm.activation) && aligned_channels(norm);
+}
+
+void run(ConvPass pass, GemmMath math, const NormProblem& norm, ConvWork c, Stream stream) {
+  if (!has(pass, math, norm, c))
+    throw std::invalid_argument("norm_conv2d: bf16 or f16, channels in chunks of 16 bytes, and no "
+                                "other activation than ReLU and ReLU6");
+  constexpr float kInfinity = std::numeric_limits<float>::infinity();
+  c.norm = {norm, norm.activation == Activation::none ? -kInfinity : 0,
+            norm.activation == Activation::relu6 ? 6 : kInfinity};
+  conv2d(pass, math, c, stream);
+}
+
+}  // namespace
+
+bool has_norm_conv2d_fprop(GemmMath math, const Conv2dProblem& p, const NormProblem& norm,
+                           const void* x, const void* w) {
+  return has(ConvPass::fprop, math, norm, {.problem = p, .a = x, .b = w});
+}
+
+bool has_norm_conv2d_wgrad(GemmMath math, const Conv2dProblem& p, const NormProblem& norm,
+                           const void* x, const void* dy) {
+  return has(ConvPass::wgrad, math, norm, {.problem = p, .a = dy, .b = x});
+}
+
+void norm_conv2d_fprop(GemmMath math, const Conv2dProblem& p, const NormProblem& norm,
+                       const void* x, const void* w, const ConvLastStep& last, void* y,
+                       DType y_type, Stream stream) {
+  run(ConvPass::fprop, math, norm, fprop_work(p, x, w, last, y, y_type), stream);
+}
+
+void norm_conv2d_wgrad(GemmMath math, const Conv2dProblem& p, const NormProblem& norm,
+                       const void* x, const void* dy, float* dw, Stream stream) {
+  run(ConvPass::wgrad, math, norm,
+      {.problem = p, .a = dy, .b = x, .out = dw, .out_type = DType::f32}, stream);
+}
+
+}  // namespace graft::cuda

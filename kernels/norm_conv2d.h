@@ -1,0 +1,24 @@
+// Convolutions of what a batch norm makes of x, act((x - mean) rstd gamma + beta): it is normalised on
+// its way into the kernels, and never written. The padding is zero after that. The results are those
+// of batch_norm_forward and a convolution, bit for bit.
+#pragma once
+#include "kernels/conv2d.h"
+#include "kernels/norm.h"
+
+namespace graft::cuda {
+
+// On tensor cores in bf16 or f16, of channels in whole chunks of 16 bytes (of dy, too), with an
+// activation that is a limit: none, ReLU, ReLU6.
+bool has_norm_conv2d_fprop(GemmMath math, const Conv2dProblem& p, const NormProblem& norm,
+                           const void* x, const void* w);
+bool has_norm_conv2d_wgrad(GemmMath math, const Conv2dProblem& p, const NormProblem& norm,
+                           const void* x, const void* dy);
+
+// As conv2d_fprop and conv2d_wgrad. Throw std::invalid_argument for what they do not have.
+void norm_conv2d_fprop(GemmMath math, const Conv2dProblem& p, const NormProblem& norm,
+                       const void* x, const void* w, const ConvLastStep& last, void* y,
+                       DType y_type, Stream stream);
+void norm_conv2d_wgrad(GemmMath math, const Conv2dProblem& p, const NormProblem& norm,
+                       const void* x, const void* dy, float* dw, Stream stream);
+
+}  // namespace graft::cuda
