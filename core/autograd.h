@@ -3,14 +3,13 @@
 // a frozen weight keeps no activation alive.
 // A closure must capture its own output detached, or the graph would own itself and leak.
 #pragma once
+#include <any>
 #include <functional>
 #include <vector>
 
 #include "core/tensor.h"
 
 namespace graft {
-
-struct PixelSource;  // core/pixel_source.h
 
 struct Edge {
   Tensor input;
@@ -28,11 +27,12 @@ class Storage {
 
   const size_t bytes;
   const Device device;
+  bool in_memory() const { return data_ != nullptr; }
   void* values();
   void* changing_values();               // from here on they are no longer what make gives
   void can_be_made(Make make) { make_ = std::move(make); }
   void put_away();                       // where they can be made again; else nothing happens
-  std::shared_ptr<const PixelSource> made_of;  // null once they are changed
+  std::any known;                        // of the values; empty once they are changed
 
  private:
   void* data_ = nullptr;
@@ -55,6 +55,12 @@ struct Tensor::Impl {
   Tensor grad;
   std::shared_ptr<Node> node;  // how it was made; null for a leaf
 };
+
+// What is known of all values of x, of this kind (core/pixel_source.h, core/moments.h), or null.
+template <class Known>
+const Known* known_of(const Tensor& x) {
+  return x.owns_storage() ? std::any_cast<Known>(&x.impl()->storage->known) : nullptr;
+}
 
 // Records how y was made; returns y itself when nothing wants a gradient or recording is off.
 Tensor record(const char* op, Tensor y, std::vector<Edge> edges);

@@ -1,7 +1,9 @@
 #include "core/conv_kernels.h"
 
+#include "core/autograd.h"
 #include "core/dispatch.h"
 #include "core/kernel_choice.h"
+#include "core/moments.h"
 #include "core/ops/gradients.h"
 #include "core/pixel_source.h"
 #include "core/product_kernels.h"
@@ -26,12 +28,25 @@ const PixelSource* first_layer_of([[maybe_unused]] const Conv2dProblem& p, [[may
   return nullptr;
 }
 
+// Room for the moments of y. Our own kernels leave them, all but the first layer's; NVIDIA's do not.
+KnownMoments room_for_moments([[maybe_unused]] const Conv2dProblem& p,
+                              [[maybe_unused]] const void* x, [[maybe_unused]] const void* w,
+                              [[maybe_unused]] const Tensor& y) {
+  if constexpr (kWithCuda) {
+    if (kernels_in_use() == Kernels::own) {
+      const int64_t rows = cuda::conv2d_moment_rows(math_of(y.dtype()), p, x, w);
+      return {empty_f32(y, {cuda::moment_tiles(y.size() / p.k, rows), p.k, 2}), rows};
+    }
+  }
+  return {};
+}
+
 void fprop_on_cuda(const Conv2dProblem& p, const Tensor& x, const Tensor& w,
                    const ConvLayerEnd& end, Tensor& y) {
-  const cuda::ConvLastStep last{.scale = in<float>(end.scale),
-                                .bias = in<float>(end.bias),
-                                .residual = address(end.residual, y.dtype()),
-                                .activation = end.activation};
+  cuda::ConvLastStep last{.scale = in<float>(end.scale),
+                          .bias = in<float>(end.bias),
+                          .residual = address(end.residual, y.dtype()),
+                          .activation = end.activation};
   const void* filter = address(w, x.dtype());
   void* to = mutable_address(y, y.dtype());
   if (const PixelSource* source = first_layer_of(p, x)) {
@@ -41,12 +56,16 @@ void fprop_on_cuda(const Conv2dProblem& p, const Tensor& x, const Tensor& w,
     return;
   }
   const void* from = address(x, x.dtype());
+  KnownMoments moments;
+  if (end.moments) moments = room_for_moments(p, from, filter, y);
+  last.moments = reinterpret_cast<cuda::ChannelMoments*>(out<float>(moments.of));
   with_product_kernels(
       vendor_offers(last) && last.residual != to,
       [&] { return name_of("fprop", x.dtype(), p, last); },
       [&](const ProductKernels& kernels) {
         kernels.fprop(math_of(x.dtype()), p, from, filter, last, to, y.dtype(), stream());
       });
+  if (moments.of.defined()) y.impl()->storage->known = std::move(moments);
 }
 
 // The weights as a CUDA kernel takes them.

@@ -10,6 +10,7 @@ struct ConvLayerEnd {  // y = activation(scale conv + bias + residual); undefine
   Tensor scale, bias;  // (k) f32
   Tensor residual;     // like y; may share its values
   Activation activation = Activation::none;
+  bool moments = false;  // of y are wanted, where the kernel leaves them: core/moments.h
 };
 
 // w counts as x's type: on a CUDA device it must be that.

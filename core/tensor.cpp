@@ -83,7 +83,7 @@ void* Storage::values() {
 void* Storage::changing_values() {
   void* data = values();
   make_ = nullptr;
-  made_of = nullptr;
+  known.reset();
   return data;
 }
 

@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "core/autograd.h"
+#include "core/moments.h"
 #include "core/trace.h"
 
 namespace graft {
@@ -69,7 +70,8 @@ Tensor conv_norm_act(Tensor x, Conv2d& conv, BatchNorm2d* norm, Activation activ
   if (conv_learns) conv.frozen = {};  // packed for an evaluation; training would only carry it
   if (!norm)
     return shown(conv, conv2d(x, conv.weight, conv.bias, spec, activation, std::move(residual)));
-  Tensor y = shown(conv, conv2d(x, conv.weight, conv.bias, spec));
+  Tensor y = shown(conv, batch_statistics ? conv2d_with_moments(x, conv.weight, conv.bias, spec)
+                                          : conv2d(x, conv.weight, conv.bias, spec));
   x = {};  // free it here where nobody else holds it
   return shown(*norm, norm->forward(y, activation, residual));
 }

@@ -1,5 +1,6 @@
 #include "core/autograd.h"
 #include "core/dispatch.h"
+#include "core/moments.h"
 #include "core/ops.h"
 #include "core/trace.h"
 #include "kernels/norm.h"
@@ -76,6 +77,17 @@ bool must_split(Activation a, const Tensor& residual) {
   return !gradient_from_output(a) && residual.defined();
 }
 
+void statistics_of(const Tensor& x, int64_t rows, int64_t channels, const BatchStatistics& to) {
+  if constexpr (kWithCuda) {
+    if (const KnownMoments moments = take_moments(x); moments.of.defined()) {
+      const KernelScope scope(x.device());
+      const auto* of = reinterpret_cast<const cuda::ChannelMoments*>(in<float>(moments.of));
+      return cuda::batch_norm_statistics(rows, channels, {of, moments.rows}, to, stream());
+    }
+  }
+  GRAFT_KERNEL(x, batch_norm_statistics, rows, channels, in<T>(x), to);
+}
+
 Tensor rstd_of(const Tensor& var, float eps) {
   Tensor rstd = empty_f32(var, var.shape());
   GRAFT_KERNEL(rstd, batch_norm_rstd, var.size(), in<float>(var), eps, out<float>(rstd));
@@ -98,10 +110,11 @@ Tensor batch_norm_train(const Tensor& x, const Tensor& gamma, const Tensor& beta
               rows);
   Tensor mean = empty_f32(x, {channels}), rstd = empty_f32(x, {channels}), none;
   Tensor &mean_to = update_running ? running_mean : none, &var_to = update_running ? running_var : none;
-  GRAFT_KERNEL(x, batch_norm_statistics, rows, channels, in<T>(x),
-               {.mean = out<float>(mean), .rstd = out<float>(rstd), .eps = eps,
-                .running_mean = out<float>(mean_to), .running_var = out<float>(var_to),
-                .momentum = momentum});
+  const KernelScope scope(x.device());
+  statistics_of(x, rows, channels,
+                {.mean = out<float>(mean), .rstd = out<float>(rstd), .eps = eps,
+                 .running_mean = out<float>(mean_to), .running_var = out<float>(var_to),
+                 .momentum = momentum});
   return apply(op, {mean, rstd, gamma, beta, activation, true}, x, residual);
 }
 

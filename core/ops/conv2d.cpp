@@ -1,6 +1,7 @@
 #include "core/autograd.h"
 #include "core/conv_kernels.h"
 #include "core/dispatch.h"
+#include "core/moments.h"
 #include "core/ops/gradients.h"
 #include "core/trace.h"
 #include "kernels/elementwise.h"
@@ -71,10 +72,8 @@ Tensor scaled(const FrozenFilter& w) {
   return filter;
 }
 
-}  // namespace
-
 Tensor conv2d(const Tensor& x, const Tensor& w, const Tensor& bias, const ConvSpec& spec,
-              Activation activation, Tensor residual) {
+              Activation activation, Tensor residual, bool moments) {
   bool recorded = recording({&x, &w, &bias, &residual});
   if (recorded && !gradient_from_output(activation))  // its gradient needs the value before it
     return activate(conv2d(x, w, bias, spec, Activation::none, std::move(residual)), activation);
@@ -86,8 +85,20 @@ Tensor conv2d(const Tensor& x, const Tensor& w, const Tensor& bias, const ConvSp
   }
   Tensor y = !recorded && last_handle(residual) ? residual.detach() : empty_like(x, shape);
   Tensor filter = w.detach().to(x.dtype());
-  if (y.size() > 0) conv_fprop(p, x, filter, {{}, bias, residual, activation}, y);
+  if (y.size() > 0) conv_fprop(p, x, filter, {{}, bias, residual, activation, moments}, y);
   return recorded ? record_conv2d(p, y, x, w, filter, bias, residual, activation) : y;
+}
+
+}  // namespace
+
+Tensor conv2d(const Tensor& x, const Tensor& w, const Tensor& bias, const ConvSpec& spec,
+              Activation activation, Tensor residual) {
+  return conv2d(x, w, bias, spec, activation, std::move(residual), false);
+}
+
+Tensor conv2d_with_moments(const Tensor& x, const Tensor& w, const Tensor& bias,
+                           const ConvSpec& spec) {
+  return conv2d(x, w, bias, spec, Activation::none, {}, true);
 }
 
 Tensor conv2d(const Tensor& x, FrozenFilter& w, const Tensor& bias, const ConvSpec& spec,
