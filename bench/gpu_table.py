@@ -24,7 +24,7 @@ GROUPS = {
     "C4": ("first layer from bytes", 1.3),
     "C5": ("convolution with bias, residual, ReLU", 0.95),
     "B1": ("batch norm with ReLU in training, against PyTorch eager", 2.0),
-    "B2": ("convolution with the statistics of batch norm, against one and a pass", 1.0),
+    "B2": ("convolution with the batch norm before and behind it, against one and passes", 1.0),
     "O1": ("optimiser steps, against PyTorch fused", 1.0),
 }
 

@@ -1,11 +1,12 @@
 // C1 and C2 every convolution of ResNet-50, three passes; C3 those of VGG-16; C4 the first layer
-// from bytes; C5 with bias, residual and ReLU; B2 with the statistics of the batch norm after it.
+// from bytes; C5 with bias, residual and ReLU; B2 with the statistics of the batch norm after it, and
+// of what the batch norm before it makes of its input.
 #include "kernels/conv2d.h"
 
 #include <memory>
 
 #include "bench/cuda/timed.h"
-#include "kernels/norm.h"
+#include "kernels/norm_conv2d.h"
 #ifdef GRAFT_WITH_VENDOR
 #include "kernels/vendor/conv2d.h"
 #endif
@@ -18,7 +19,12 @@ using cuda::GemmMath;
 constexpr DType kType = DType::bf16;
 constexpr GemmMath kMath = GemmMath::bf16;
 
-enum class Pass { fprop, dgrad, wgrad, first, fused, statistics };
+enum class Pass { fprop, dgrad, wgrad, first, fused, statistics, norm_fprop, norm_wgrad };
+
+constexpr bool is_wgrad(Pass pass) { return pass == Pass::wgrad || pass == Pass::norm_wgrad; }
+constexpr bool has_statistics(Pass pass) {
+  return pass == Pass::statistics || pass == Pass::norm_fprop;
+}
 
 struct Layer {
   int64_t side, c, k;
@@ -48,7 +54,14 @@ Conv2dProblem problem(const Layer& l, int64_t batch) {
 
 struct Arrays {
   Buffer x, w, y, residual, scale, bias, dw;
-  Buffer moments, mean, rstd;
+  Buffer moments, mean, rstd;  // of y
+  Buffer norm;                 // (4, c): of x
+
+  NormProblem norm_of_x(const Conv2dProblem& p) const {
+    const float* table = norm.at<float>(0);
+    return {p.n * p.h * p.w, p.c,           table,           table + p.c,
+            table + 2 * p.c, table + 3 * p.c, Activation::relu};
+  }
 };
 
 // At most: an own kernel has tiles of 32 rows or more.
@@ -61,18 +74,23 @@ std::shared_ptr<Arrays> arrays_of(const Conv2dProblem& p, Pass pass, int sets) {
   return std::make_shared<Arrays>(
       Buffer(kType, p.n * p.h * p.w * p.c, sets), Buffer(kType, w, sets), Buffer(kType, y, sets),
       Buffer(kType, pass == Pass::fused ? y : 1, sets), Buffer(DType::f32, p.k, 1),
-      Buffer(DType::f32, p.k, 1), Buffer(DType::f32, pass == Pass::wgrad ? w : 1, sets),
-      Buffer(DType::f32, pass == Pass::statistics ? most_moments(p) : 1, 1),
-      Buffer(DType::f32, p.k, 1), Buffer(DType::f32, p.k, 1));
+      Buffer(DType::f32, p.k, 1), Buffer(DType::f32, is_wgrad(pass) ? w : 1, sets),
+      Buffer(DType::f32, has_statistics(pass) ? most_moments(p) : 1, 1),
+      Buffer(DType::f32, p.k, 1), Buffer(DType::f32, p.k, 1), Buffer(DType::f32, 4 * p.c, 1));
 }
 
 BatchStatistics statistics_to(const Arrays& a) {
   return {.mean = a.mean.at<float>(0), .rstd = a.rstd.at<float>(0), .eps = 1e-5f};
 }
 
-void own_statistics(const Conv2dProblem& p, const Arrays& a, int i) {
+void own_statistics(const Conv2dProblem& p, Pass pass, const Arrays& a, int i) {
   auto* moments = a.moments.at<cuda::ChannelMoments>(0);
-  cuda::conv2d_fprop(kMath, p, a.x.at(i), a.w.at(i), {.moments = moments}, a.y.at(i), kType, {});
+  const cuda::ConvLastStep last{.moments = moments};
+  if (pass == Pass::norm_fprop)
+    cuda::norm_conv2d_fprop(kMath, p, a.norm_of_x(p), a.x.at(i), a.w.at(i), last, a.y.at(i), kType,
+                            {});
+  else
+    cuda::conv2d_fprop(kMath, p, a.x.at(i), a.w.at(i), last, a.y.at(i), kType, {});
   cuda::batch_norm_statistics(
       p.n * p.out_h() * p.out_w(), p.k,
       {moments, cuda::conv2d_moment_rows(kMath, p, a.x.at(i), a.w.at(i))}, statistics_to(a), {});
@@ -93,7 +111,11 @@ std::function<void(int)> own(const Conv2dProblem& p, Pass pass, int sets) {
         return cuda::conv2d_fprop(kMath, p, a->x.at(i), a->w.at(i), last_step(*a, i), a->y.at(i),
                                   kType, {});
       case Pass::statistics:
-        return own_statistics(p, *a, i);
+      case Pass::norm_fprop:
+        return own_statistics(p, pass, *a, i);
+      case Pass::norm_wgrad:
+        return cuda::norm_conv2d_wgrad(kMath, p, a->norm_of_x(p), a->x.at(i), a->y.at(i),
+                                       a->dw.at<float>(i), {});
       case Pass::dgrad:
         return cuda::conv2d_dgrad(kMath, p, a->y.at(i), a->w.at(i), a->x.at(i), kType, {});
       case Pass::wgrad:
@@ -111,9 +133,17 @@ std::function<void(int)> own(const Conv2dProblem& p, Pass pass, int sets) {
 #ifdef GRAFT_WITH_VENDOR
 std::function<void(int)> theirs(const Conv2dProblem& p, Pass pass, int sets) {
   auto a = arrays_of(p, pass, sets);
+  const bool norm = pass == Pass::norm_fprop || pass == Pass::norm_wgrad;
+  auto normalized = std::make_shared<Buffer>(kType, norm ? p.n * p.h * p.w * p.c : 1, sets);
   auto pixels = std::make_shared<Buffer>(
       DType::f32, pass == Pass::first ? p.n * p.h * p.w * p.c / 4 + 1 : 1, 1);
   return [=](int i) {
+    const void* x = a->x.at(i);
+    if (norm) {  // which has to be written first
+      cuda::batch_norm_forward(a->norm_of_x(p), a->x.at<bf16>(i), static_cast<const bf16*>(nullptr),
+                               normalized->at<bf16>(i), {});
+      x = normalized->at(i);
+    }
     switch (pass) {
       case Pass::first: {  // which has to normalise by itself first
         const Normalization n{
@@ -127,13 +157,15 @@ std::function<void(int)> theirs(const Conv2dProblem& p, Pass pass, int sets) {
         return vendor::conv2d_fprop(kMath, p, a->x.at(i), a->w.at(i), last_step(*a, i), a->y.at(i),
                                     kType, {});
       case Pass::statistics:  // which have to be a pass of ours over y
-        vendor::conv2d_fprop(kMath, p, a->x.at(i), a->w.at(i), {}, a->y.at(i), kType, {});
+      case Pass::norm_fprop:
+        vendor::conv2d_fprop(kMath, p, x, a->w.at(i), {}, a->y.at(i), kType, {});
         return cuda::batch_norm_statistics(p.n * p.out_h() * p.out_w(), p.k, a->y.at<bf16>(i),
                                            statistics_to(*a), {});
       case Pass::dgrad:
         return vendor::conv2d_dgrad(kMath, p, a->y.at(i), a->w.at(i), a->x.at(i), kType, {});
       case Pass::wgrad:
-        return vendor::conv2d_wgrad(kMath, p, a->x.at(i), a->y.at(i), a->dw.at<float>(i), {});
+      case Pass::norm_wgrad:
+        return vendor::conv2d_wgrad(kMath, p, x, a->y.at(i), a->dw.at<float>(i), {});
     }
   };
 }
@@ -143,12 +175,13 @@ double bytes_of(const Conv2dProblem& p, Pass pass) {
   const double x = double(p.n * p.h * p.w * p.c), w = double(p.k * p.r * p.s * p.c),
                y = double(p.n * p.out_h() * p.out_w() * p.k);
   if (pass == Pass::first) return x + 2 * (w + y);
-  return 2 * (x + y) + (pass == Pass::wgrad ? 4 : 2) * w + (pass == Pass::fused ? 2 * y : 0);
+  return 2 * (x + y) + (is_wgrad(pass) ? 4 : 2) * w + (pass == Pass::fused ? 2 * y : 0);
 }
 
 void add_layer(const std::string& group, const std::string& network, const Layer& l, int64_t batch,
                Pass pass) {
-  constexpr const char* passes[] = {"fprop", "dgrad", "wgrad", "first", "fused", "statistics"};
+  constexpr const char* passes[] = {"fprop", "dgrad",      "wgrad",      "first",
+                                    "fused", "statistics", "norm_fprop", "norm_wgrad"};
   const Conv2dProblem p = problem(l, batch);
   const double bytes = bytes_of(p, pass);
   const std::string shape = std::to_string(l.filter) + "x" + std::to_string(l.filter) + "_" +
@@ -180,8 +213,10 @@ void add_conv2d() {
       add_layer("C2", "resnet50", l, batch, Pass::dgrad);
       add_layer("C2", "resnet50", l, batch, Pass::wgrad);
       add_layer("C5", "resnet50", l, batch, Pass::fused);
-      add_layer("B2", "resnet50", l, batch, Pass::statistics);
     }
+  for (const Layer& l : kResNet50)
+    for (Pass pass : {Pass::statistics, Pass::norm_fprop, Pass::norm_wgrad})
+      add_layer("B2", "resnet50", l, 256, pass);
   for (int64_t batch : {8, 64})
     for (const Layer& l : kVgg16)
       for (Pass pass : {Pass::fprop, Pass::dgrad, Pass::wgrad}) {
