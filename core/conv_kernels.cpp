@@ -1,12 +1,16 @@
 #include "core/conv_kernels.h"
 
+#include <optional>
+
 #include "core/autograd.h"
 #include "core/dispatch.h"
 #include "core/kernel_choice.h"
 #include "core/moments.h"
+#include "core/norm_source.h"
 #include "core/ops/gradients.h"
 #include "core/pixel_source.h"
 #include "core/product_kernels.h"
+#include "kernels/norm_conv2d.h"
 
 namespace graft {
 namespace {
@@ -26,6 +30,25 @@ const PixelSource* first_layer_of([[maybe_unused]] const Conv2dProblem& p, [[may
     if (source && ours && cuda::has_conv2d_first(math_of(x.dtype()), p)) return source;
   }
   return nullptr;
+}
+
+// What a kernel on a device reads for x: its values, or those that a batch norm is to make it of,
+// where our kernels can normalise them on the way: where has(norm, data).
+struct ConvInput {
+  const void* data;
+  std::optional<NormProblem> norm;
+};
+
+template <class Has>
+ConvInput input_of(const Tensor& x, [[maybe_unused]] const Has& has) {
+  if constexpr (kWithCuda) {
+    const NormSource* source = norm_source(x);
+    if (source && kernels_in_use() == Kernels::own) {
+      const ConvInput input{address(source->x, x.dtype()), source->problem()};
+      if (has(*input.norm, input.data)) return input;
+    }
+  }
+  return {address(x, x.dtype()), std::nullopt};
 }
 
 // Room for the moments of y. Our own kernels leave them, all but the first layer's; NVIDIA's do not.
@@ -49,23 +72,50 @@ void fprop_on_cuda(const Conv2dProblem& p, const Tensor& x, const Tensor& w,
                           .activation = end.activation};
   const void* filter = address(w, x.dtype());
   void* to = mutable_address(y, y.dtype());
+  const cuda::GemmMath math = math_of(x.dtype());
   if (const PixelSource* source = first_layer_of(p, x)) {
     if constexpr (kWithCuda)
-      cuda::conv2d_first(math_of(x.dtype()), p, in<uint8_t>(source->pixels), source->normalization, filter,
-                         last, to, y.dtype(), stream());
+      cuda::conv2d_first(math, p, in<uint8_t>(source->pixels), source->normalization, filter, last, to,
+                         y.dtype(), stream());
     return;
   }
-  const void* from = address(x, x.dtype());
+  const ConvInput from = input_of(x, [&](const auto& norm, const void* data) {
+    return cuda::has_norm_conv2d_fprop(math, p, norm, data, filter);
+  });
   KnownMoments moments;
-  if (end.moments) moments = room_for_moments(p, from, filter, y);
+  if (end.moments) moments = room_for_moments(p, from.data, filter, y);
   last.moments = reinterpret_cast<cuda::ChannelMoments*>(out<float>(moments.of));
-  with_product_kernels(
-      vendor_offers(last) && last.residual != to,
-      [&] { return name_of("fprop", x.dtype(), p, last); },
-      [&](const ProductKernels& kernels) {
-        kernels.fprop(math_of(x.dtype()), p, from, filter, last, to, y.dtype(), stream());
-      });
+  if (from.norm) {
+    if constexpr (kWithCuda)
+      cuda::norm_conv2d_fprop(math, p, *from.norm, from.data, filter, last, to, y.dtype(), stream());
+  } else {
+    with_product_kernels(
+        vendor_offers(last) && last.residual != to,
+        [&] { return name_of("fprop", x.dtype(), p, last); },
+        [&](const ProductKernels& kernels) {
+          kernels.fprop(math, p, from.data, filter, last, to, y.dtype(), stream());
+        });
+  }
   if (moments.of.defined()) y.impl()->storage->known = std::move(moments);
+}
+
+void wgrad_on_cuda(const Conv2dProblem& p, const Tensor& x, const Tensor& dy, Tensor& dw) {
+  const cuda::GemmMath math = math_of(x.dtype());
+  const void* gradient = address(dy, x.dtype());
+  float* to = out<float>(dw);
+  const ConvInput from = input_of(x, [&](const auto& norm, const void* data) {
+    return cuda::has_norm_conv2d_wgrad(math, p, norm, data, gradient);
+  });
+  if (from.norm) {
+    if constexpr (kWithCuda)
+      cuda::norm_conv2d_wgrad(math, p, *from.norm, from.data, gradient, to, stream());
+  } else {
+    with_product_kernels(
+        vendor_offers(cuda::ConvLastStep{}), [&] { return name_of("wgrad", x.dtype(), p); },
+        [&](const ProductKernels& kernels) {
+          kernels.wgrad(math, p, from.data, gradient, to, stream());
+        });
+  }
 }
 
 // The weights as a CUDA kernel takes them.
@@ -121,13 +171,7 @@ Tensor conv_wgrad(const Conv2dProblem& p, const Tensor& x, const Tensor& dy, Ten
   const KernelScope scope(x.device());
   Tensor dw = empty_f32(x, {p.k, p.r, p.s, p.c / p.groups});
   if (x.device() == Device::cuda) {
-    const void *from = address(x, x.dtype()), *gradient = address(dy, x.dtype());
-    float* to = out<float>(dw);
-    with_product_kernels(
-        vendor_offers(cuda::ConvLastStep{}), [&] { return name_of("wgrad", x.dtype(), p); },
-        [&](const ProductKernels& kernels) {
-          kernels.wgrad(math_of(x.dtype()), p, from, gradient, to, stream());
-        });
+    wgrad_on_cuda(p, x, dy, dw);
     if (dbias.defined()) dbias.copy_from(sum_of_rows(dy));
     return dw;
   }

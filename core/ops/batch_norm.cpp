@@ -1,9 +1,9 @@
 #include "core/autograd.h"
 #include "core/dispatch.h"
 #include "core/moments.h"
+#include "core/norm_source.h"
 #include "core/ops.h"
 #include "core/trace.h"
-#include "kernels/norm.h"
 
 namespace graft {
 namespace {
@@ -17,20 +17,6 @@ void check_shapes(const char* op, const Tensor& x, std::initializer_list<const T
   GRAFT_CHECK(!residual.defined() || residual.shape() == x.shape(), "{}: residual {} for x {}", op,
               residual.shape(), x.shape());
 }
-
-// What the kernels need, with the tensors that hold it alive.
-struct Norm {
-  Tensor mean, rstd, gamma, beta;
-  Activation activation;
-  bool trains_statistics;
-
-  NormProblem problem(const Tensor& like) const {
-    int64_t channels = like.dim(-1), rows = channels ? like.size() / channels : 0;
-    const KernelScope scope(like.device());
-    return {rows,          channels,        in<float>(mean), in<float>(rstd),
-            in<float>(gamma), in<float>(beta), activation};
-  }
-};
 
 enum Input { kX, kGamma, kBeta, kResidual };
 
@@ -55,13 +41,27 @@ std::vector<Tensor> gradients(const Norm& norm, const Tensor& x, const Tensor& y
   return result;
 }
 
-Tensor apply(const char* op, Norm norm, const Tensor& x, const Tensor& residual) {
+Tensor normalized(const Tensor& x, const Norm& norm, const Tensor& residual) {
   Tensor y = empty_like(x, x.shape());
   GRAFT_KERNEL(y, batch_norm_forward, norm.problem(x), in<T>(x), in<T>(residual), out<T>(y));
-  if (!recording({&x, &norm.gamma, &norm.beta, &residual})) return y;
+  return y;
+}
+
+// Where x is kept for the gradient, which can be computed from x alone, and is of a type that
+// convolutions take with a norm (kernels/norm_conv2d.h).
+bool wait_for_a_reader(const Tensor& x, const Norm& norm, const Tensor& residual) {
+  return x.device() == Device::cuda && size_of(x.dtype()) == 2 && norm.trains_statistics &&
+         !residual.defined();
+}
+
+Tensor apply(const char* op, Norm norm, const Tensor& x, const Tensor& residual) {
+  const bool recorded = recording({&x, &norm.gamma, &norm.beta, &residual});
+  const bool waits = recorded && wait_for_a_reader(x, norm, residual);
+  Tensor y = waits ? normalized_when_read(x, norm) : normalized(x, norm, residual);
+  if (!recorded) return y;
 
   std::vector<Tensor> inputs{x, norm.gamma, norm.beta, residual};
-  bool from_output = gradient_from_output(norm.activation);
+  bool from_output = gradient_from_output(norm.activation) && !waits;
   bool reads_x = norm.gamma.requires_grad() || (norm.trains_statistics && x.requires_grad());
   Tensor kept_x = reads_x || !from_output ? x.detach() : Tensor();
   Tensor kept_y = from_output && norm.activation != Activation::none ? y.detach() : Tensor();
