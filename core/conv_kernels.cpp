@@ -33,17 +33,19 @@ const PixelSource* first_layer_of([[maybe_unused]] const Conv2dProblem& p, [[may
 }
 
 // What a kernel on a device reads for x: its values, or those that a batch norm is to make it of,
-// where our kernels can normalise them on the way: where has(norm, data).
+// where our kernels can normalise them on the way: where has(norm, data). Of a filter with several
+// taps each would do it again, in shared memory, which is where such a kernel has no time to spare.
 struct ConvInput {
   const void* data;
   std::optional<NormProblem> norm;
 };
 
 template <class Has>
-ConvInput input_of(const Tensor& x, [[maybe_unused]] const Has& has) {
+ConvInput input_of(const Tensor& x, [[maybe_unused]] const Conv2dProblem& p,
+                   [[maybe_unused]] const Has& has) {
   if constexpr (kWithCuda) {
     const NormSource* source = norm_source(x);
-    if (source && kernels_in_use() == Kernels::own) {
+    if (source && kernels_in_use() == Kernels::own && p.r == 1 && p.s == 1) {
       const ConvInput input{address(source->x, x.dtype()), source->problem()};
       if (has(*input.norm, input.data)) return input;
     }
@@ -79,7 +81,7 @@ void fprop_on_cuda(const Conv2dProblem& p, const Tensor& x, const Tensor& w,
                          y.dtype(), stream());
     return;
   }
-  const ConvInput from = input_of(x, [&](const auto& norm, const void* data) {
+  const ConvInput from = input_of(x, p, [&](const auto& norm, const void* data) {
     return cuda::has_norm_conv2d_fprop(math, p, norm, data, filter);
   });
   KnownMoments moments;
@@ -103,7 +105,7 @@ void wgrad_on_cuda(const Conv2dProblem& p, const Tensor& x, const Tensor& dy, Te
   const cuda::GemmMath math = math_of(x.dtype());
   const void* gradient = address(dy, x.dtype());
   float* to = out<float>(dw);
-  const ConvInput from = input_of(x, [&](const auto& norm, const void* data) {
+  const ConvInput from = input_of(x, p, [&](const auto& norm, const void* data) {
     return cuda::has_norm_conv2d_wgrad(math, p, norm, data, gradient);
   });
   if (from.norm) {

@@ -1,5 +1,5 @@
 // The result of a batch norm on a CUDA device that is made when it is first read, and what of: a
-// convolution takes what was normalised, and normalises it on its way into its kernels.
+// pointwise convolution takes what was normalised, and normalises it on its way into its kernels.
 #pragma once
 #include "core/tensor.h"
 #include "kernels/norm.h"

@@ -3,7 +3,6 @@
 #include "kernels/norm_conv2d.h"
 
 #include <cstring>
-#include <limits>
 
 #include "kernels/cuda/conv2d_launch.h"
 #include "tests/cuda_values.h"
@@ -26,8 +25,6 @@ struct Case {
   bool affine = true;
 };
 
-constexpr float kInfinity = std::numeric_limits<float>::infinity();
-
 template <class T>
 void run(const Case& c) {
   const Conv2dProblem& p = c.p;
@@ -46,8 +43,8 @@ void run(const Case& c) {
                          c.activation};
   Array<T> normalized(x_size);
   batch_norm_forward(norm, x.data(), static_cast<const T*>(nullptr), normalized.data(), {});
-  const InputNorm input{norm, c.activation == Activation::none ? -kInfinity : 0,
-                        c.activation == Activation::relu6 ? 6 : kInfinity};
+  const InputNorm input{norm, c.activation == Activation::none ? -kNoLimit : 0,
+                        c.activation == Activation::relu6 ? 6 : kNoLimit};
 
   Array<T> y(y_size), want_y(y_size);
   ConvWork fprop{.problem = p, .a = normalized.data(), .b = w.data(), .out = want_y.data(),

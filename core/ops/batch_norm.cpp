@@ -47,16 +47,16 @@ Tensor normalized(const Tensor& x, const Norm& norm, const Tensor& residual) {
   return y;
 }
 
-// Where x is kept for the gradient, which can be computed from x alone, and is of a type that
-// convolutions take with a norm (kernels/norm_conv2d.h).
-bool wait_for_a_reader(const Tensor& x, const Norm& norm, const Tensor& residual) {
+// Whether y is made when somebody reads it: where x is kept for the gradient, which follows from x
+// alone, and is of a type that convolutions can normalise by themselves (kernels/norm_conv2d.h).
+bool waits_for_a_reader(const Tensor& x, const Norm& norm, const Tensor& residual) {
   return x.device() == Device::cuda && size_of(x.dtype()) == 2 && norm.trains_statistics &&
          !residual.defined();
 }
 
 Tensor apply(const char* op, Norm norm, const Tensor& x, const Tensor& residual) {
   const bool recorded = recording({&x, &norm.gamma, &norm.beta, &residual});
-  const bool waits = recorded && wait_for_a_reader(x, norm, residual);
+  const bool waits = recorded && waits_for_a_reader(x, norm, residual);
   Tensor y = waits ? normalized_when_read(x, norm) : normalized(x, norm, residual);
   if (!recorded) return y;
 

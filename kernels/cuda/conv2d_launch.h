@@ -1,5 +1,7 @@
 // How conv2d.cu hands a convolution to its kernels, which are compiled apart from each other.
 #pragma once
+#include <limits>
+
 #include "kernels/cuda/conv2d_geometry.h"
 #include "kernels/cuda/gemm_plan.h"
 #include "kernels/cuda/launch.cuh"
@@ -8,6 +10,8 @@
 namespace graft::cuda {
 
 enum class ConvPass { fprop, dgrad, wgrad };
+
+constexpr float kNoLimit = std::numeric_limits<float>::infinity();
 
 struct InputNorm {  // what is convolved is made of x by a batch norm: see conv2d_norm.cuh
   NormProblem of;   // mean is null: x is taken as it is

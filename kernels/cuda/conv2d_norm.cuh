@@ -62,8 +62,12 @@ struct ChunkNorm {
     load_four(v, elements, kType, 0);
 #pragma unroll
     for (int j = 0; j < 4; ++j) {
-      const float z = channels.normalized(j, v[j]), above = z < norm.low ? norm.low : z;
-      v[j] = above > norm.high ? norm.high : above;
+      const float z = channels.normalized(j, v[j]);
+      v[j] = z < norm.low ? norm.low : z;  // NaN stays NaN
+    }
+    if (norm.high < kNoLimit) {
+#pragma unroll
+      for (int j = 0; j < 4; ++j) v[j] = v[j] > norm.high ? norm.high : v[j];
     }
     store_four(elements, kType, 0, v);
   }

@@ -2,7 +2,6 @@
 // those of conv2d_mma.cuh.
 #include "kernels/norm_conv2d.h"
 
-#include <limits>
 #include <stdexcept>
 
 #include "kernels/cuda/conv2d_launch.h"
@@ -10,6 +9,11 @@
 
 namespace graft::cuda {
 namespace {
+
+InputNorm input_norm(const NormProblem& norm) {
+  return {norm, norm.activation == Activation::none ? -kNoLimit : 0,
+          norm.activation == Activation::relu6 ? 6 : kNoLimit};
+}
 
 bool is_limit(Activation a) {
   return a == Activation::none || a == Activation::relu || a == Activation::relu6;
@@ -25,9 +29,7 @@ void run(ConvPass pass, GemmMath math, const NormProblem& norm, ConvWork c, Stre
   if (!has(pass, math, norm, c))
     throw std::invalid_argument("norm_conv2d: bf16 or f16, channels in chunks of 16 bytes, and no "
                                 "other activation than ReLU and ReLU6");
-  constexpr float kInfinity = std::numeric_limits<float>::infinity();
-  c.norm = {norm, norm.activation == Activation::none ? -kInfinity : 0,
-            norm.activation == Activation::relu6 ? 6 : kInfinity};
+  c.norm = input_norm(norm);
   conv2d(pass, math, c, stream);
 }
 

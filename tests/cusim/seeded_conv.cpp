@@ -2,7 +2,6 @@
 // it, for seeded.sh: exact sums, moments within a bound, guarded arrays. Argument: forward, reverse or random. Prints PASS, or what is wrong.
 #include <cmath>
 #include <cstdio>
-#include <limits>
 #include <vector>
 
 #include "kernels/cuda/conv2d_mma.cuh"
@@ -80,7 +79,7 @@ struct Norm {
     for (size_t j = 0; j < mean.size(); ++j) mean[j] = 1, rstd[j] = 2, shift[j] = float(j % 5);
     input = {{0, channels, mean.data(), rstd.data(), nullptr, shift.data(), Activation::relu},
              0,
-             std::numeric_limits<float>::infinity()};
+             kNoLimit};
   }
   float of(float x, size_t element) const {
     return std::max(0.0f, 2 * (x - 1) + shift[element % mean.size()]);
