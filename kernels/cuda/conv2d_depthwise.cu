@@ -4,8 +4,9 @@
 //
 // fprop and dgrad: a thread has one channel and one pixel of the result; a warp's 32 channels are
 // neighbours in memory. The filters of the block's channels wait in shared memory, as (taps,
-// channels), for in global memory a channel's taps are together. A block has neighbouring pixels,
-// as many more as there are too many blocks else, or as make its moments worth their writing.
+// channels), for in global memory a channel's taps are together. A block has a pixel for each row of
+// its threads, or several where there would be too many blocks, or where its moments are wanted,
+// which are 8 bytes for each channel.
 // wgrad: a thread has one channel, one tap and a share of the pixels; the shares are added in a
 // fixed order, first in the block, then by a second kernel.
 #include <algorithm>
