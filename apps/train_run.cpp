@@ -26,11 +26,11 @@ bool uses_batch_statistics(Classifier& model) {
   return any;
 }
 
-std::vector<float> balanced_weights(const Dataset& data) {
+Tensor balanced_weights(const Dataset& data) {
   std::vector<float> weights;
   double mean = double(data.samples.size()) / double(data.classes.size());
   for (int64_t size : data.class_sizes()) weights.push_back(size ? float(mean / double(size)) : 1);
-  return weights;
+  return Tensor::from<float>({int64_t(weights.size())}, weights);
 }
 
 LoaderOptions loader_options(const TrainOptions& o) {
@@ -171,7 +171,8 @@ void make_settings(TrainRun& s) {
   s.settings.first_epoch = s.phase().first_epoch;
   s.settings.first_step = s.phase().first_epoch * s.training->batches();
   s.settings.loss.label_smoothing = float(o.label_smoothing);
-  if (o.class_weights == "balanced") s.settings.loss.class_weights = balanced_weights(s.data.train);
+  if (o.class_weights == "balanced")
+    s.settings.loss.class_weights = balanced_weights(s.data.train).to(s.place.device);
   else if (o.class_weights != "none")
     fail(Fault::usage, "--class-weights: '{}' is unknown; use none or balanced", o.class_weights);
 }

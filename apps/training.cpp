@@ -71,7 +71,8 @@ double train_step(Classifier& model, Optimizer& optimizer, const Batch& batch,
   if (!std::isfinite(value)) refuse_loss(model, batch, value, progress.step, settings.trunk);
   LossScale& scale = progress.loss_scale;
   loss.backward(float(scale.value));
-  if (settings.pull) settings.pull->add_gradient(scale.value);
+  if (settings.pull)
+    settings.pull->add_gradient(Tensor::full({}, float(scale.value)).to(model.device()));
   const double rate = settings.schedule.rate(progress.step);
   if (scale.value == 1) {
     optimizer.step(rate);

@@ -104,10 +104,14 @@ NoGrad::NoGrad() : before_(recording_on) { recording_on = false; }
 NoGrad::~NoGrad() { recording_on = before_; }
 
 void Tensor::backward(float factor) const {
+  backward(Tensor::full({}, factor).to(device()));
+}
+
+void Tensor::backward(const Tensor& factor) const {
   GRAFT_CHECK(size() == 1, "backward: starts at a scalar, not at shape {}", shape());
   GRAFT_CHECK(requires_grad(), "backward: nothing that made this tensor wants a gradient");
   std::vector<Tensor> order = topological_order(*this);
-  accumulate(*this, Tensor::full(shape(), factor).to(device()));
+  accumulate(*this, factor.detach().reshape(shape()));
   while (!order.empty()) {
     Tensor y = std::move(order.back());
     order.pop_back();

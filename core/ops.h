@@ -117,11 +117,13 @@ Tensor add(const Tensor& a, const Tensor& b);            // same shapes, or b (C
 Tensor mul(const Tensor& a, const Tensor& b);            // likewise
 Tensor mul_images(const Tensor& x, const Tensor& s);     // x (N,H,W,C), s (N,1,1,C) over H and W
 Tensor scale(const Tensor& x, float factor);
+Tensor scale(const Tensor& x, const Tensor& factor);     // (), where x is
 // Zeroes each element with probability p and scales the rest by 1/(1-p). The mask is a pure
-// function of (seed, step, element), so it can be replayed.
-Tensor dropout(const Tensor& x, float p, uint64_t seed, uint64_t step);
+// function of (seed, step, element), so it can be replayed. `step` is () i64, best where x is.
+Tensor dropout(const Tensor& x, float p, uint64_t seed, const Tensor& step);
 // The same for whole images, x (N,...).
-Tensor drop_images(const Tensor& x, float p, uint64_t seed, uint64_t step);
+Tensor drop_images(const Tensor& x, float p, uint64_t seed, const Tensor& step);
+Tensor random_step(uint64_t step);  // such a number, on the processor
 
 // ---- shape ------------------------------------------------------------------------------------
 Tensor flatten(const Tensor& x);                                       // (N, rest)
@@ -150,7 +152,7 @@ Tensor mean(const Tensor& x);  // -> ()
 Tensor softmax(const Tensor& logits);  // over the last dimension
 struct CrossEntropySpec {
   float label_smoothing = 0;
-  std::vector<float> class_weights;  // empty: all one
+  Tensor class_weights;  // (C) f32; undefined: all one
 };
 // logits (N,C), labels (N) i32 -> mean loss (), as PyTorch's cross_entropy.
 Tensor cross_entropy(const Tensor& logits, const Tensor& labels, const CrossEntropySpec& spec = {});

@@ -70,6 +70,7 @@ class Tensor {
   void set_grad(Tensor grad);               // where backward() will add up; undefined clears it
   // Of a scalar; frees the graph as it walks. A factor keeps small gradients in the range of f16.
   void backward(float factor = 1) const;
+  void backward(const Tensor& factor) const;  // (), where the scalar is
 
   // For kernels: where the values begin, on whichever device.
   const void* address() const;

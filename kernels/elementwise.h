@@ -146,11 +146,11 @@ GRAFT_HD void with_activation(Activation a, const Body& body) {
 }
 
 // Keeps elements whose Philox word is at least p 2^32 and scales them by 1 / (1 - p).
-// Element 64 s + 16 w + b takes word w of the block with counter (16 s + b, index).
+// Element 64 s + 16 w + b takes word w of the block with counter (16 s + b, *index).
 struct DropoutMask {
   float p;
   uint32_t key[2];
-  uint64_t index;
+  const int64_t* index;  // where x is: work that is captured draws anew at each launch
 };
 
 namespace cpu {

@@ -34,6 +34,22 @@ void adamw(const AdamWStep& s, int64_t n, const float* grad, float grad_scale, f
 
 namespace cuda {
 
+// What the host decides for a step lies in device memory, too: a step that was captured once
+// (kernels/graph.h) reads at each launch what has been put there since.
+struct GradientLimits {
+  float inverse_loss_scale;  // what gradients are multiplied by
+  float clip_norm;           // the largest norm that they may have then; 0: any
+};
+
+// An AdamWStep, as far as it can be computed once for all parameters.
+struct AdamWFactors {
+  float rate;  // lr / (1 - beta1^step)
+  float root;  // 1 / sqrt(1 - beta2^step)
+  float keep;  // 1 - lr weight_decay
+  float beta1, beta2, eps;
+};
+AdamWFactors factors_of(const AdamWStep& s);  // on the host
+
 // The global norm of gradients, and what to multiply them by. Both stay on the device, so that no
 // step waits for the host; the host may look at them when it likes.
 struct GradientScale {
@@ -42,19 +58,19 @@ struct GradientScale {
   float norm;    // of the gradients times inverse_loss_scale
 };
 
-// clip_norm 0: never. G: float, bf16 or f16, the type of the gradients.
+// G: float, bf16 or f16, the type of the gradients.
 template <class G>
-void gradient_scale(int64_t n, const G* grad, float inverse_loss_scale, float clip_norm,
-                    GradientScale* out, Stream stream);
+void gradient_scale(int64_t n, const G* grad, const GradientLimits* limits, GradientScale* out,
+                    Stream stream);
 
-// As above, in device memory. `scale` null: 1. Where its factor is 0 nothing is written. `copy` (n)
-// gets the new parameters in C (bf16 or f16), or is null.
+// As above, everything in device memory. momentum null: none. `scale` null: 1. Where its factor is
+// 0 nothing is written. `copy` (n) gets the new parameters in C (bf16 or f16), or is null.
 template <class G, class C>
-void sgd(const SgdStep& s, int64_t n, const G* grad, const GradientScale* scale, float* param,
+void sgd(const SgdStep* s, int64_t n, const G* grad, const GradientScale* scale, float* param,
          float* momentum, C* copy, Stream stream);
 template <class G, class C>
-void adamw(const AdamWStep& s, int64_t n, const G* grad, const GradientScale* scale, float* param,
-           float* m, float* v, C* copy, Stream stream);
+void adamw(const AdamWFactors* s, int64_t n, const G* grad, const GradientScale* scale,
+           float* param, float* m, float* v, C* copy, Stream stream);
 
 }  // namespace cuda
 }  // namespace graft

@@ -13,15 +13,16 @@ namespace {
 constexpr int64_t kGrain = 1 << 14;
 
 // mean += share (value - mean)
-void move_towards(const Tensor& value, float share, Tensor& mean) {
+void move_towards(const Tensor& value, const Tensor& share, Tensor& mean) {
   if (mean.device() != Device::cpu) {
     NoGrad no_grad;
     return mean.copy_from(add(mean, scale(add(value.detach(), scale(mean, -1)), share)));
   }
   const float* x = value.data();
+  const float part = *share.data();
   float* m = mean.mutable_data();
   cpu::parallel_for(mean.size(), kGrain, [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i) m[i] += share * (x[i] - m[i]);
+    for (int64_t i = begin; i < end; ++i) m[i] += part * (x[i] - m[i]);
   });
 }
 
@@ -39,12 +40,23 @@ Ema::Ema(Module& model, double decay) : decay_(decay) {
     averages_.push_back({path + ".running_mean", norm->running_mean, norm->running_mean.clone()});
     averages_.push_back({path + ".running_var", norm->running_var, norm->running_var.clone()});
   });
+  const Device device = averages_.empty() ? Device::cpu : averages_[0].mean.device();
+  share_ = Tensor::zeros({}, DType::f32, device);
 }
 
 void Ema::update() {
+  prepare();
+  apply();
+}
+
+void Ema::prepare() {
   const double d = std::min(decay_, double(1 + updates_) / double(10 + updates_));
   ++updates_;
-  for (Average& a : averages_) move_towards(a.value, float(1 - d), a.mean);
+  share_.copy_from(Tensor::full({}, float(1 - d)));
+}
+
+void Ema::apply() {
+  for (Average& a : averages_) move_towards(a.value, share_, a.mean);
 }
 
 void Ema::swap() {

@@ -16,6 +16,9 @@ class Ema {
   Ema(Module& model, double decay);  // begins with the values of now; decay in (0, 1)
 
   void update();
+  // The same in two parts; on a CUDA device apply() is the same work each time, for a capture.
+  void prepare();
+  void apply();
   // Exchanges the averages with the model's own values, bit for bit; a second time undoes it.
   void swap();
 
@@ -31,6 +34,7 @@ class Ema {
   double decay_;
   int64_t updates_ = 0;
   std::vector<Average> averages_;
+  Tensor share_;  // () f32: 1 - d of this update, where the values are
 };
 
 // While it lives the model has its averages; without an Ema, its own values.

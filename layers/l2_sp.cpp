@@ -9,12 +9,14 @@ namespace {
 
 constexpr int64_t kGrain = 1 << 14;
 
-// g += factor (w - w0)
-void pull(const Tensor& w, const Tensor& w0, float factor, Tensor g) {
+// g += alpha loss_scale (w - w0)
+void pull(const Tensor& w, const Tensor& w0, double alpha, const Tensor& loss_scale, Tensor g) {
   if (g.device() != Device::cpu) {
     NoGrad no_grad;
-    return g.copy_from(add(g, scale(add(w.detach(), scale(w0, -1)), factor)));
+    const Tensor way = scale(add(w.detach(), scale(w0, -1)), float(alpha));
+    return g.copy_from(add(g, scale(way, loss_scale)));
   }
+  const float factor = float(alpha * double(*loss_scale.data()));
   const float *value = w.data(), *start = w0.data();
   float* grad = g.mutable_data();
   cpu::parallel_for(w.size(), kGrain, [&](int64_t begin, int64_t end) {
@@ -33,10 +35,10 @@ L2Sp::L2Sp(Module& model, const std::string& head, double alpha) : alpha_(alpha)
          head);
 }
 
-void L2Sp::add_gradient(double loss_scale) {
+void L2Sp::add_gradient(const Tensor& loss_scale) {
   for (Pulled& p : pulled_)
     if (p.param.requires_grad() && p.param.grad().defined())
-      pull(p.param, p.start, float(alpha_ * loss_scale), p.param.grad());
+      pull(p.param, p.start, alpha_, loss_scale, p.param.grad());
 }
 
 std::set<std::string> L2Sp::paths() const {

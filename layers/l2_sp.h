@@ -17,8 +17,8 @@ class L2Sp {
   L2Sp(Module& model, const std::string& head, double alpha);
 
   // Adds alpha (w - w0) to the gradients of those that learn and have one; gradients are
-  // `loss_scale` times too large, and so is what is added.
-  void add_gradient(double loss_scale = 1);
+  // `loss_scale` times too large, and so is what is added; () f32, where they are.
+  void add_gradient(const Tensor& loss_scale);
   std::set<std::string> paths() const;
 
   TensorMap state() const;  // w0 by path

@@ -1,10 +1,10 @@
 #include "layers/optimizer.h"
 
 #include <cmath>
+#include <cstring>
 
 #include "core/autograd.h"
 #include "core/dispatch.h"
-#include "kernels/optimizer.h"
 #include "kernels/reduce.h"
 #include "layers/finite.h"
 
@@ -20,28 +20,17 @@ void move_into(const Tensor& arena, int64_t offset, Tensor& p) {
   p.rebind(view);
 }
 
-const cuda::GradientScale* on_device(const Tensor& scale) {
-  static_assert(sizeof(cuda::GradientScale) == 2 * sizeof(float));
-  return reinterpret_cast<const cuda::GradientScale*>(in<float>(scale));
+constexpr size_t kPlace = 32;  // bytes for the numbers of a range, and for those of all
+
+template <class T>
+void put(const T& number, size_t place, Tensor& numbers) {
+  static_assert(sizeof number <= kPlace);
+  std::memcpy(numbers.mutable_data<uint8_t>() + place * kPlace, &number, sizeof number);
 }
 
-// One step on a range of the arenas, where `scale` is: factor and norm of the gradients.
-void sgd(const SgdStep& s, int64_t n, const float* grad, const Tensor& scale, float* value, float* first) {
-  if constexpr (kWithCuda) {
-    if (scale.device() == Device::cuda)
-      return cuda::sgd<float, bf16>(s, n, grad, on_device(scale), value, first, nullptr, stream());
-  }
-  cpu::sgd(s, n, grad, scale.data()[0], value, first);
-}
-
-void adamw(const AdamWStep& s, int64_t n, const float* grad, const Tensor& scale, float* value,
-           float* first, float* second) {
-  if constexpr (kWithCuda) {
-    if (scale.device() == Device::cuda)
-      return cuda::adamw<float, bf16>(s, n, grad, on_device(scale), value, first, second, nullptr,
-                                      stream());
-  }
-  cpu::adamw(s, n, grad, scale.data()[0], value, first, second);
+template <class T>
+const T* at(size_t place, const Tensor& numbers) {
+  return reinterpret_cast<const T*>(in<uint8_t>(numbers) + place * kPlace);
 }
 
 }  // namespace
@@ -60,12 +49,20 @@ Optimizer::Optimizer(Module& model, const OptimizerOptions& options) : options_(
   const Device device = slots_[0].param.device();
   auto arena = [&] { return Tensor::zeros({total}, DType::f32, device); };
   values_ = arena(), grads_ = arena();
-  if (options.kind == OptimizerOptions::Kind::adamw || options.momentum > 0) first_ = arena();
-  if (options.kind == OptimizerOptions::Kind::adamw) second_ = arena();
+  if (adamw() || options.momentum > 0) first_ = arena();
+  if (adamw()) second_ = arena();
   for (Slot& slot : slots_) {
     move_into(values_, slot.offset, slot.param);
     slot.param.set_grad(view_of(grads_, slot.offset, slot.param.shape()));
   }
+  for (size_t i = 0; i < slots_.size(); ++i) {
+    if (i > 0 && slots_[i].like(slots_[i - 1])) continue;
+    if (i > 0) ranges_.back().end = slots_[i].offset;
+    ranges_.push_back({slots_[i].offset, total, slots_[i].decay, slots_[i].rate_factor});
+  }
+  scale_ = Tensor::zeros({2}, DType::f32, device);
+  if (device == Device::cuda)
+    numbers_ = Tensor({int64_t(kPlace * (1 + ranges_.size()))}, DType::u8, device);
 }
 
 Optimizer::~Optimizer() {
@@ -97,71 +94,117 @@ std::string Optimizer::first_broken_gradient() const {
   return "none, but their sum of squares";
 }
 
-double Optimizer::measure(double loss_scale, Tensor& scale) const {
-  const KernelScope scope(grads_.device());
-  const int64_t n = grads_.size();
-  if constexpr (kWithCuda) {
-    if (grads_.device() == Device::cuda) {
-      scale = empty_like(grads_, {2});
-      auto to = const_cast<cuda::GradientScale*>(on_device(scale));
-      cuda::gradient_scale(n, in<float>(grads_), float(1 / loss_scale), float(options_.clip_norm), to, stream());
-      return scale.to(Device::cpu).data()[1];
-    }
-  }
-  const double norm = std::sqrt(cpu::sum_of_squares(n, in<float>(grads_))) / loss_scale;
-  const bool clip = options_.clip_norm > 0 && norm > options_.clip_norm;
-  const double factor = (clip ? options_.clip_norm / (norm + 1e-6) : 1.0) / loss_scale;
-  scale = Tensor::from({2}, {float(factor), float(norm)});
-  return norm;
+void Optimizer::refuse_gradients() const {
+  fail(Fault::internal, "optimizer: the gradient is not finite at step {}, that of {} before all "
+       "others; lower the learning rate or clip the gradient", steps_, first_broken_gradient());
 }
 
 double Optimizer::step(double rate) {
   if (std::optional<double> norm = try_step(rate, 1)) return *norm;
-  fail(Fault::internal, "optimizer: the gradient is not finite at step {}, that of {} before all others; "
-       "lower the learning rate or clip the gradient", steps_, first_broken_gradient());
+  refuse_gradients();
 }
 
 std::optional<double> Optimizer::try_step(double rate, double loss_scale) {
+  prepare(rate, loss_scale);
+  apply();
+  return finish();
+}
+
+void Optimizer::prepare(double rate, double loss_scale) {
   check_learning();
-  Tensor scale;
-  const double norm = measure(loss_scale, scale);
+  rate_ = rate, loss_scale_ = loss_scale;
+  if (numbers_.defined()) numbers_.copy_from(numbers());
+}
+
+void Optimizer::apply() {
+  const KernelScope scope(grads_.device());
+  grads_.device() == Device::cpu ? apply_here() : apply_on_device();
+}
+
+std::optional<double> Optimizer::finish() {
+  const double norm = scale_.to(Device::cpu).data()[1];
   if (!std::isfinite(norm)) return {};
-  for (size_t i = 0; i < slots_.size();) {  // runs of slots with the same decay and rate are one range
-    size_t end = i + 1;
-    while (end < slots_.size() && slots_[end].like(slots_[i])) ++end;
-    int64_t last = end < slots_.size() ? slots_[end].offset : grads_.size();
-    update(slots_[i].offset, last, slots_[i].decay, rate * slots_[i].rate_factor, scale);
-    i = end;
-  }
   ++steps_;
   for (Slot& slot : slots_) slot.param.mutable_address();  // a new version: caches must notice
   return norm;
 }
 
-void Optimizer::update(int64_t begin, int64_t end, bool decay, double rate, const Tensor& scale) {
-  const KernelScope scope(grads_.device());
-  int64_t n = end - begin;
-  const float* grad = in<float>(grads_) + begin;
-  float* value = out<float>(values_) + begin;
-  float* first = first_.defined() ? out<float>(first_) + begin : nullptr;
-  float* second = second_.defined() ? out<float>(second_) + begin : nullptr;
-  float weight_decay = decay ? float(options_.weight_decay) : 0;
-  if (options_.kind == OptimizerOptions::Kind::sgd) {
-    SgdStep s{.lr = float(rate), .momentum = float(options_.momentum),
-              .weight_decay = weight_decay, .nesterov = options_.nesterov,
-              .first_step = steps_ == 0};
-    sgd(s, n, grad, scale, value, first);
-  } else {
-    AdamWStep s{.lr = float(rate), .beta1 = float(options_.beta1), .beta2 = float(options_.beta2),
-                .eps = float(options_.eps), .weight_decay = weight_decay, .step = steps_ + 1};
-    adamw(s, n, grad, scale, value, first, second);
+SgdStep Optimizer::sgd_step(const Range& range) const {
+  return {.lr = float(rate_ * range.rate_factor),
+          .momentum = float(options_.momentum),
+          .weight_decay = range.decay ? float(options_.weight_decay) : 0,
+          .nesterov = options_.nesterov,
+          .first_step = steps_ == 0};
+}
+
+AdamWStep Optimizer::adamw_step(const Range& range) const {
+  return {.lr = float(rate_ * range.rate_factor),
+          .beta1 = float(options_.beta1),
+          .beta2 = float(options_.beta2),
+          .eps = float(options_.eps),
+          .weight_decay = range.decay ? float(options_.weight_decay) : 0,
+          .step = steps_ + 1};
+}
+
+Optimizer::Update Optimizer::update_of(const Range& range) {
+  auto part = [&](Tensor& arena) {
+    return arena.defined() ? out<float>(arena) + range.begin : nullptr;
+  };
+  return {in<float>(grads_) + range.begin, part(values_), part(first_), part(second_),
+          range.end - range.begin};
+}
+
+void Optimizer::apply_here() {
+  const double squares = cpu::sum_of_squares(grads_.size(), in<float>(grads_));
+  const double norm = std::sqrt(squares) / loss_scale_;
+  const bool clip = options_.clip_norm > 0 && norm > options_.clip_norm;
+  const float factor = float((clip ? options_.clip_norm / (norm + 1e-6) : 1.0) / loss_scale_);
+  float* scale = out<float>(scale_);
+  scale[0] = factor, scale[1] = float(norm);
+  if (!std::isfinite(norm)) return;
+  for (const Range& range : ranges_) {
+    const Update u = update_of(range);
+    if (adamw())
+      cpu::adamw(adamw_step(range), u.size, u.grad, factor, u.value, u.first, u.second);
+    else
+      cpu::sgd(sgd_step(range), u.size, u.grad, factor, u.value, u.first);
+  }
+}
+
+Tensor Optimizer::numbers() const {
+  Tensor numbers(numbers_.shape(), DType::u8);
+  put(cuda::GradientLimits{float(1 / loss_scale_), float(options_.clip_norm)}, 0, numbers);
+  for (size_t i = 0; i < ranges_.size(); ++i) {
+    if (!adamw())
+      put(sgd_step(ranges_[i]), 1 + i, numbers);
+    else if constexpr (kWithCuda)
+      put(cuda::factors_of(adamw_step(ranges_[i])), 1 + i, numbers);
+  }
+  return numbers;
+}
+
+// Where the factor comes out as 0 no kernel changes anything.
+void Optimizer::apply_on_device() {
+  if constexpr (kWithCuda) {
+    auto* scale = reinterpret_cast<cuda::GradientScale*>(out<float>(scale_));
+    static_assert(sizeof *scale == 2 * sizeof(float));
+    cuda::gradient_scale(grads_.size(), in<float>(grads_), at<cuda::GradientLimits>(0, numbers_),
+                         scale, stream());
+    for (size_t i = 0; i < ranges_.size(); ++i) {
+      const Update u = update_of(ranges_[i]);
+      if (adamw())
+        cuda::adamw<float, bf16>(at<cuda::AdamWFactors>(1 + i, numbers_), u.size, u.grad, scale,
+                                 u.value, u.first, u.second, nullptr, stream());
+      else
+        cuda::sgd<float, bf16>(at<SgdStep>(1 + i, numbers_), u.size, u.grad, scale, u.value,
+                               u.first, nullptr, stream());
+    }
   }
 }
 
 std::vector<std::pair<std::string, Tensor>> Optimizer::moments() const {
   std::vector<std::pair<std::string, Tensor>> all;
-  bool adamw = options_.kind == OptimizerOptions::Kind::adamw;
-  if (first_.defined()) all.emplace_back(adamw ? "first_moment/" : "momentum/", first_);
+  if (first_.defined()) all.emplace_back(adamw() ? "first_moment/" : "momentum/", first_);
   if (second_.defined()) all.emplace_back("second_moment/", second_);
   return all;
 }

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "core/tensor_map.h"
+#include "kernels/optimizer.h"
 #include "layers/module.h"
 
 namespace graft {
@@ -37,6 +38,12 @@ class Optimizer {
   double step(double rate);  // -> global norm of the gradients, before clipping
   // Of gradients that are `loss_scale` times too large. Where they are not finite nothing changes.
   std::optional<double> try_step(double rate, double loss_scale);
+  // The same in three parts. On a CUDA device apply() only queues work, which is the same each
+  // time, so that a step can be captured (core/captured_work.h).
+  void prepare(double rate, double loss_scale);
+  void apply();
+  std::optional<double> finish();
+  [[noreturn]] void refuse_gradients() const;    // those that were not finite
   int64_t steps() const { return steps_; }
   int64_t parameters() const;                    // elements that learn
 
@@ -56,16 +63,35 @@ class Optimizer {
       return decay == other.decay && rate_factor == other.rate_factor;
     }
   };
+  struct Range {  // of the arenas: slots that are alike
+    int64_t begin, end;
+    bool decay;
+    double rate_factor;
+  };
+  struct Update {  // of one range
+    const float* grad;
+    float *value, *first, *second;
+    int64_t size;
+  };
   std::vector<std::pair<std::string, Tensor>> moments() const;  // prefix, arena
   void check_state(const TensorMap& state) const;
   void check_learning() const;
-  double measure(double loss_scale, Tensor& scale) const;  // -> norm; scale (2): factor for gradients, norm
   std::string first_broken_gradient() const;
-  void update(int64_t begin, int64_t end, bool decay, double rate, const Tensor& scale);
+  bool adamw() const { return options_.kind == OptimizerOptions::Kind::adamw; }
+  SgdStep sgd_step(const Range& range) const;
+  AdamWStep adamw_step(const Range& range) const;
+  Update update_of(const Range& range);
+  void apply_here();
+  void apply_on_device();
+  Tensor numbers() const;  // what the device is to know of this step, on the processor
 
   OptimizerOptions options_;
   std::vector<Slot> slots_;
+  std::vector<Range> ranges_;
   Tensor values_, grads_, first_, second_;  // flat arenas; second_ for AdamW only
+  Tensor scale_;        // (2) f32: factor for gradients, their norm
+  Tensor numbers_;      // bytes on a CUDA device: GradientLimits, then the step of each range
+  double rate_ = 0, loss_scale_ = 1;        // of prepare()
   int64_t steps_ = 0;
 };
 

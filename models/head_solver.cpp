@@ -42,10 +42,10 @@ class HeadObjective {
 
  private:
   double weight_of(const Tensor& labels) const {  // what cross_entropy divides by
-    const auto& weights = options_.loss.class_weights;
-    if (weights.empty()) return double(labels.size());
+    if (!options_.loss.class_weights.defined()) return double(labels.size());
+    const Tensor weights = options_.loss.class_weights.to(Device::cpu);
     double sum = 0;
-    for (int64_t i = 0; i < labels.size(); ++i) sum += weights[size_t(labels.data<int32_t>()[i])];
+    for (int64_t i = 0; i < labels.size(); ++i) sum += weights.data()[labels.data<int32_t>()[i]];
     return sum;
   }
 

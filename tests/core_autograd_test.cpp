@@ -117,7 +117,7 @@ TEST(Autograd, OperationsKeepOnlyWhatTheirGradientsRead) {
   EXPECT_TRUE(keeps_input([](const Tensor& h) { return gelu(h); }));
   EXPECT_FALSE(keeps_input([](const Tensor& h) { return max_pool2d(h, {}); }));
   EXPECT_FALSE(keeps_input([](const Tensor& h) { return avg_pool2d(h, {}); }));
-  EXPECT_FALSE(keeps_input([](const Tensor& h) { return dropout(h, 0.5f, 1, 1); }));
+  EXPECT_FALSE(keeps_input([](const Tensor& h) { return dropout(h, 0.5f, 1, random_step(1)); }));
   EXPECT_FALSE(keeps_input([](const Tensor& h) { return softmax(h); }));
   EXPECT_FALSE(keeps_input([](const Tensor& h) { return pad(h, {1, 1, 1, 1}, 0); }));
   EXPECT_FALSE(keeps_input([&](const Tensor& h) { return mul(h, one); }));
@@ -176,7 +176,7 @@ TEST(Autograd, BackwardStartsAtAScalar) { EXPECT_THROW(scale(leaf({2}, 1), 2).ba
 
 TEST(Autograd, DropoutReplaysItsMask) {
   Tensor x = leaf({1000}, 1);
-  Tensor y = dropout(x, 0.25f, 42, 7);
+  Tensor y = dropout(x, 0.25f, 42, random_step(7));
   sum(y).backward();
   int dropped = 0;
   for (int i = 0; i < 1000; ++i) {
@@ -186,14 +186,14 @@ TEST(Autograd, DropoutReplaysItsMask) {
   }
   EXPECT_NEAR(dropped, 250, 60);
   auto same = [&](uint64_t seed, uint64_t step) {
-    Tensor other = dropout(x, 0.25f, seed, step);
+    Tensor other = dropout(x, 0.25f, seed, random_step(step));
     return std::equal(y.data(), y.data() + 1000, other.data());
   };
   EXPECT_TRUE(same(42, 7));
   EXPECT_FALSE(same(42, 8));
   EXPECT_FALSE(same(43, 7));
-  EXPECT_EQ(sum(dropout(x, 1, 1, 1)).item(), 0);
-  EXPECT_EQ(dropout(x, 0, 1, 1).raw(), x.raw());
+  EXPECT_EQ(sum(dropout(x, 1, 1, random_step(1))).item(), 0);
+  EXPECT_EQ(dropout(x, 0, 1, random_step(1)).raw(), x.raw());
 }
 
 TEST(Autograd, BatchNormMovesRunningStatistics) {

@@ -105,6 +105,13 @@ Tensor run_optimizer(const TorchCase& c) {
   return p;
 }
 
+Tensor run_cross_entropy(const TorchCase& c, const Tensor& logits) {
+  CrossEntropySpec spec{c.attr("smoothing")};
+  if (const auto& w = c.attrs.at("weights"); !w.empty())
+    spec.class_weights = Tensor::from<float>({int64_t(w.size())}, w);
+  return cross_entropy(logits, c.constant(0).to(DType::i32), spec);
+}
+
 Tensor run(const TorchCase& c, const std::vector<Tensor>& in, std::vector<Tensor>& state) {
   if (c.op == "conv2d") return run_conv2d(c, in);
   if (c.op == "linear") return linear(in[0], in[1], in[2]);
@@ -130,9 +137,7 @@ Tensor run(const TorchCase& c, const std::vector<Tensor>& in, std::vector<Tensor
   if (c.op == "softmax") return softmax(in[0]);
   if (c.op == "sum") return sum(in[0]);
   if (c.op == "mean") return mean(in[0]);
-  if (c.op == "cross_entropy")
-    return cross_entropy(in[0], c.constant(0).to(DType::i32),
-                         {c.attr("smoothing"), c.attrs.at("weights")});
+  if (c.op == "cross_entropy") return run_cross_entropy(c, in[0]);
   if (c.op == "sgd" || c.op == "adamw") return run_optimizer(c);
   ADD_FAILURE() << "unknown operation " << c.op;
   return {};

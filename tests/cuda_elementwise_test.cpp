@@ -152,8 +152,8 @@ TYPED_TEST(CudaElementwise, Conversions) {
 
 // Philox4x32-10, word by word, as in the paper.
 uint32_t philox_word(uint64_t block, int word, const DropoutMask& mask) {
-  uint32_t c[4] = {uint32_t(block), uint32_t(block >> 32), uint32_t(mask.index),
-                   uint32_t(mask.index >> 32)};
+  const auto index = uint64_t(*mask.index);
+  uint32_t c[4] = {uint32_t(block), uint32_t(block >> 32), uint32_t(index), uint32_t(index >> 32)};
   uint32_t k[2] = {mask.key[0], mask.key[1]};
   for (int round = 0; round < 10; ++round) {
     const uint64_t a = uint64_t(0xD2511F53u) * c[0], b = uint64_t(0xCD9E8D57u) * c[2];
@@ -173,10 +173,13 @@ TYPED_TEST(CudaElementwise, DropoutHasTheProcessorsMask) {
       for (int64_t n : {0, 1, 15, 16, 17, 63, 64, 65, 1000, 4097})
         for (size_t offset : {0, 1}) {
           SCOPED_TRACE(std::to_string(n) + ", p " + std::to_string(p));
-          const DropoutMask mask{p, {0x12345678u, 0x9abcdef0u}, 0x100000007u};
+          const std::vector<int64_t> index{0x100000007};
+          const Array<int64_t> there(index);
+          const uint32_t key[2] = {0x12345678u, 0x9abcdef0u};
           const auto x = integers<T>(size_t(n), 8);
           Array<T> in(x, offset), y(size_t(n), offset);
-          dropout(mask, n, in.data(), y.data(), {});
+          dropout({p, {key[0], key[1]}, there.data()}, n, in.data(), y.data(), {});
+          const DropoutMask mask{p, {key[0], key[1]}, index.data()};
           std::vector<double> want;
           const double threshold = std::min(std::ldexp(double(p), 32), 4294967295.0);
           for (int64_t i = 0; i < n; ++i) {

@@ -13,6 +13,11 @@ template <class G>
 struct CudaOptimizer : testing::Test {};
 TYPED_TEST_SUITE(CudaOptimizer, Floats);
 
+template <class T>
+Array<T> there(const T& value) {
+  return Array<T>(std::vector<T>{value});
+}
+
 // body(n, offset): also parts of an arena that begin anywhere, where 16-bit arrays are aligned
 // otherwise than 32-bit ones or not.
 template <class Body>
@@ -51,12 +56,13 @@ TYPED_TEST(CudaOptimizer, Sgd) {
             p[i] -= 0.1 * (variant.momentum == 0 ? d : change);
           }
           Array<G> grad(g, offset);
-          sgd({.lr = 0.1f,
-               .momentum = variant.momentum,
-               .weight_decay = variant.decay,
-               .dampening = variant.dampening,
-               .nesterov = variant.nesterov,
-               .first_step = step == 0},
+          sgd(there(SgdStep{.lr = 0.1f,
+                            .momentum = variant.momentum,
+                            .weight_decay = variant.decay,
+                            .dampening = variant.dampening,
+                            .nesterov = variant.nesterov,
+                            .first_step = step == 0})
+                  .data(),
               n, grad.data(), nullptr, param.data(),
               variant.momentum == 0 ? nullptr : momentum.data(), copied.data(), {});
           expect_values(param, p, 1e-6);
@@ -87,12 +93,13 @@ TYPED_TEST(CudaOptimizer, AdamW) {
                   (std::sqrt(v[i] / (1 - std::pow(0.99, step))) + 1e-3);
         }
         Array<G> grad(g, offset);
-        adamw({.lr = 0.01f,
-               .beta1 = 0.9f,
-               .beta2 = 0.99f,
-               .eps = 1e-3f,
-               .weight_decay = 0.1f,
-               .step = step},
+        adamw(there(factors_of({.lr = 0.01f,
+                                .beta1 = 0.9f,
+                                .beta2 = 0.99f,
+                                .eps = 1e-3f,
+                                .weight_decay = 0.1f,
+                                .step = step}))
+                  .data(),
               n, grad.data(), nullptr, param.data(), first.data(), second.data(),
               step == 1 ? nullptr : copied.data(), {});
         expect_values(param, p, 2e-6);
@@ -116,14 +123,15 @@ TYPED_TEST(CudaOptimizer, ScaleAndClip) {
       Array<G> grad(g);
       Array<float> result(2);
       auto* scale = reinterpret_cast<GradientScale*>(result.data());
-      gradient_scale(n, grad.data(), 0.125f, clip, scale, {});
+      gradient_scale(n, grad.data(), there(GradientLimits{0.125f, clip}).data(), scale, {});
       const double factor = clip == 1.0f ? 1 / (norm + 1e-6) / 8 : 0.125;
       expect_values(result, {factor, norm}, 1e-6);
       const auto start = reals<float>(size_t(n), 2, -2, 2);
       std::vector<double> p = doubles(start);
       for (size_t i = 0; i < size_t(n); ++i) p[i] -= factor * double(float(g[i]));
       Array<float> param(start);
-      sgd({.lr = 1}, n, grad.data(), scale, param.data(), nullptr, static_cast<bf16*>(nullptr), {});
+      sgd(there(SgdStep{.lr = 1}).data(), n, grad.data(), scale, param.data(), nullptr,
+          static_cast<bf16*>(nullptr), {});
       expect_values(param, p, 1e-6);
     }
   });
@@ -139,14 +147,14 @@ TYPED_TEST(CudaOptimizer, GradientsThatAreNotFiniteChangeNothing) {
       Array<G> grad(g);
       Array<float> result(2), param(start), m(start), v(start);
       auto* scale = reinterpret_cast<GradientScale*>(result.data());
-      gradient_scale(20, grad.data(), 1, 1, scale, {});
+      gradient_scale(20, grad.data(), there(GradientLimits{1, 1}).data(), scale, {});
       EXPECT_EQ(result.host()[0], 0);
       EXPECT_FALSE(std::isfinite(result.host()[1]));
       Array<bf16> copied(20);
-      sgd({.lr = 1, .momentum = 0.9f}, 20, grad.data(), scale, param.data(), m.data(),
-          copied.data(), {});
-      adamw({.lr = 1}, 20, grad.data(), scale, param.data(), m.data(), v.data(), copied.data(),
-            {});
+      sgd(there(SgdStep{.lr = 1, .momentum = 0.9f}).data(), 20, grad.data(), scale, param.data(),
+          m.data(), copied.data(), {});
+      adamw(there(factors_of({.lr = 1})).data(), 20, grad.data(), scale, param.data(), m.data(),
+            v.data(), copied.data(), {});
       EXPECT_EQ(param.host(), start);
       EXPECT_EQ(m.host(), start);
       EXPECT_EQ(v.host(), start);

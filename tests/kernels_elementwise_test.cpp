@@ -86,7 +86,8 @@ TEST(Elementwise, InPlace) {
 TEST(Elementwise, DropoutOfAPartIsAPartOfTheDropout) {
   constexpr int64_t n = 100003;
   std::vector<float> ones(n, 1.0f), all(n), part(n);
-  DropoutMask mask{0.3f, {123, 456}, 7};
+  const int64_t index = 7;
+  DropoutMask mask{0.3f, {123, 456}, &index};
   cpu::dropout(mask, n, ones.data(), all.data());
   for (int64_t length : {1, 63, 64, 65, 20000}) {
     cpu::dropout(mask, length, ones.data(), part.data());

@@ -28,7 +28,7 @@ TEST(L2Sp, FollowsItsFormula) {
       for (size_t i = 0; i < g.size(); ++i)
         w[i] -= rate * (g[i] / scale + (head ? beta * w[i] : alpha * (w[i] - start[path][i])));
     });
-    pull.add_gradient(scale);
+    pull.add_gradient(Tensor::full({}, float(scale)));
     ASSERT_TRUE(optimizer.try_step(rate, scale));
     each_param(net, [&](auto& path, Param& p) {
       for (size_t i = 0; i < want[path].size(); ++i)

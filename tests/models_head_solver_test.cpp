@@ -52,7 +52,7 @@ double objective(const Tensor& w, const Tensor& b, const Features& f, const Head
       sum += std::exp(z[size_t(j)]);
     }
     size_t label = size_t(f.labels.data<int32_t>()[r]);
-    double weight = o.loss.class_weights.empty() ? 1 : o.loss.class_weights[label];
+    double weight = o.loss.class_weights.defined() ? o.loss.class_weights.data()[label] : 1;
     loss += weight * (std::log(sum) - z[label]);
     total += weight;
   }
@@ -83,7 +83,7 @@ TEST(HeadSolver, FindsTheMinimumOfTheObjective) {
   Features f = features_of({60, 128}, 1);
   for (bool weighted : {false, true}) {
     HeadSolverOptions o{.l2 = 0.05};
-    if (weighted) o.loss.class_weights = {1, 5, 0.5f};
+    if (weighted) o.loss.class_weights = Tensor::from({3}, {1, 5, 0.5f});
     Solved s = solve(f, o);
     EXPECT_EQ(s.result.end, End::gradient);
     double least = objective(s.fc->weight, s.fc->bias, f, o);

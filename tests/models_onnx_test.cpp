@@ -147,7 +147,7 @@ std::string message_of(std::function<Tensor(Tensor)> after) {
 
 TEST(Onnx, AnUnknownOperationIsNamed) {
   EXPECT_EQ(message_of([](Tensor x) { return relu(x); }), "");
-  std::string message = message_of([](Tensor x) { return dropout(x, 0.5f, 1, 1); });
+  std::string message = message_of([](Tensor x) { return dropout(x, 0.5f, 1, random_step(1)); });
   EXPECT_NE(message.find("dropout"), std::string::npos) << message;
   message = message_of([](Tensor x) { return mul(x, sum(x).reshape({1, 1, 1, 1})); });
   EXPECT_NE(message.find("mul"), std::string::npos) << message;  // shapes do not fit, as ever

@@ -364,9 +364,10 @@ inline std::vector<OpCase> loss_cases() {
       cross_entropy_case("plain", 5, 7, {}),
       cross_entropy_case("single_row", 1, 3, {}),
       cross_entropy_case("smoothed", 4, 5, {.label_smoothing = 0.1f}),
-      cross_entropy_case("weighted", 4, 3, {.class_weights = {0.5f, 2, 1.25f}}),
+      cross_entropy_case("weighted", 4, 3, {.class_weights = Tensor::from({3}, {0.5f, 2, 1.25f})}),
       cross_entropy_case("both", 6, 4,
-                         {.label_smoothing = 0.2f, .class_weights = {1, 0.25f, 3, 0.5f}}),
+                         {.label_smoothing = 0.2f,
+                          .class_weights = Tensor::from({4}, {1, 0.25f, 3, 0.5f})}),
   };
 }
 

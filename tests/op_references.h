@@ -238,7 +238,7 @@ inline double cross_entropy(size_t classes, const Values& x, const std::vector<i
                             const CrossEntropySpec& spec) {
   Values p = softmax(classes, x);
   auto weight = [&](size_t j) {
-    return spec.class_weights.empty() ? 1.0 : double(spec.class_weights[j]);
+    return spec.class_weights.defined() ? double(spec.class_weights.data()[j]) : 1.0;
   };
   double loss = 0, total = 0, smoothing = double(spec.label_smoothing);
   for (size_t i = 0; i < labels.size(); ++i) {

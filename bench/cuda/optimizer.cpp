@@ -10,23 +10,32 @@ namespace graft::bench {
 namespace {
 
 struct Arrays {
-  Buffer grad, param, first, second, copy;
+  Buffer grad, param, first, second, copy, step;
 };
+
+template <class T>
+void put(const T& value, const Buffer& there) {
+  cuda::copy(there.at(0), &value, sizeof value, {});
+}
 
 std::function<void(int)> steps(int64_t n, bool adamw, int sets) {
   auto a = std::make_shared<Arrays>(
       Buffer(DType::f32, n, sets), Buffer(DType::f32, n, sets), Buffer(DType::f32, n, sets),
-      Buffer(DType::f32, adamw ? n : 1, sets), Buffer(DType::bf16, n, sets));
+      Buffer(DType::f32, adamw ? n : 1, sets), Buffer(DType::bf16, n, sets),
+      Buffer(DType::f32, 8, 1));
+  if (adamw)
+    put(cuda::factors_of({.lr = 1e-6f, .weight_decay = 0, .step = 2}), a->step);
+  else
+    put(SgdStep{.lr = 1e-6f, .momentum = 0.9f}, a->step);
   return [=](int i) {
     const float* grad = a->grad.at<float>(i);
     float *param = a->param.at<float>(i), *first = a->first.at<float>(i);
     bf16* copy = a->copy.at<bf16>(i);
-    if (adamw) {
-      const AdamWStep s{
-          .lr = 1e-6f, .beta1 = 0.9f, .beta2 = 0.999f, .eps = 1e-8f, .weight_decay = 0, .step = 2};
-      return cuda::adamw(s, n, grad, nullptr, param, first, a->second.at<float>(i), copy, {});
-    }
-    cuda::sgd(SgdStep{.lr = 1e-6f, .momentum = 0.9f}, n, grad, nullptr, param, first, copy, {});
+    if (adamw)
+      cuda::adamw(a->step.at<cuda::AdamWFactors>(0), n, grad, nullptr, param, first,
+                  a->second.at<float>(i), copy, {});
+    else
+      cuda::sgd(a->step.at<SgdStep>(0), n, grad, nullptr, param, first, copy, {});
   };
 }
 

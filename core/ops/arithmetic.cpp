@@ -71,4 +71,8 @@ Tensor scale(const Tensor& x, float factor) {
   return record("scale", scaled(x), {{x, scaled}});
 }
 
+Tensor scale(const Tensor& x, const Tensor& factor) {
+  return mul(x.reshape({-1, 1}), factor.reshape({1})).reshape(x.shape());
+}
+
 }  // namespace graft

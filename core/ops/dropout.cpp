@@ -5,32 +5,59 @@
 #include "kernels/elementwise.h"
 
 namespace graft {
+namespace {
 
-// The mask is its own gradient, and is drawn again there: nothing is kept.
-Tensor dropout(const Tensor& x, float p, uint64_t seed, uint64_t step) {
-  GRAFT_CHECK(p >= 0 && p <= 1, "dropout: probability {} is not in [0, 1]", p);
-  if (p == 0) return x;
-  auto key = Random(seed, "dropout").key();
-  auto masked = [mask = DropoutMask{p, {key[0], key[1]}, step}](const Tensor& x) {
+// What is drawn, and x times that. A mask is its own gradient, and is drawn again there: nothing is
+// kept.
+class Mask {
+ public:
+  Mask(float p, uint64_t seed, const char* purpose, const Tensor& step)
+      : p_(p), key_(Random(seed, purpose).key()), step_(step), version_(step.version()) {}
+
+  Tensor operator()(const Tensor& x) const {
+    GRAFT_CHECK(step_.version() == version_,
+                "dropout: the step was changed between forward and backward");
     Tensor y = empty_like(x, x.shape());
-    GRAFT_KERNEL(y, dropout, mask, x.size(), in<T>(x), out<T>(y));
+    GRAFT_KERNEL(y, dropout, kernel_mask(), x.size(), in<T>(x), out<T>(y));
     return y;
-  };
-  return record("dropout", masked(x), {{x, masked}});
+  }
+
+ private:
+  DropoutMask kernel_mask() const { return {p_, {key_[0], key_[1]}, in<int64_t>(step_)}; }
+
+  float p_;
+  std::array<uint32_t, 2> key_;
+  Tensor step_;
+  uint64_t version_;
+};
+
+void check(const char* op, float p, const Tensor& step) {
+  GRAFT_CHECK(p >= 0 && p <= 1, "{}: probability {} is not in [0, 1]", op, p);
+  GRAFT_CHECK(step.size() == 1 && step.dtype() == DType::i64,
+              "{}: the step {} {} is not one i64", op, name_of(step.dtype()), step.shape());
 }
 
-Tensor drop_images(const Tensor& x, float p, uint64_t seed, uint64_t step) {
-  GRAFT_CHECK(p >= 0 && p <= 1, "drop_images: probability {} is not in [0, 1]", p);
+}  // namespace
+
+Tensor random_step(uint64_t step) { return Tensor::from<int64_t>({}, std::array{int64_t(step)}); }
+
+Tensor dropout(const Tensor& x, float p, uint64_t seed, const Tensor& step) {
+  check("dropout", p, step);
+  if (p == 0) return x;
+  const Mask mask(p, seed, "dropout", step.to(x.device()));
+  return record("dropout", mask(x), {{x, mask}});
+}
+
+Tensor drop_images(const Tensor& x, float p, uint64_t seed, const Tensor& step) {
+  check("drop_images", p, step);
   GRAFT_CHECK(x.rank() > 0, "drop_images: x {} has no images", x.shape());
   if (p == 0) return x;
-  auto masked = [=](const Tensor& x) {
-    Random random(seed, "drop_images", step);
-    Tensor factors({x.dim(0), 1}), y = empty_like(x, x.shape());
-    for (int64_t n = 0; n < x.dim(0); ++n)
-      factors.mutable_data()[n] = random.uniform() < p ? 0.0f : 1.0f / (1.0f - p);
-    factors = factors.to(x.device()).to(x.dtype());
-    const int64_t each = x.dim(0) ? x.size() / x.dim(0) : 0;
-    GRAFT_KERNEL(y, mul_images, x.dim(0), each, 1, in<T>(x), in<T>(factors), out<T>(y));
+  auto masked = [mask = Mask(p, seed, "drop_images", step.to(x.device()))](const Tensor& x) {
+    const int64_t images = x.dim(0), each = images ? x.size() / images : 0;
+    Tensor ones = empty_like(x, {images}), y = empty_like(x, x.shape());
+    GRAFT_KERNEL(ones, fill, images, 1.0f, out<T>(ones));
+    const Tensor factors = mask(ones);
+    GRAFT_KERNEL(y, mul_images, images, each, 1, in<T>(x), in<T>(factors), out<T>(y));
     return y;
   };
   return record("drop_images", masked(x), {{x, masked}});

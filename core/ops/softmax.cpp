@@ -37,8 +37,9 @@ void check_labels(const Tensor& logits, const Tensor& labels, const CrossEntropy
               "cross_entropy: logits {} and labels {} must be (N,C) and (N)", logits.shape(),
               labels.shape());
   const int64_t classes = logits.dim(1);
-  GRAFT_CHECK(spec.class_weights.empty() || int64_t(spec.class_weights.size()) == classes,
-              "cross_entropy: {} class weights for {} classes", spec.class_weights.size(), classes);
+  GRAFT_CHECK(!spec.class_weights.defined() || spec.class_weights.shape() == Shape{classes},
+              "cross_entropy: class weights {} for {} classes", spec.class_weights.shape(),
+              classes);
   GRAFT_CHECK(spec.label_smoothing >= 0 && spec.label_smoothing <= 1,
               "cross_entropy: label smoothing {} is not in [0, 1]", spec.label_smoothing);
   if (labels.device() == Device::cpu) check_range(labels, classes);  // on a device they make NaN
@@ -54,8 +55,7 @@ Tensor loss_of(const CrossEntropySpec& spec, const Tensor& logits, const Tensor&
                Tensor& dlogits) {
   const KernelScope scope(logits.device());
   Tensor weights, loss = empty_f32(logits, {});
-  if (!spec.class_weights.empty())
-    weights = Tensor::from<float>({logits.dim(1)}, spec.class_weights).to(logits.device());
+  if (spec.class_weights.defined()) weights = spec.class_weights.to(logits.device());
   CrossEntropyProblem p{logits.dim(0), logits.dim(1), in<int32_t>(labels), in<float>(weights),
                         spec.label_smoothing};
   if constexpr (kWithCuda) {

@@ -35,12 +35,13 @@ struct Blocks {
 };
 
 void philox_blocks(uint64_t first, const DropoutMask& mask, Blocks& out) {
+  const auto index = uint64_t(*mask.index);
   uint32_t(&c)[4][kLanes] = out.word;
   for (int i = 0; i < kLanes; ++i) {
     c[0][i] = uint32_t(first + uint64_t(i));
     c[1][i] = uint32_t((first + uint64_t(i)) >> 32);
-    c[2][i] = uint32_t(mask.index);
-    c[3][i] = uint32_t(mask.index >> 32);
+    c[2][i] = uint32_t(index);
+    c[3][i] = uint32_t(index >> 32);
   }
   uint32_t k0 = mask.key[0], k1 = mask.key[1];
   for (int round = 0; round < 10; ++round) {

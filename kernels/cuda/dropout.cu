@@ -20,9 +20,9 @@ struct Words {
 };
 
 // Philox4x32-10 (Salmon et al., 2011).
-__device__ Words philox(uint64_t counter, const DropoutMask& mask) {
+__device__ Words philox(uint64_t counter, uint64_t index, const DropoutMask& mask) {
   uint32_t c0 = uint32_t(counter), c1 = uint32_t(counter >> 32);
-  uint32_t c2 = uint32_t(mask.index), c3 = uint32_t(mask.index >> 32);
+  uint32_t c2 = uint32_t(index), c3 = uint32_t(index >> 32);
   uint32_t k0 = mask.key[0], k1 = mask.key[1];
 #pragma unroll
   for (int round = 0; round < 10; ++round) {
@@ -45,9 +45,10 @@ __global__ void __launch_bounds__(kBlock)
   const int64_t first = (int64_t(blockIdx.x) * kBlock + threadIdx.x) * kWidth;  // Philox block
   const int64_t at = first / 16 * 64 + first % 16;
   if (at >= n) return;
+  const auto index = uint64_t(*mask.index);
   Words words[kWidth];
 #pragma unroll
-  for (int j = 0; j < kWidth; ++j) words[j] = philox(uint64_t(first + j), mask);
+  for (int j = 0; j < kWidth; ++j) words[j] = philox(uint64_t(first + j), index, mask);
 #pragma unroll
   for (int w = 0; w < 4; ++w) {
     const int64_t i = at + 16 * w;

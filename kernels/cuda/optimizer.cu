@@ -17,22 +17,22 @@ namespace {
 constexpr int kParameters = 4;  // of a thread
 
 struct WriteScale {
-  float inverse_loss_scale, clip_norm;
+  const GradientLimits* limits;
   GradientScale* out;
 
   __device__ void operator()(double squares) const {
-    const double norm = sqrt(squares) * double(inverse_loss_scale);
-    const bool clips = clip_norm > 0 && norm > double(clip_norm);
-    const double clip = clips ? double(clip_norm) / (norm + 1e-6) : 1.0;
+    const double inverse = double(limits->inverse_loss_scale), most = double(limits->clip_norm);
+    const double norm = sqrt(squares) * inverse;
+    const double clip = most > 0 && norm > most ? most / (norm + 1e-6) : 1.0;
     const bool finite = norm - norm == 0;
-    out->factor = finite ? float(clip * double(inverse_loss_scale)) : 0.0f;
+    out->factor = finite ? float(clip * inverse) : 0.0f;
     out->norm = float(norm);
   }
 };
 
 template <class G, class C>
 struct Sgd {
-  SgdStep s;
+  const SgdStep* step;
   const G* grad;               // (n)
   const GradientScale* scale;  // or null
   float *param, *momentum;     // (n), momentum null where there is none
@@ -42,6 +42,7 @@ struct Sgd {
   __device__ void run(int64_t i) const {
     const float factor = scale ? scale->factor : 1.0f;
     if (factor == 0) return;
+    const SgdStep s = *step;
     float g[kWidth], p[kWidth], m[kWidth] = {};
     load(g, grad + i);
     load(p, param + i);
@@ -66,7 +67,7 @@ struct Sgd {
 
 template <class G, class C>
 struct AdamW {
-  float rate, root, keep, beta1, beta2, eps;
+  const AdamWFactors* step;
   const G* grad;               // (n)
   const GradientScale* scale;  // or null
   float *param, *m, *v;        // (n)
@@ -81,15 +82,20 @@ struct AdamW {
     load(p, param + i);
     load(first, m + i);
     load(second, v + i);
+    const float beta1 = step->beta1, beta2 = step->beta2;
 #pragma unroll
     for (int j = 0; j < kWidth; ++j) {
       g[j] *= factor;
       first[j] = beta1 * first[j] + (1.0f - beta1) * g[j];
       second[j] = beta2 * second[j] + (1.0f - beta2) * g[j] * g[j];
-      p[j] = p[j] * keep - rate * first[j] / (sqrtf(second[j]) * root + eps);
     }
     store(m + i, first);
     store(v + i, second);
+    // Only now: they would take registers from the loads before.
+    const float rate = step->rate, root = step->root, keep = step->keep, eps = step->eps;
+#pragma unroll
+    for (int j = 0; j < kWidth; ++j)
+      p[j] = p[j] * keep - rate * first[j] / (sqrtf(second[j]) * root + eps);
     store(param + i, p);
     if (copy) store(copy + i, p);
   }
@@ -108,51 +114,46 @@ int64_t elements_past(const float* param, const float* m, const float* v, const 
 
 }  // namespace
 
+AdamWFactors factors_of(const AdamWStep& s) {
+  const double correction1 = 1.0 - std::pow(double(s.beta1), double(s.step));
+  const double correction2 = 1.0 - std::pow(double(s.beta2), double(s.step));
+  return {.rate = float(double(s.lr) / correction1),
+          .root = float(1.0 / std::sqrt(correction2)),
+          .keep = float(1.0 - double(s.lr) * double(s.weight_decay)),
+          .beta1 = s.beta1,
+          .beta2 = s.beta2,
+          .eps = s.eps};
+}
+
 template <class G>
-void gradient_scale(int64_t n, const G* grad, float inverse_loss_scale, float clip_norm,
-                    GradientScale* out, Stream stream) {
-  sum_elements<kPack<G>>(n, aligned({grad}), SquaresOf<G>{grad},
-                         WriteScale{inverse_loss_scale, clip_norm, out}, stream);
+void gradient_scale(int64_t n, const G* grad, const GradientLimits* limits, GradientScale* out,
+                    Stream stream) {
+  sum_elements<kPack<G>>(n, aligned({grad}), SquaresOf<G>{grad}, WriteScale{limits, out}, stream);
 }
 
 template <class G, class C>
-void sgd(const SgdStep& s, int64_t n, const G* grad, const GradientScale* scale, float* param,
+void sgd(const SgdStep* s, int64_t n, const G* grad, const GradientScale* scale, float* param,
          float* momentum, C* copy, Stream stream) {
-  if (s.momentum == 0) momentum = nullptr;
   for_each_element<kParameters>(n, elements_past<G, C>(param, momentum, nullptr, grad, copy),
                                 Sgd<G, C>{s, grad, scale, param, momentum, copy}, stream);
 }
 
 template <class G, class C>
-void adamw(const AdamWStep& s, int64_t n, const G* grad, const GradientScale* scale, float* param,
-           float* m, float* v, C* copy, Stream stream) {
-  const double correction1 = 1.0 - std::pow(double(s.beta1), double(s.step));
-  const double correction2 = 1.0 - std::pow(double(s.beta2), double(s.step));
-  for_each_element<kParameters>(
-      n, elements_past<G, C>(param, m, v, grad, copy),
-      AdamW<G, C>{.rate = float(double(s.lr) / correction1),
-                  .root = float(1.0 / std::sqrt(correction2)),
-                  .keep = float(1.0 - double(s.lr) * double(s.weight_decay)),
-                  .beta1 = s.beta1,
-                  .beta2 = s.beta2,
-                  .eps = s.eps,
-                  .grad = grad,
-                  .scale = scale,
-                  .param = param,
-                  .m = m,
-                  .v = v,
-                  .copy = copy},
-      stream);
+void adamw(const AdamWFactors* s, int64_t n, const G* grad, const GradientScale* scale,
+           float* param, float* m, float* v, C* copy, Stream stream) {
+  for_each_element<kParameters>(n, elements_past<G, C>(param, m, v, grad, copy),
+                                AdamW<G, C>{s, grad, scale, param, m, v, copy}, stream);
 }
 
 #define GRAFT_STEP(G, C)                                                                         \
-  template void sgd(const SgdStep&, int64_t, const G*, const GradientScale*, float*, float*, C*, \
+  template void sgd(const SgdStep*, int64_t, const G*, const GradientScale*, float*, float*, C*, \
                     Stream);                                                                     \
-  template void adamw(const AdamWStep&, int64_t, const G*, const GradientScale*, float*, float*, \
-                      float*, C*, Stream);
-#define GRAFT_OPTIMIZER(G)                                                                 \
-  template void gradient_scale(int64_t, const G*, float, float, GradientScale*, Stream); \
-  GRAFT_STEP(G, bf16)                                                                      \
+  template void adamw(const AdamWFactors*, int64_t, const G*, const GradientScale*, float*,      \
+                      float*, float*, C*, Stream);
+#define GRAFT_OPTIMIZER(G)                                                                   \
+  template void gradient_scale(int64_t, const G*, const GradientLimits*, GradientScale*,     \
+                               Stream);                                                      \
+  GRAFT_STEP(G, bf16)                                                                        \
   GRAFT_STEP(G, f16)
 GRAFT_FOR_FLOATS(GRAFT_OPTIMIZER)
 #undef GRAFT_OPTIMIZER
