@@ -77,9 +77,9 @@ void release(void* block, Stream stream) noexcept;
 void release_cached();  // what the pool keeps goes back to the device
 
 struct DeviceMemory {
-  size_t live;      // bytes of the pool that are handed out
-  size_t peak;      // most of them at one time since the last reset_device_peak()
-  size_t reserved;  // bytes that the pool holds
+  size_t live;      // bytes that are handed out, by the pool or to running graphs
+  size_t peak;      // most of them since the last reset_device_peak(); of pool and graphs, added
+  size_t reserved;  // bytes that both hold
 };
 DeviceMemory device_memory();
 void reset_device_peak();

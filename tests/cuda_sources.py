@@ -11,8 +11,8 @@ RULES = [  # pattern, the files of kernels/ that may have it, what to do instead
     (r"\basm\b", {"cuda/ptx.cuh"}, "inline PTX belongs in kernels/cuda/ptx.cuh, behind a named function"),
     (r"<<<|\bcudaLaunch\w*\(", {"cuda/launch.cuh"}, "kernels start with launch() of kernels/cuda/launch.cuh"),
     (r"\b__shared__\b", {"cuda/launch.cuh"}, "shared memory is declared with GRAFT_SHARED"),
-    (r"\bcuda[A-Z]\w*\(", {"cuda/launch.cuh", "cuda/check.h", "cuda/runtime.cpp"},
-     "the CUDA runtime is called through kernels/runtime.h"),
+    (r"\bcuda[A-Z]\w*\(", {"cuda/launch.cuh", "cuda/check.h", "cuda/runtime.cpp", "cuda/graph.cpp"},
+     "the CUDA runtime is called through kernels/runtime.h and graph.h"),
     (r"__CUDA_ARCH__", set(), "what depends on the architecture is a function of kernels/cuda/ptx.cuh"),
 ]
 FUNCTION = re.compile(r"__forceinline__ \w+ (\w+)(?:<\w+>)?\(")

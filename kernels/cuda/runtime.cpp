@@ -7,6 +7,7 @@
 #include <cstring>
 #include <mutex>
 
+#include "kernels/cuda/capture.h"
 #include "kernels/cuda/check.h"
 #include "kernels/cuda/tensor_map.h"
 
@@ -89,6 +90,22 @@ CUtensorMapDataType tensor_map_type(DType type) {
   return type == DType::bf16  ? CU_TENSOR_MAP_DATA_TYPE_BFLOAT16
          : type == DType::f16 ? CU_TENSOR_MAP_DATA_TYPE_FLOAT16
                               : CU_TENSOR_MAP_DATA_TYPE_FLOAT32;
+}
+
+size_t graph_bytes(cudaGraphMemAttributeType which) {
+  uint64_t value = 0;
+  check(cudaDeviceGetGraphMemAttribute(current_device(), which, &value),
+        "cudaDeviceGetGraphMemAttribute");
+  return value;
+}
+
+// Such memory is gone when a graph comes to read or write it.
+bool is_pageable(const void* p) {
+  cudaPointerAttributes found{};
+  if (cudaPointerGetAttributes(&found, p) == cudaSuccess)
+    return found.type == cudaMemoryTypeUnregistered;
+  cudaGetLastError();
+  return false;
 }
 
 std::string megabytes(size_t bytes) { return std::to_string(bytes >> 20) + " MiB"; }
@@ -196,32 +213,40 @@ void* allocate(size_t bytes, Stream stream) {
   if (bytes == 0) return nullptr;
   void* block = nullptr;
   cudaError_t error = cudaMallocFromPoolAsync(&block, bytes, pool(), raw(stream));
-  if (error == cudaErrorMemoryAllocation) {  // once more with what other streams have released
+  // Once more with what other streams have released; within a capture nothing is taken yet.
+  if (error == cudaErrorMemoryAllocation && !capturing) {
     cudaGetLastError();
     synchronize_device();
     release_cached();
     error = cudaMallocFromPoolAsync(&block, bytes, pool(), raw(stream));
-    if (error == cudaErrorMemoryAllocation) raise_out_of_memory(bytes, "device");
   }
+  if (error == cudaErrorMemoryAllocation) raise_out_of_memory(bytes, "device");
   check(error, "cudaMallocFromPoolAsync");
+  if (capturing) capturing->blocks.insert(block);
   return block;
 }
 
 void release(void* block, Stream stream) noexcept {
-  if (block) cudaFreeAsync(block, raw(stream));
+  if (!block) return;
+  if (capturing && !capturing->blocks.erase(block)) return capturing->kept.push_back(block);
+  cudaFreeAsync(block, raw(stream));
 }
 
 void release_cached() { check(cudaMemPoolTrimTo(pool(), 0), "cudaMemPoolTrimTo"); }
 
 DeviceMemory device_memory() {
-  return {pool_bytes(cudaMemPoolAttrUsedMemCurrent), pool_bytes(cudaMemPoolAttrUsedMemHigh),
-          pool_bytes(cudaMemPoolAttrReservedMemCurrent)};
+  return {pool_bytes(cudaMemPoolAttrUsedMemCurrent) + graph_bytes(cudaGraphMemAttrUsedMemCurrent),
+          pool_bytes(cudaMemPoolAttrUsedMemHigh) + graph_bytes(cudaGraphMemAttrUsedMemHigh),
+          pool_bytes(cudaMemPoolAttrReservedMemCurrent) +
+              graph_bytes(cudaGraphMemAttrReservedMemCurrent)};
 }
 
 void reset_device_peak() {
   uint64_t zero = 0;  // CUDA takes no other value, and goes on from what is used now
   check(cudaMemPoolSetAttribute(pool(), cudaMemPoolAttrUsedMemHigh, &zero),
         "cudaMemPoolSetAttribute");
+  check(cudaDeviceSetGraphMemAttribute(current_device(), cudaGraphMemAttrUsedMemHigh, &zero),
+        "cudaDeviceSetGraphMemAttribute");
 }
 
 void* allocate_pinned(size_t bytes) {
@@ -239,6 +264,8 @@ void release_pinned(void* block) noexcept {
 
 void copy(void* to, const void* from, size_t bytes, Stream stream) {
   if (bytes == 0) return;
+  if (capturing && (is_pageable(to) || is_pageable(from)))
+    raise(cudaErrorStreamCaptureUnsupported, "copy of memory that is not pinned");
   check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDefault, raw(stream)), "copy");
 }
 

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "tests/cusim/cusim.h"
+#include "tests/cusim/sim_capture.h"
 #include "tests/cusim/sim_device.h"
 
 namespace graft::cuda {
@@ -38,10 +39,11 @@ Faults faults_of_environment() {
 void inject(const Faults& faults) {
   Lock lock(device().mutex);
   device().faults = faults;
-  device().calls = 0;
+  device().calls = device().launches = 0;
 }
 
 long calls() { return device().calls; }
+long launches() { return device().launches; }
 
 void reset() {
   Lock lock(device().mutex);
@@ -65,14 +67,20 @@ void begin_call(const char* what) {
   Device& d = device();
   const std::string where = std::string(what) + ": injected failure";
   if (d.lost) throw DeviceError(where + " (sticky)", kLaunchFailure, true);
-  if (++d.calls != d.faults.fail_at) return;
+  if (++d.calls != d.faults.fail_at) {
+    const std::string_view name = what;
+    d.launches += (name == "launch" || name == "cudaGraphLaunch") && !capturing;
+    return;
+  }
   d.lost = d.faults.sticky;
   throw DeviceError(where, kLaunchFailure, d.faults.sticky);
 }
 
 void enqueue(Stream stream, std::function<void()> work) {
   Lock lock(device().mutex);
-  queue(stream).work.push_back(std::move(work));
+  if (!capturing) return queue(stream).work.push_back(std::move(work));
+  if (&queue(stream) != capturing->queue) lose_capture("work in another stream");
+  capturing->graph->work.push_back(std::move(work));
 }
 
 }  // namespace sim
@@ -105,12 +113,14 @@ void destroy(Stream stream) noexcept {
 
 void synchronize(Stream stream) {
   sim::begin_call("cudaStreamSynchronize");
+  not_while_capturing("cudaStreamSynchronize");
   Lock lock(device().mutex);
   drain(queue(stream));
 }
 
 void synchronize_device() {
   sim::begin_call("cudaDeviceSynchronize");
+  not_while_capturing("cudaDeviceSynchronize");
   Lock lock(device().mutex);
   drain_all();
 }
@@ -124,6 +134,7 @@ void destroy(Event event) noexcept { delete static_cast<Recorder*>(event.handle)
 
 void record(Event event, Stream stream) {
   sim::begin_call("cudaEventRecord");
+  not_while_capturing("cudaEventRecord");
   auto mark = std::make_shared<Mark>(Mark{&queue(stream)});
   static_cast<Recorder*>(event.handle)->last = mark;
   sim::enqueue(stream, [mark] {
@@ -134,12 +145,14 @@ void record(Event event, Stream stream) {
 
 void wait(Stream stream, Event event) {
   sim::begin_call("cudaStreamWaitEvent");
+  not_while_capturing("cudaStreamWaitEvent");
   if (auto mark = static_cast<Recorder*>(event.handle)->last)
     sim::enqueue(stream, [mark] { require(*mark); });
 }
 
 bool finished(Event event) {  // whoever asks again and again lets the work go on
   sim::begin_call("cudaEventQuery");
+  not_while_capturing("cudaEventQuery");
   Lock lock(device().mutex);
   auto mark = static_cast<Recorder*>(event.handle)->last;
   if (!mark || mark->passed) return true;
@@ -149,6 +162,7 @@ bool finished(Event event) {  // whoever asks again and again lets the work go o
 
 void synchronize(Event event) {
   sim::begin_call("cudaEventSynchronize");
+  not_while_capturing("cudaEventSynchronize");
   Lock lock(device().mutex);
   if (auto mark = static_cast<Recorder*>(event.handle)->last) require(*mark);
 }
@@ -174,6 +188,7 @@ void* allocate(size_t bytes, Stream) {
     if (e.sticky) throw;
     refuse();
   }
+  if (capturing) return capturing->allocate(bytes);
   if (d.live + bytes > d.faults.budget) drain_all();  // what is released in some stream comes back
   if (d.live + bytes > d.faults.budget) refuse();
   void* block = add_block(d.memory, bytes);
@@ -184,6 +199,7 @@ void* allocate(size_t bytes, Stream) {
 
 void release(void* block, Stream stream) noexcept {
   if (!block) return;
+  if (capturing) return capturing->release(block);
   sim::enqueue(stream,
                [block] { device().live -= remove_block(device().memory, block, "release"); });
 }
@@ -195,6 +211,7 @@ void reset_device_peak() { device().peak = device().live; }
 void* allocate_pinned(size_t bytes) {
   if (bytes == 0) return nullptr;
   sim::begin_call("cudaMallocHost");
+  not_while_capturing("cudaMallocHost");
   Lock lock(device().mutex);
   return add_block(device().pinned, bytes);
 }
@@ -214,6 +231,8 @@ void copy(void* to, const void* from, size_t bytes, Stream stream) {
                  size_t size) {  // what is read or written when the stream comes to it
     return within(device().memory, p, size) || within(device().pinned, p, size);
   };
+  if (capturing && !(late(from, bytes) && late(to, bytes)))
+    lose_capture("cudaMemcpyAsync of memory that is not pinned");
   sim::enqueue(stream, [=] { std::memcpy(to, from, bytes); });
   if (!late(from, bytes) || !late(to, bytes)) drain(queue(stream));  // as CUDA may
 }

@@ -20,7 +20,8 @@ struct Faults {
 void inject(const Faults& faults);  // also begins to count calls anew
 // Those a program starts with: GRAFT_SIM_FAULTS="fail_at=7,sticky=1,budget=1000000".
 Faults faults_of_environment();
-long calls();                       // that could have failed, since the last inject()
+long calls();     // that could have failed, since the last inject()
+long launches();  // of kernels and of graphs, since then; not those that were captured
 
 void reset();  // no device memory may be live; forgets faults and any error
 bool idle();   // no stream has work left

@@ -84,8 +84,8 @@ cluster: same rows for both   | gemm_wgmma.cuh   | /at.m += int(ptx::cluster_ran
 '
 FLAGS=(-std=c++20 -g1 -fno-strict-aliasing -w -Wno-psabi -isystem "$CUDA_HEADERS")
 SAN=(-fsanitize=address,undefined -fno-sanitize-recover=all)
-simulator=(async_copy barriers before box_copy checks cluster crash fiber mbarrier runtime_sim scheduler
-  shared_arena spans tensor_core warp wgmma)
+simulator=(async_copy barriers before box_copy checks cluster crash fiber graph_sim mbarrier runtime_sim
+  scheduler shared_arena spans tensor_core warp wgmma)
 
 compile() { # folder with the sources, file, object, options...
   local from=$1 file=$2 object=$3

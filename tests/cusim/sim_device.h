@@ -1,5 +1,5 @@
 // The simulated device: its streams as queues of work, and what it has handed out. For
-// runtime_sim.cpp alone.
+// runtime_sim.cpp and graph_sim.cpp alone.
 #pragma once
 #include <chrono>
 #include <deque>
@@ -36,7 +36,7 @@ struct Device {
   Blocks memory, pinned;
   size_t live = 0, peak = 0;
   sim::Faults faults = sim::faults_of_environment();
-  long calls = 0;
+  long calls = 0, launches = 0;
   bool lost = false;
 };
 
