@@ -23,11 +23,12 @@ void next_batch(Loader& loader, int64_t& epoch, Batch& batch) {
 }
 
 // -> false where the loss has exploded.
-bool try_rate(TrainRun& s, const Batch& batch, double rate, std::vector<RateTrial>& trials) {
+bool try_rate(TrainRun& s, TrainingStep& step, const Batch& batch, double rate,
+              std::vector<RateTrial>& trials) {
   s.settings.schedule = {.base = rate};
   double loss = 0;
   try {
-    loss = train_step(*s.model, *s.optimizer, batch, s.settings, s.progress);
+    loss = train_step(step, *s.model, *s.optimizer, batch, s.settings, s.progress);
   } catch (const Error& e) {
     if (e.fault != Fault::internal || trials.empty()) throw;
     return false;  // no longer finite
@@ -72,9 +73,10 @@ int find_rate(TrainRun& s) {
   s.model->train();
   s.training->start(0);
   Batch batch;
-  for (int step = 0; step < kSteps; ++step, ++s.progress.step) {
+  TrainingStep step = step_of(*s.model, *s.optimizer, s.settings);
+  for (int i = 0; i < kSteps; ++i, ++s.progress.step) {
     next_batch(*s.training, epoch, batch);
-    if (!try_rate(s, batch, rate_of(step), trials)) break;
+    if (!try_rate(s, step, batch, rate_of(i), trials)) break;
   }
   show(trials, suggested_rate(trials), s.options.common.json);
   return 0;

@@ -48,7 +48,8 @@ bool ask_neighbours(Classifier& model, const Features& features, Loader& validat
   const NeighbourSpec spec{.k = settings.neighbours};
   const int64_t classes = model.classes();
   const double left_out = neighbour_accuracy_left_out(features, classes, spec);
-  const Features val = compute_features(model, validation, settings.val_images, stopped, settings.trunk);
+  const Features val =
+      compute_features(model, validation, settings.val_images, stopped, settings.input);
   if (stopped()) return false;
   const double accuracy = neighbour_accuracy(features, val, classes, spec);
   say(fmt::format("{} nearest neighbours: accuracy {:.4f} of training images by the others, {:.4f} to "
@@ -71,7 +72,8 @@ bool solve(Classifier& model, Loader& training, Loader& validation,
     if (hooks.step_done) hooks.step_done();
     return stopped();
   };
-  Features features = compute_features(model, training, settings.images, batch_done, settings.trunk);
+  Features features =
+      compute_features(model, training, settings.images, batch_done, settings.input);
   if (stopped()) return false;
   progress.trained_images = features.labels.size();
   if (settings.neighbours &&
@@ -86,7 +88,7 @@ bool solve(Classifier& model, Loader& training, Loader& validation,
   if (stopped()) return false;
   double middle = now();
   progress.train_seconds = middle - begin;
-  Evaluation val = evaluate(model, validation, stopped, settings.trunk);
+  Evaluation val = evaluate(model, validation, stopped, settings.input);
   if (stopped()) return false;
   progress.eval_seconds = now() - middle;
   progress.history.push_back({1, loss, val.loss, val.accuracy(), now() - begin, settings.phase});

@@ -13,7 +13,7 @@ struct SolvingSettings {
   std::string method;      // lbfgs; ridge: least squares, solver.l2 its penalty, 0: chosen; knn: stored
   int64_t neighbours = 0;  // that vote, for comparison; 0: none do
   std::string phase;       // of the recipe, for the record
-  TrunkOf trunk;           // for both sets
+  TrunkInputOf input;      // for both sets
 };
 
 // Counts as one epoch; the hooks are those of train(), step_done after each batch of features.

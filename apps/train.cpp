@@ -130,7 +130,7 @@ SolvingSettings solving_settings(const TrainRun& s) {
   const TrainOptions& o = s.phase().options;
   return {.solver = solver_options(o, s.settings.loss), .images = int64_t(s.data.train.samples.size()),
           .val_images = int64_t(s.data.val.samples.size()), .method = o.head_solver,
-          .neighbours = o.neighbours, .phase = s.phase().name, .trunk = s.settings.trunk};
+          .neighbours = o.neighbours, .phase = s.phase().name, .input = s.settings.input};
 }
 
 // A frozen trunk of random values teaches nothing: from scratch, everything learns.

@@ -98,8 +98,8 @@ void TrainCache::join(LoaderOptions& loader, bool training) {
   if (!training || loader.views <= 1) loader.cache_bytes = 0;  // no picture is decoded twice
 }
 
-TrunkOf TrainCache::trunk() {
-  return [this](const Batch& batch) { return cache_.trunk(batch); };
+TrunkInputOf TrainCache::input() {
+  return [this](const Batch& batch) { return cache_.input(batch); };
 }
 
 // The file is written as a whole: before the end only where it grows by half.

@@ -21,7 +21,7 @@ class TrainCache {
 
   // For a loader of the training set or of the others: what is kept of its samples.
   void join(LoaderOptions& loader, bool training);
-  TrunkOf trunk();
+  TrunkInputOf input();
 
   void save(bool at_the_end);  // to the folder, when there is one and much is new; never throws
   Json report() const;

@@ -113,10 +113,10 @@ void open_data(TrainRun& s) {
 void open_cache(TrainRun& s) {
   if (s.cache) s.cache->save(true);  // of the phase before
   s.training.reset(), s.validation.reset();  // which look into it
-  s.settings.trunk = {};
+  s.settings.input = {};
   s.model->images_at_a_time(s.model->part_for(s.options.batch));
   s.cache = TrainCache::open(s.phase().options, *s.model, s.data);
-  if (s.cache) s.settings.trunk = s.cache->trunk();
+  if (s.cache) s.settings.input = s.cache->input();
 }
 
 // Of the CUDA device's memory, for decoded images, when this transform can be done there and nothing

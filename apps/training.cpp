@@ -15,27 +15,29 @@ namespace graft::app {
 namespace {
 
 [[noreturn]] void refuse_loss(Classifier& model, const Batch& batch, double loss, int64_t step,
-                              const TrunkOf& trunk) {
-  std::string where = first_not_finite(model, [&] { logits_of(model, batch, trunk); });
+                              const TrunkInputOf& input) {
+  std::string where = first_not_finite(model, [&] { logits_of(model, batch, input); });
   fail(Fault::internal, "training: the loss is {} at step {}{}; lower the learning rate (--lr), clip the "
        "gradient (--clip-norm), or look for broken weights", loss, step,
        where.empty() ? "" : fmt::format(", not finite from {} on", where));
 }
 
-Tensor loss_of(Classifier& model, const Batch& batch, const TrainingSettings& settings, int64_t step = 0) {
-  if (settings.mix.any()) {
-    Random random(settings.seed, "mix", uint64_t(settings.first_step + step));
-    Mix mix = draw_mix(settings.mix, batch.labels.size(), int(batch.images.dim(1)), random);
-    return mixed_loss(model, batch, mix, settings.loss);
-  }
-  return cross_entropy(logits_of(model, batch, settings.trunk), batch.labels.to(model.device()),
-                       settings.loss);
+Tensor mixed_loss_of(Classifier& model, const Batch& batch, const TrainingSettings& settings,
+                     int64_t step) {
+  Random random(settings.seed, "mix", uint64_t(settings.first_step + step));
+  Mix mix = draw_mix(settings.mix, batch.labels.size(), int(batch.images.dim(1)), random);
+  return mixed_loss(model, batch, mix, settings.loss);
+}
+
+Tensor loss_of(Classifier& model, const Batch& batch, const TrainingSettings& settings) {
+  if (settings.mix.any()) return mixed_loss_of(model, batch, settings, 0);
+  return cross_entropy(logits_of(model, batch), batch.labels.to(model.device()), settings.loss);
 }
 
 // The largest half, quarter, ... of the batch of which one step fits into the device's memory; 0: none.
 int64_t images_that_fit(Classifier& model, Optimizer& optimizer, const Batch& batch,
                         const TrainingSettings& settings) {
-  if (settings.trunk) return 0;  // the pixels of some are not here
+  if (settings.input) return 0;  // the pixels of some are not here
   model.images_at_a_time(0);
   for (int64_t n = batch.labels.size() / 2; n > 0; n /= 2) {
     try {
@@ -55,35 +57,43 @@ int64_t images_that_fit(Classifier& model, Optimizer& optimizer, const Batch& ba
   const int64_t images = batch.labels.size(), fits = images_that_fit(model, optimizer, batch, settings);
   std::string what_to_do = "freeze more (--freeze trunk) or take a smaller --image-size";
   if (fits > 0) what_to_do = fmt::format("one of {} does: --batch {}", fits, fits);
-  else if (settings.trunk && images > 1) what_to_do = fmt::format("try --batch {}", images / 2);
+  else if (settings.input && images > 1) what_to_do = fmt::format("try --batch {}", images / 2);
   fail(Fault::os, "training: a batch of {} images does not fit into the memory of the CUDA device; {}",
        images, what_to_do);
 }
 
 }  // namespace
 
-double train_step(Classifier& model, Optimizer& optimizer, const Batch& batch,
+TrainingStep step_of(Classifier& model, Optimizer& optimizer, const TrainingSettings& settings) {
+  TrainingStep step({.model = model,
+                     .optimizer = optimizer,
+                     .loss = settings.loss,
+                     .input = settings.input,
+                     .pull = settings.pull,
+                     .average = settings.average},
+                    settings.cuda_graph);
+  step.refused = [](const std::string& why) {
+    say(fmt::format("notice: no CUDA graph, steps go on call by call: {}", why));
+  };
+  return step;
+}
+
+double train_step(TrainingStep& step, Classifier& model, Optimizer& optimizer, const Batch& batch,
                   const TrainingSettings& settings, Progress& progress) {
-  set_random_step(model, settings.seed, uint64_t(settings.first_step + progress.step));
-  optimizer.zero_grad();
-  Tensor loss = loss_of(model, batch, settings, progress.step);
-  double value = loss.item();
-  if (!std::isfinite(value)) refuse_loss(model, batch, value, progress.step, settings.trunk);
   LossScale& scale = progress.loss_scale;
-  loss.backward(float(scale.value));
-  if (settings.pull)
-    settings.pull->add_gradient(Tensor::full({}, float(scale.value)).to(model.device()));
-  const double rate = settings.schedule.rate(progress.step);
+  const StepNumbers numbers{settings.seed, uint64_t(settings.first_step + progress.step),
+                            settings.schedule.rate(progress.step), scale.value};
+  auto mixed = [&] { return mixed_loss_of(model, batch, settings, progress.step); };
+  const StepResult result =
+      settings.mix.any() ? step.run(mixed, numbers) : step.run(batch, numbers);
+  if (!std::isfinite(result.loss))
+    refuse_loss(model, batch, result.loss, progress.step, settings.input);
   if (scale.value == 1) {
-    optimizer.step(rate);
-  } else if (optimizer.try_step(rate, scale.value)) {
-    scale.succeeded();
+    if (!result.norm) optimizer.refuse_gradients();
   } else {
-    scale.failed();
-    return value;
+    result.norm ? scale.succeeded() : scale.failed();
   }
-  if (settings.average) settings.average->update();
-  return value;
+  return result.loss;
 }
 
 // Of the records of this phase.
@@ -95,14 +105,14 @@ bool out_of_patience(const Progress& progress, int64_t patience) {
 }
 
 Evaluation evaluate(Classifier& model, Loader& loader, const std::function<bool()>& stop,
-                    const TrunkOf& trunk, Views views) {
+                    const TrunkInputOf& input, Views views) {
   NoGrad no_grad;
   model.eval();
   Evaluation result;
   double loss_sum = 0;
   loader.start(0);
   for (Batch batch; loader.next(batch);) {
-    Tensor logits = outputs_of(model, batch, trunk, views);
+    Tensor logits = outputs_of(model, batch, input, views);
     int64_t n = batch.labels.size();
     result.images += n;
     result.top1 += count_correct(logits, batch.labels, 1);
@@ -119,6 +129,7 @@ Evaluation evaluate(Classifier& model, Loader& loader, const std::function<bool(
 
 bool train(Classifier& model, Optimizer& optimizer, Loader& training, Loader* validation,
            const TrainingSettings& settings, Progress& progress, const TrainingHooks& hooks) {
+  TrainingStep step = step_of(model, optimizer, settings);
   while (progress.epoch < settings.epochs && !out_of_patience(progress, settings.patience)) {
     double begin = now();
     int64_t images_before = progress.images;
@@ -131,7 +142,8 @@ bool train(Classifier& model, Optimizer& optimizer, Loader& training, Loader* va
     for (Batch batch; training.next(batch);) {
       int64_t n = batch.labels.size();
       try {
-        progress.loss_sum += train_step(model, optimizer, batch, settings, progress) * double(n);
+        progress.loss_sum +=
+            train_step(step, model, optimizer, batch, settings, progress) * double(n);
       } catch (const cuda::OutOfMemory&) {
         refuse_batch(model, optimizer, batch, settings);
       }
@@ -148,7 +160,7 @@ bool train(Classifier& model, Optimizer& optimizer, Loader& training, Loader* va
     double middle = now();
     Evaluation val;
     if (Averaged values(settings.average); validation)
-      val = evaluate(model, *validation, hooks.stop, settings.trunk);
+      val = evaluate(model, *validation, hooks.stop, settings.input);
     if (hooks.stop && hooks.stop()) return false;  // it is made anew after resuming
     progress.eval_seconds += now() - middle;
     progress.history.push_back({progress.epoch + 1, progress.loss_sum / double(progress.images),

@@ -10,12 +10,10 @@
 #include "core/ops.h"
 #include "io/loader.h"
 #include "io/mixup.h"
-#include "layers/ema.h"
-#include "layers/l2_sp.h"
 #include "layers/loss_scale.h"
-#include "layers/optimizer.h"
 #include "layers/schedule.h"
 #include "models/outputs.h"
+#include "models/training_step.h"
 
 namespace graft::app {
 
@@ -59,12 +57,13 @@ struct TrainingSettings {
   int64_t first_epoch = 0, first_step = 0;  // and what was before it, where random draws go on
   L2Sp* pull = nullptr;           // joins the gradient
   Ema* average = nullptr;         // of the weights: what is evaluated
-  TrunkOf trunk;  // for training and evaluation
+  TrunkInputOf input;             // for training and evaluation
+  bool cuda_graph = true;         // on a CUDA device: see models/training_step.h
 };
 
 // Over the whole of the data, or until `stop` says so after a batch.
 Evaluation evaluate(Classifier& model, Loader& loader, const std::function<bool()>& stop = {},
-                    const TrunkOf& trunk = {}, Views views = Views::one);
+                    const TrunkInputOf& input = {}, Views views = Views::one);
 
 // Trains to the end, or until `stop` says so after a step or while evaluating. `epoch_done` is
 // called after each epoch with its record appended to progress; `step_done` after each step.
@@ -73,8 +72,9 @@ struct TrainingHooks {
   std::function<void()> step_done, epoch_done;
   std::function<bool()> stop;
 };
+TrainingStep step_of(Classifier& model, Optimizer& optimizer, const TrainingSettings& settings);
 // One update; -> the batch's mean loss.
-double train_step(Classifier& model, Optimizer& optimizer, const Batch& batch,
+double train_step(TrainingStep& step, Classifier& model, Optimizer& optimizer, const Batch& batch,
                   const TrainingSettings& settings, Progress& progress);
 bool out_of_patience(const Progress& progress, int64_t patience);
 bool train(Classifier& model, Optimizer& optimizer, Loader& training, Loader* validation,

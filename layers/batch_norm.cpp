@@ -1,5 +1,7 @@
 #include "layers/batch_norm.h"
 
+#include "core/captured_work.h"
+
 namespace graft {
 
 const char* name_of(NormPolicy policy) {
@@ -40,7 +42,10 @@ Tensor BatchNorm2d::forward(const Tensor& x, Activation activation, const Tensor
     return batch_norm_frozen(x, weight, bias, running_mean, running_var, eps, activation, residual);
   Tensor y = batch_norm_train(x, weight, bias, running_mean, running_var, momentum, eps,
                               activation, residual);
-  ++*num_batches_tracked.mutable_data<int64_t>();
+  at_each_launch([mean = running_mean, var = running_var, count = num_batches_tracked]() mutable {
+    ++*count.mutable_data<int64_t>();
+    mean.mutable_address(), var.mutable_address();  // new versions
+  });
   return y;
 }
 

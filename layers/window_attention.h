@@ -27,8 +27,11 @@ class WindowAttention : public Module {
 
  private:
   WindowSpec windows_for(const Tensor& x) const;
+  const Tensor& mask_for(const Tensor& x, const WindowSpec& windows);
 
   bool shifted_;
+  Tensor mask_;       // window_mask() of the last map,
+  Shape mask_sides_;  // which had these
 };
 
 class WindowAttentionV1 : public WindowAttention {

@@ -36,8 +36,8 @@ Tensor FeatureCache::compute(const Batch& batch) {
   return model_.begin(input_of(model_, batch), end_).to(Device::cpu);
 }
 
-Tensor FeatureCache::trunk(const Batch& batch) {
-  if (batch.keys.empty()) return model_.trunk_in_parts(input_of(model_, batch));
+TrunkInput FeatureCache::input(const Batch& batch) {
+  if (batch.keys.empty()) return {batch.images};
   const Tensor made = compute(batch);
   std::vector<Tensor> values = batch.kept;
   int64_t next = 0;
@@ -48,7 +48,7 @@ Tensor FeatureCache::trunk(const Batch& batch) {
   }
   misses_ += next;
   hits_ += int64_t(values.size()) - next;
-  return model_.trunk_in_parts(stacked(values).to(model_.device()), end_);
+  return {stacked(values), end_};
 }
 
 }  // namespace graft

@@ -1,6 +1,6 @@
-// A network's trunk on batches of which some samples are known already: what the fixed beginning
-// makes of a sample is computed once and kept. With Classifier::images_at_a_time() set, no bit on
-// the processor differs from what would have been computed.
+// What comes into a network's trunk from batches of which some samples are known already: what the
+// fixed beginning makes of a sample is computed once and kept. With Classifier::images_at_a_time()
+// set, no bit on the processor differs from what would have been computed.
 #pragma once
 #include "io/feature_store.h"
 #include "models/features.h"
@@ -13,8 +13,9 @@ class FeatureCache {
   FeatureCache(Classifier& model, size_t end, FeatureStore& store)
       : model_(model), end_(end), store_(store) {}
 
-  // A TrunkOf. A batch of a loader without LoaderOptions::known passes through and is not counted.
-  Tensor trunk(const Batch& batch);
+  // A TrunkInputOf. A batch of a loader without LoaderOptions::known passes through and is not
+  // counted.
+  TrunkInput input(const Batch& batch);
 
   int64_t hits() const { return hits_; }      // samples that were known
   int64_t misses() const { return misses_; }  // samples that were computed, and then kept

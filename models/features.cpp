@@ -6,27 +6,41 @@
 namespace graft {
 namespace {
 
-Tensor hidden_of(Classifier& model, const Batch& batch, const TrunkOf& trunk) {
-  if (trunk) return model.hidden(trunk(batch));
-  GRAFT_CHECK(batch.images.defined() &&
-                  (!batch.labels.defined() || batch.images.dim(0) == batch.labels.size()),
-              "features: a batch without the pixels of some of its samples");
-  return model.hidden(model.trunk_in_parts(input_of(model, batch)));
+Tensor normalized(const Classifier& model, const Tensor& pixels) {
+  const Preprocess& p = model.preprocess;
+  return normalize(pixels.to(model.device()), p.scale, p.mean, p.std, p.bgr, model.activations());
 }
 
 }  // namespace
 
 Tensor input_of(const Classifier& model, const Batch& batch) {
-  const Preprocess& p = model.preprocess;
-  return normalize(batch.images.to(model.device()), p.scale, p.mean, p.std, p.bgr, model.activations());
+  return normalized(model, batch.images);
 }
 
-Tensor logits_of(Classifier& model, const Batch& batch, const TrunkOf& trunk) {
-  return model.head(hidden_of(model, batch, trunk));
+TrunkInput trunk_input(const Batch& batch, const TrunkInputOf& input) {
+  if (input) return input(batch);
+  GRAFT_CHECK(batch.images.defined() &&
+                  (!batch.labels.defined() || batch.images.dim(0) == batch.labels.size()),
+              "features: a batch without the pixels of some of its samples");
+  return {batch.images};
+}
+
+Tensor trunk_of(Classifier& model, const TrunkInput& input) {
+  const bool pixels = input.values.dtype() == DType::u8;
+  Tensor x = pixels ? normalized(model, input.values) : input.values.to(model.device());
+  return model.trunk_in_parts(std::move(x), input.begin);
+}
+
+Tensor logits_of(Classifier& model, const TrunkInput& input) {
+  return model.head(model.hidden(trunk_of(model, input)));
+}
+
+Tensor logits_of(Classifier& model, const Batch& batch, const TrunkInputOf& input) {
+  return logits_of(model, trunk_input(batch, input));
 }
 
 Features compute_features(Classifier& model, Loader& loader, int64_t images,
-                          const std::function<bool()>& stop, const TrunkOf& trunk) {
+                          const std::function<bool()>& stop, const TrunkInputOf& input) {
   NoGrad no_grad;
   model.eval();
   each_param(model, [&](const std::string& path, Param& p) {
@@ -37,7 +51,8 @@ Features compute_features(Classifier& model, Loader& loader, int64_t images,
   int64_t n = 0;
   loader.start(0);
   for (Batch batch; loader.next(batch);) {
-    Tensor part = hidden_of(model, batch, trunk).to(Device::cpu).to(DType::f32);
+    Tensor part = model.hidden(trunk_of(model, trunk_input(batch, input)));
+    part = part.to(Device::cpu).to(DType::f32);
     if (!all.values.defined()) {
       Shape shape = part.shape();
       shape[0] = images;

@@ -14,13 +14,22 @@ struct Features {
 
 Tensor input_of(const Classifier& model, const Batch& batch);  // normalised pixels, where the model is
 
-// What the trunk makes of a batch, where the model is. Empty: from its pixels, in parts.
-using TrunkOf = std::function<Tensor(const Batch&)>;
-Tensor logits_of(Classifier& model, const Batch& batch, const TrunkOf& trunk = {});
+// What a batch brings to a trunk, on any device: its pixels (n,size,size,3) u8, or what comes into
+// the trunk's step `begin`.
+struct TrunkInput {
+  Tensor values;
+  size_t begin = 0;
+};
+using TrunkInputOf = std::function<TrunkInput(const Batch&)>;  // empty: the pixels
+TrunkInput trunk_input(const Batch& batch, const TrunkInputOf& input);
+
+Tensor trunk_of(Classifier& model, const TrunkInput& input);  // in parts
+Tensor logits_of(Classifier& model, const TrunkInput& input);
+Tensor logits_of(Classifier& model, const Batch& batch, const TrunkInputOf& input = {});
 
 // Over one epoch of the loader, which has at most so many images. `stop` is asked after each batch;
 // what there is by then is returned. Throws Fault::usage when something before the head learns.
 Features compute_features(Classifier& model, Loader& loader, int64_t images,
-                          const std::function<bool()>& stop = {}, const TrunkOf& trunk = {});
+                          const std::function<bool()>& stop = {}, const TrunkInputOf& input = {});
 
 }  // namespace graft

@@ -24,8 +24,8 @@ Views views_named(const std::string& name) {
   fail(Fault::usage, "--tta: '{}' is unknown; use none or flip", name);
 }
 
-Tensor outputs_of(Classifier& model, const Batch& batch, const TrunkOf& trunk, Views views) {
-  Tensor logits = here(logits_of(model, batch, trunk));
+Tensor outputs_of(Classifier& model, const Batch& batch, const TrunkInputOf& input, Views views) {
+  Tensor logits = here(logits_of(model, batch, input));
   if (views == Views::one) return logits;
   Tensor one = softmax(logits), two = softmax(here(logits_of(model, mirrored(batch))));
   Tensor result(logits.shape());

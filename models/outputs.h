@@ -9,8 +9,8 @@ Views views_named(const std::string& name);  // "none" or "flip"; else throws Fa
 
 // Logits (N, classes) f32 on the processor. With flip, logarithms of the mean of the probabilities
 // of both views: softmax of those is that mean. In the mode the model is in; records nothing under
-// NoGrad. `trunk` serves one view alone: it may know no pixels.
-Tensor outputs_of(Classifier& model, const Batch& batch, const TrunkOf& trunk = {},
+// NoGrad. `input` serves one view alone: it may know no pixels.
+Tensor outputs_of(Classifier& model, const Batch& batch, const TrunkInputOf& input = {},
                   Views views = Views::one);
 
 }  // namespace graft

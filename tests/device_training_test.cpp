@@ -16,13 +16,6 @@ struct Outcome {
   TensorMap values;  // on the processor
 };
 
-TensorMap brought_back(Module& model) {
-  TensorMap all;
-  each_param(model, [&](auto& path, Param& p) { all[path] = p.clone(Device::cpu); });
-  each_buffer(model, [&](auto& path, Tensor& t) { all[path] = t.clone(Device::cpu); });
-  return all;
-}
-
 Tensor pixels(int step) { return normal({kImages, kSide, kSide, 3}, uint64_t(step)); }
 
 struct Training {
@@ -49,7 +42,7 @@ Outcome train(const Training& t, Device device) {
     EXPECT_TRUE(optimizer.try_step(0.02, t.loss_scale).has_value());
     run.losses.push_back(loss.item());
   }
-  run.values = brought_back(*model);
+  run.values = snapshot(*model);
   return run;
 }
 
@@ -68,7 +61,7 @@ double apart(const TensorMap& a, const TensorMap& b, const TensorMap& start) {
 
 void compare(const Training& t, double loss_tolerance, double way_tolerance) {
   Outcome device = train(t, Device::cuda), cpu = train(t, Device::cpu);
-  TensorMap start = brought_back(*make_model(t.network, kClasses, 1));
+  TensorMap start = snapshot(*make_model(t.network, kClasses, 1));
   for (size_t i = 0; i < cpu.losses.size(); ++i)
     EXPECT_NEAR(device.losses[i], cpu.losses[i], loss_tolerance * cpu.losses[i]) << "step " << i;
   EXPECT_LE(apart(device.values, cpu.values, start), way_tolerance);
@@ -115,13 +108,13 @@ TEST_F(DeviceTraining, BrokenGradientsChangeNothing) {
   auto model = make_model("resnet10_small", kClasses, 1);
   model->place(Device::cuda, DType::f16);
   Optimizer optimizer(*model, {.momentum = 0.9});
-  TensorMap before = brought_back(*model), moments = optimizer.state();
+  TensorMap before = snapshot(*model), moments = optimizer.state();
   model->train();
   cross_entropy((*model)(pixels(0).to(Device::cuda).to(DType::f16)),
                 labels_of(kImages, kClasses).to(Device::cuda))
       .backward(1e9f);
   EXPECT_FALSE(optimizer.try_step(0.1, 1e9).has_value());
-  TensorMap after = brought_back(*model);
+  TensorMap after = snapshot(*model);
   each_param(*model, [&](auto& path, Param&) { EXPECT_TRUE(same_bits(after.at(path), before.at(path))); });
   EXPECT_TRUE(changed(moments, optimizer.state()).empty());
 }
@@ -130,11 +123,11 @@ TEST_F(DeviceTraining, StateComesBackAndGoesThere) {
   auto there = make_model("resnet10_small", kClasses, 1), here = make_model("resnet10_small", kClasses, 2);
   there->place(Device::cuda);
   load_state(*here, state(*there));
-  EXPECT_TRUE(changed(snapshot(*here), brought_back(*there)).empty());
+  EXPECT_TRUE(changed(snapshot(*here), snapshot(*there)).empty());
   auto other = make_model("resnet10_small", kClasses, 3);
   other->place(Device::cuda, DType::bf16);
   load_state(*other, state(*here));
-  EXPECT_TRUE(changed(snapshot(*here), brought_back(*other)).empty());
+  EXPECT_TRUE(changed(snapshot(*here), snapshot(*other)).empty());
 }
 
 TEST_F(DeviceTraining, AMixOfDevicesIsAnError) {

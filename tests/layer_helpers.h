@@ -75,11 +75,11 @@ inline void randomise(BatchNorm2d& norm, uint64_t seed) {
   norm.running_var.copy_from(uniform({c}, seed + 3, 0.5f, 2.0f));
 }
 
-// Copies of every parameter and buffer in the order of memory.
+// Copies of every parameter and buffer in the order of memory, on the processor.
 inline TensorMap snapshot(Module& model) {
   TensorMap all;
-  each_param(model, [&](auto& path, Param& p) { all[path] = p.clone(); });
-  each_buffer(model, [&](auto& path, Tensor& t) { all[path] = t.clone(); });
+  each_param(model, [&](auto& path, Param& p) { all[path] = p.clone(Device::cpu); });
+  each_buffer(model, [&](auto& path, Tensor& t) { all[path] = t.clone(Device::cpu); });
   return all;
 }
 

@@ -121,7 +121,7 @@ TEST(FeatureCache, SomeKnownSomeNot) {
       for (std::vector<int64_t> indices : {std::vector<int64_t>{0, 1, 2, 3, 4, 5, 6, 7, 8, 9},
                                            {12, 3, 11, 9, 0}, {13}, {5, 13, 12, 1, 14, 15}}) {
         Tensor plain = model->trunk_in_parts(input_of(*model, batch_of(*model, indices)));
-        Tensor cached = cache.trunk(known_batch(*model, indices, store));
+        Tensor cached = trunk_of(*model, cache.input(known_batch(*model, indices, store)));
         EXPECT_TRUE(same_bits(plain, cached)) << name << " " << indices.size();
         samples += int64_t(indices.size());
       }
@@ -148,9 +148,9 @@ TEST(FeatureCache, TrainsToTheSameBits) {
         if (step % 2) indices = {4, 9, 2, 8, 1, 0};
         optimizer.zero_grad();
         Batch batch = cached ? known_batch(*model, indices, store) : batch_of(*model, indices);
-        TrunkOf trunk;
-        if (cached) trunk = [&](const Batch& b) { return cache.trunk(b); };
-        Tensor loss = cross_entropy(logits_of(*model, batch, trunk), batch.labels);
+        TrunkInputOf input;
+        if (cached) input = [&](const Batch& b) { return cache.input(b); };
+        Tensor loss = cross_entropy(logits_of(*model, batch, input), batch.labels);
         loss.backward();
         optimizer.step(0.01);
         losses.push_back(loss.item());
@@ -169,7 +169,8 @@ TEST(FeatureCache, ABatchWithoutKeysPassesThrough) {
   FeatureCache cache(*model, Prefix(*model).end(), store);
   model->eval();
   Batch batch = batch_of(*model, {0, 1, 2});
-  EXPECT_TRUE(same_bits(cache.trunk(batch), model->trunk_in_parts(input_of(*model, batch))));
+  const Tensor want = model->trunk_in_parts(input_of(*model, batch));
+  EXPECT_TRUE(same_bits(trunk_of(*model, cache.input(batch)), want));
   EXPECT_EQ(cache.hits() + cache.misses(), 0);
 }
 
