@@ -175,6 +175,7 @@ bool learn_all(TrainRun& s, const TrainingHooks& hooks) {
     const TrainOptions& o = s.phase().options;
     show_plan(*s.model, o.freeze, o.head_solver == "sgd" ? o.lr : 0, rate_factors_in(s),
               int64_t(s.data.train.samples.size()), int64_t(s.data.val.samples.size()));
+    if (const std::string how = launch_plan(s); !how.empty()) say(how);
     BadImages bad_training(*s.training), bad_validation(*s.validation);
     if (!learn(s, hooks)) return false;
     if (s.progress.epoch < s.settings.epochs)

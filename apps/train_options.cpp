@@ -161,6 +161,8 @@ void add_train_options(Command& c, TrainOptions& o) {
   c.integer("--cache-mb", o.cache_mb, 0, 1 << 20, "Memory for decoded images");
   c.integer("--device-cache-mb", o.device_cache_mb, -1, 1 << 20, "On a CUDA device: its memory for decoded "
             "images, from which it then cuts each batch itself; -1: a quarter; 0: none");
+  c.one_of("--cuda-graph", o.cuda_graph, {"on", "off"}, "On a CUDA device: on: a step is captured "
+           "when its shapes come again, and from then on launched as a whole, with the same bits");
   c.text("--cache", o.cache, "Compute once what stays of the network, for each image whose pixels "
          "come again (to validate; to train, unless --augment makes new ones): memory, or a folder that "
          "later runs find; auto: memory; off");

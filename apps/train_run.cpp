@@ -170,11 +170,20 @@ void make_settings(TrainRun& s) {
   s.settings.phase = s.phase().name;
   s.settings.first_epoch = s.phase().first_epoch;
   s.settings.first_step = s.phase().first_epoch * s.training->batches();
+  s.settings.cuda_graph = o.cuda_graph == "on";
   s.settings.loss.label_smoothing = float(o.label_smoothing);
   if (o.class_weights == "balanced")
     s.settings.loss.class_weights = balanced_weights(s.data.train).to(s.place.device);
   else if (o.class_weights != "none")
     fail(Fault::usage, "--class-weights: '{}' is unknown; use none or balanced", o.class_weights);
+}
+
+std::string launch_plan(const TrainRun& s) {
+  if (s.place.device == Device::cpu || s.phase().options.head_solver != "sgd") return "";
+  if (!s.settings.cuda_graph) return "steps are queued call by call (--cuda-graph off)";
+  if (s.settings.mix.any())
+    return "steps are queued call by call: the processor mixes their images";
+  return "steps are launched as a whole, as a CUDA graph, once their shapes come again";
 }
 
 }  // namespace graft::app

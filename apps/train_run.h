@@ -41,5 +41,6 @@ void open_cache(TrainRun& s);     // after freezing
 std::unique_ptr<Loader> validation_loader(const TrainRun& s, TrainCache* cache);
 void make_loaders(TrainRun& s);   // after freezing: batch norms that learn need batches
 void make_settings(TrainRun& s);  // what the loop is told
+std::string launch_plan(const TrainRun& s);  // how steps reach a CUDA device; empty without one
 
 }  // namespace graft::app

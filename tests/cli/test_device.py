@@ -67,6 +67,21 @@ def test_pictures_kept_on_the_device_change_no_bit(sim, few, augment):
     assert losses(kept) == losses(sent)
 
 
+def test_steps_launched_as_a_whole_change_no_bit(sim, few):
+    recipe = ["--optimizer", "adamw", "--schedule", "cosine", "--class-weights", "balanced"]
+    whole = train(sim, few, *recipe, epochs=2)
+    calls = train(sim, few, *recipe, "--cuda-graph", "off", epochs=2, out="calls")
+    assert losses(whole.json) == losses(calls.json)
+    assert "as a CUDA graph" in whole.err and "notice" not in whole.err
+    assert "--cuda-graph off" in calls.err
+    assert "mixes" in train(sim, few, "--mixup", 0.2, out="mixed").err
+
+
+def test_what_cannot_be_captured_runs_call_by_call(sim, few):
+    run = train(sim, few, "--head", "cosine", epochs=2)  # the processor looks at its factor
+    assert run.err.count("no CUDA graph") == 1
+
+
 def test_a_stopped_run_goes_on_with_the_same_bits(sim, few):
     whole = train(sim, few, "--precision", "bf16", epochs=2, out="whole").json
     train(sim, few, "--precision", "bf16", epochs=2, code=69, env=faults(fail_at=FIRST_EPOCH, sticky=1))
