@@ -51,7 +51,7 @@ union DepthwiseShared {
 
 // A block has `pixels` pixels of the result.
 template <ConvPass kPass, class T>
-__global__ void __launch_bounds__(kThreads) depthwise(const ConvWork c, int pixels) {
+__global__ void __launch_bounds__(kThreads, 5) depthwise(const ConvWork c, int pixels) {
   GRAFT_SHARED(DepthwiseShared, shared);
   const Conv2dProblem& p = c.problem;
   const int channels = int(p.c), taps = int(p.r * p.s);
