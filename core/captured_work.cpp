@@ -60,6 +60,8 @@ void CapturedWork::launch() {
   for (const auto& change : impl_->changes) change();
 }
 
+bool capturing() { return noting != nullptr; }
+
 void at_each_launch(std::function<void()> change) {
   if (!noting) return change();
   noting->push_back(std::move(change));

@@ -30,6 +30,8 @@ class CapturedWork {
   std::unique_ptr<Impl> impl_;
 };
 
+bool capturing();  // whether this thread is in the middle of such work
+
 // Does it now; while this thread captures, at each launch instead.
 void at_each_launch(std::function<void()> change);
 

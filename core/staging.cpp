@@ -5,6 +5,7 @@
 #include <mutex>
 #include <vector>
 
+#include "core/captured_work.h"
 #include "core/dispatch.h"
 
 namespace graft {
@@ -12,6 +13,7 @@ namespace {
 
 constexpr size_t kChunk = size_t(8) << 20, kAlignment = 256;  // bytes
 constexpr size_t kMostChunks = 8;
+constexpr int kCaptureUnsupported = 900;  // of cudaError_t
 
 // Filled from the front by copies of one stream, and again once the last of them is done.
 struct Chunk {
@@ -84,6 +86,8 @@ class Staging {
 
 void copy_staged(void* to, const void* from, size_t bytes) {
   if constexpr (kWithCuda) {
+    if (capturing())  // a launch would copy what is in the chunk by then
+      throw cuda::DeviceError("a copy from the processor cannot be captured", kCaptureUnsupported, false);
     static Staging* staging = new Staging;  // never ended: the driver may be gone before it
     staging->copy(static_cast<char*>(to), static_cast<const char*>(from), bytes, stream());
   }
