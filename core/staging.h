@@ -6,7 +6,8 @@
 namespace graft {
 
 // Queues a copy to device memory in the calling thread's stream; `from` may be changed when this
-// returns. Waits only for copies of its own, when tens of megabytes are still on their way.
+// returns. Waits only for copies of its own, when tens of megabytes are still on their way. Throws
+// while the thread captures (core/captured_work.h).
 void copy_staged(void* to, const void* from, size_t bytes);
 
 }  // namespace graft
