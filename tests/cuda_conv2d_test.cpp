@@ -6,6 +6,7 @@
 
 #include "kernels/cuda/conv2d_launch.h"
 #include "kernels/elementwise.h"
+#include "tests/conv2d_problem.h"
 #include "tests/cuda_matrix.h"
 
 namespace graft::cuda {
@@ -103,16 +104,6 @@ void run_passes(const Case& c) {
     run_pass(pass, c);
     if (testing::Test::HasFatalFailure()) return;
   }
-}
-
-Conv2dProblem square(int64_t n, int64_t side, int64_t c, int64_t k, int64_t filter, int stride = 1,
-                     int pad = 0, int dilation = 1, int groups = 1) {
-  Conv2dProblem p{.n = n, .h = side, .w = side, .c = c, .k = k, .r = filter, .s = filter};
-  p.stride_h = p.stride_w = stride;
-  p.pad_top = p.pad_left = p.pad_bottom = p.pad_right = pad;
-  p.dilation_h = p.dilation_w = dilation;
-  p.groups = groups;
-  return p;
 }
 
 // Every way that taps, strides and borders meet, with channels in whole chunks.

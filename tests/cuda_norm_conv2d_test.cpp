@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "kernels/cuda/conv2d_launch.h"
+#include "tests/conv2d_problem.h"
 #include "tests/cuda_values.h"
 
 namespace graft::cuda {
@@ -61,16 +62,6 @@ void run(const Case& c) {
   wgrad.b = x.data(), wgrad.out = dw.data(), wgrad.norm = input;
   conv2d(ConvPass::wgrad, kMath<T>, wgrad, c.plan, {});
   expect_values(dw, doubles(want_dw.host()));
-}
-
-Conv2dProblem square(int64_t n, int64_t side, int64_t c, int64_t k, int64_t filter, int stride = 1,
-                     int pad = 0, int dilation = 1, int groups = 1) {
-  Conv2dProblem p{.n = n, .h = side, .w = side, .c = c, .k = k, .r = filter, .s = filter};
-  p.stride_h = p.stride_w = stride;
-  p.pad_top = p.pad_left = p.pad_bottom = p.pad_right = pad;
-  p.dilation_h = p.dilation_w = dilation;
-  p.groups = groups;
-  return p;
 }
 
 TYPED_TEST(CudaNormConv2d, EveryTileAndSplit) {
