@@ -34,7 +34,7 @@ const PixelSource* first_layer_of([[maybe_unused]] const Conv2dProblem& p, [[may
 
 // What a kernel on a device reads for x: its values, or those that a batch norm is to make it of,
 // where our kernels can normalise them on the way: where has(norm, data). Of a filter with several
-// taps each would do it again, in shared memory, which is where such a kernel has no time to spare.
+// taps each would do it again, in shared memory: by count too dear, which no GPU has confirmed yet.
 struct ConvInput {
   const void* data;
   std::optional<NormProblem> norm;
