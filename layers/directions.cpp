@@ -13,7 +13,7 @@ Tensor directions(const Tensor& rows, const Tensor& log_factor) {
 }
 
 Tensor directions(const Tensor& rows) {
-  return directions(rows, Tensor::zeros({1}).to(rows.device()));  // e^0
+  return directions(rows, Tensor::zeros({1}, DType::f32, rows.device()));  // e^0
 }
 
 Tensor mean_direction(const Tensor& features) {

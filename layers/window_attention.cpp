@@ -49,15 +49,12 @@ WindowSpec WindowAttention::windows_for(const Tensor& x) const {
   return {{side_, side_}, {shift(1), shift(2)}};
 }
 
-const Tensor& WindowAttention::mask_for(const Tensor& x, const WindowSpec& windows) {
-  const Shape sides{x.dim(1), x.dim(2)};
-  if (windows.shift[0] + windows.shift[1] == 0) {
-    mask_ = {};
-  } else if (sides != mask_sides_ || !mask_.defined() || mask_.device() != x.device()) {
-    mask_ = window_mask(sides[0], sides[1], windows, kApart).to(x.device());
-  }
-  mask_sides_ = sides;
-  return mask_;
+Tensor WindowAttention::mask_for(const Tensor& x, const WindowSpec& windows) {
+  if (windows.shift[0] + windows.shift[1] == 0) return {};
+  Tensor& mask = masks_[{x.dim(1), x.dim(2)}];
+  if (!mask.defined() || mask.device() != x.device())
+    mask = window_mask(x.dim(1), x.dim(2), windows, kApart).to(x.device());
+  return mask;
 }
 
 Tensor WindowAttention::forward(Tensor x) {
@@ -65,7 +62,7 @@ Tensor WindowAttention::forward(Tensor x) {
   const Shape map = x.shape();
   const int64_t tokens = side_ * side_;
   Tensor bias = lookup(biases(), relative_position_index).reshape({heads_, tokens, tokens});
-  const Tensor& mask = mask_for(x, windows);
+  const Tensor mask = mask_for(x, windows);
   x = attend(to_windows(x, windows), bias, mask);
   return from_windows(proj(std::move(x)), windows, map);
 }

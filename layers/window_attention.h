@@ -2,6 +2,8 @@
 // window, with a bias for every relative position: learnt as it is in Swin (Liu et al., ICCV 2021);
 // in Swin V2 (CVPR 2022) made by a small network, and scores are cosines.
 #pragma once
+#include <map>
+
 #include "layers/linear.h"
 #include "layers/sequential.h"
 
@@ -27,11 +29,10 @@ class WindowAttention : public Module {
 
  private:
   WindowSpec windows_for(const Tensor& x) const;
-  const Tensor& mask_for(const Tensor& x, const WindowSpec& windows);
+  Tensor mask_for(const Tensor& x, const WindowSpec& windows);
 
   bool shifted_;
-  Tensor mask_;       // window_mask() of the last map,
-  Shape mask_sides_;  // which had these
+  std::map<Shape, Tensor> masks_;  // window_mask() by the sides of maps; kept, for what was captured
 };
 
 class WindowAttentionV1 : public WindowAttention {

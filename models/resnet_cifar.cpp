@@ -20,7 +20,8 @@ Tensor thin_shortcut(const Tensor& x, int64_t channels) {
   Tensor y = avg_pool2d(x, {.window = {1, 1}, .stride = {2, 2}});
   Shape shape = y.shape();
   shape.back() = (channels - x.dim(-1)) / 2;
-  return concat({Tensor::zeros(shape), y, Tensor::zeros(shape)});
+  auto zeros = [&] { return Tensor::zeros(shape, y.dtype(), y.device()); };
+  return concat({zeros(), y, zeros()});
 }
 
 class BasicBlock : public Module {

@@ -21,13 +21,14 @@ template <class T>
 struct Example {
   Shape s;
   std::vector<T> x, dy;
-  std::vector<float> factors;
+  std::vector<float> logs;  // of the factors
   std::vector<double> y, dx, dots;
 
   explicit Example(const Shape& s) : s(s) {
     const auto width = size_t(s.width), n = size_t(s.rows * 3 * s.heads) * width;
     x = reals<T>(n, 1, -2, 2), dy = reals<T>(n, 2, -1, 1);
-    factors = reals<float>(size_t(s.heads), 3, 0.5f, 2);
+    logs = reals<float>(size_t(s.heads), 3, -0.7f, 0.7f);
+    if (s.heads > 1) logs.back() = kLargestLogFactor + 1;  // counts as the largest
     if (n > width) std::fill_n(x.begin(), width, T(0.0f));
     y.resize(n), dx.resize(n), dots.resize(size_t(s.rows * s.heads));
     for (size_t vector = 0; vector * width < n; ++vector) {
@@ -39,9 +40,10 @@ struct Example {
       for (size_t j = 0; j < width; ++j) length += value(j) * value(j);
       length = std::sqrt(length);
       const double divisor = part == 2 ? 1 : std::max(length, double(1e-12f));
-      const double factor = part == 0 ? double(factors[head]) : 1;
+      const bool limited = logs[head] > kLargestLogFactor;
+      const double factor = part > 0 ? 1 : limited ? 100 : std::exp(double(logs[head]));
       for (size_t j = 0; j < width; ++j) along += value(j) / divisor * slope(j);
-      if (part == 0) dots[vector / (3 * heads) * heads + head] = factor * along;
+      if (part == 0) dots[vector / (3 * heads) * heads + head] = limited ? 0 : factor * along;
       for (size_t j = 0; j < width; ++j) {
         y[at + j] = factor * value(j) / divisor;
         const double back = part < 2 && length > 1e-12 ? along * value(j) / divisor : 0;
@@ -64,8 +66,8 @@ TYPED_TEST(CudaCosine, ForwardAndGradients) {
                      std::to_string(e.s.width) + " from " + std::to_string(offset));
         Array<T> x(e.x, offset), dy(e.dy, offset), y(e.x.size(), offset), dx(e.x.size(), offset);
         Array<T> dx_alone(e.x.size(), offset);
-        Array<float> factors(e.factors), dots(e.dots.size()), dots_alone(e.dots.size());
-        const CosineProblem p{e.s.rows, e.s.heads, e.s.width, factors.data()};
+        Array<float> logs(e.logs), dots(e.dots.size()), dots_alone(e.dots.size());
+        const CosineProblem p{e.s.rows, e.s.heads, e.s.width, logs.data()};
         cosine(p, x.data(), y.data(), {});
         expect_values(y, e.y, 1e-6);
         cosine_backward(p, x.data(), dy.data(), dx.data(), dots.data(), {});
@@ -79,21 +81,21 @@ TYPED_TEST(CudaCosine, ForwardAndGradients) {
   });
 }
 
-// Of length 4: quotients are exact.
+// Of length 4, factor e^0: quotients are exact.
 TYPED_TEST(CudaCosine, LengthsOfPowersOfTwoAreExact) {
   using T = TypeParam;
   const size_t rows = 7, heads = 3, width = 16, n = rows * 3 * heads * width;
   std::vector<T> x(n);
   std::vector<double> y(n);
   for (size_t i = 0; i < n; ++i) {
-    const size_t head = i / width % heads, part = i / (width * heads) % 3;
+    const size_t part = i / (width * heads) % 3;
     x[i] = T(i * i % 3 == 1 ? 1.0f : -1.0f);
-    y[i] = double(float(x[i])) * (part == 2 ? 1 : part == 1 ? 0.25 : 0.25 * double(head + 1));
+    y[i] = double(float(x[i])) * (part == 2 ? 1 : 0.25);
   }
   on_device([&] {
     Array<T> in(x), out(n);
-    Array<float> factors(std::vector<float>{1, 2, 3});
-    cosine<T>({int64_t(rows), int64_t(heads), int64_t(width), factors.data()}, in.data(),
+    Array<float> logs(std::vector<float>(heads, 0.0f));
+    cosine<T>({int64_t(rows), int64_t(heads), int64_t(width), logs.data()}, in.data(),
               out.data(), {});
     expect_values(out, y);
   });
@@ -102,10 +104,11 @@ TYPED_TEST(CudaCosine, LengthsOfPowersOfTwoAreExact) {
 TEST(CudaCosineShortest, VectorsBelowTheShortestAreDividedByAConstant) {
   on_device([] {
     Array<float> x(std::vector<float>{3e-13f, 4e-13f, 1, 0, 5, 6}), y(6), dx(6);
-    Array<float> dy(std::vector<float>{1e-12f, 0, 0, 1, 1, 1}), factors(std::vector<float>{2});
-    cosine<float>({1, 1, 2, factors.data()}, x.data(), y.data(), {});
+    Array<float> dy(std::vector<float>{1e-12f, 0, 0, 1, 1, 1});
+    Array<float> logs(std::vector<float>{std::log(2.0f)});
+    cosine<float>({1, 1, 2, logs.data()}, x.data(), y.data(), {});
     expect_values(y, {0.6, 0.8, 1, 0, 5, 6}, 1e-6);
-    cosine_backward<float>({1, 1, 2, factors.data()}, x.data(), dy.data(), dx.data(), nullptr, {});
+    cosine_backward<float>({1, 1, 2, logs.data()}, x.data(), dy.data(), dx.data(), nullptr, {});
     expect_values(dx, {2, 0, 0, 1, 1, 1}, 1e-6);
   });
 }

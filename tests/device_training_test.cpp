@@ -73,6 +73,11 @@ TEST_F(DeviceTraining, EverythingLearns) { compare({}, 1e-5, 1e-3); }
 TEST_F(DeviceTraining, LastStageLearns) { compare({.plan = "until:layer4"}, 1e-5, 1e-3); }
 TEST_F(DeviceTraining, NormsTakeStatisticsOnly) { compare({.plan = "trunk,bn=stats"}, 1e-5, 1e-3); }
 
+// Half of the channels of a shortcut are zeros, made where the others are.
+TEST_F(DeviceTraining, ThinShortcuts) {
+  compare({.network = "resnet20", .plan = "trunk"}, 1e-5, 1e-3);
+}
+
 TEST_F(DeviceTraining, AdamWWithDecayAndClipping) {
   // Adam's first steps are the signs of gradients: where those are nearly 0 rounding decides.
   compare({.optimizer = {.kind = OptimizerOptions::Kind::adamw, .weight_decay = 0.1, .clip_norm = 0.5}},

@@ -1,7 +1,5 @@
 #include "kernels/cosine.h"
 
-#include <cmath>
-
 #include "core/autograd.h"
 #include "core/dispatch.h"
 #include "core/ops.h"
@@ -9,19 +7,6 @@
 #include "core/trace.h"
 
 namespace graft {
-namespace {
-
-const float kLargest = std::log(100.0f);  // of a factor's logarithm
-
-// A factor at its limit does not move: its gradient is 0.
-Tensor only_below_limit(const Tensor& grad, const Tensor& logs) {
-  Tensor kept = grad.to(Device::cpu);
-  for (int64_t head = 0; head < kept.size(); ++head)
-    if (logs.data()[head] > kLargest) kept.mutable_data()[head] = 0;
-  return kept.to(grad.device());
-}
-
-}  // namespace
 
 Tensor cosine_heads(const Tensor& qkv, const Tensor& log_factors) {
   const int64_t heads = log_factors.size();
@@ -29,13 +14,10 @@ Tensor cosine_heads(const Tensor& qkv, const Tensor& log_factors) {
               "cosine_heads: queries, keys and values {} must be (...,3C), C in {} heads",
               qkv.shape(), heads);
   if (tracing({&qkv})) return traced("cosine_heads", {qkv, log_factors}, qkv.shape());
-  const Tensor logs = log_factors.detach().to(Device::cpu);  // a few numbers
-  Tensor factors({heads});
-  for (int64_t head = 0; head < heads; ++head)
-    factors.mutable_data()[head] = std::exp(std::min(logs.data()[head], kLargest));
-  factors = factors.to(qkv.device());
   auto problem = [rows = qkv.size() / qkv.dim(-1), heads, width = qkv.dim(-1) / (3 * heads),
-                  factors] { return CosineProblem{rows, heads, width, in<float>(factors)}; };
+                  logs = log_factors.detach()] {
+    return CosineProblem{rows, heads, width, in<float>(logs)};
+  };
   Tensor y = empty_like(qkv, qkv.shape());
   GRAFT_KERNEL(y, cosine, problem(), in<T>(qkv), out<T>(y));
   return record(
@@ -47,7 +29,7 @@ Tensor cosine_heads(const Tensor& qkv, const Tensor& log_factors) {
         if (needed[1]) dots = empty_f32(dy, {qkv.size() / qkv.dim(-1), heads});
         GRAFT_KERNEL(dy, cosine_backward, problem(), in<T>(qkv), in<T>(dy), out<T>(grads[0]),
                      out<float>(dots));
-        if (needed[1]) grads[1] = only_below_limit(sum_of_rows(dots), logs).reshape(shape);
+        if (needed[1]) grads[1] = sum_of_rows(dots).reshape(shape);
         return grads;
       });
 }

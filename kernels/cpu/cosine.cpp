@@ -35,7 +35,7 @@ void cosine(const CosineProblem& p, const float* qkv, float* y) {
   each_vector(p, [&](int64_t, int64_t head, int64_t part, int64_t at) {
     float factor = 1;
     if (part < 2) factor /= std::max(std::sqrt(dot(p.width, qkv + at, qkv + at)), kShortest);
-    if (part == 0) factor *= p.factors[head];
+    if (part == 0) factor *= cosine_factor(p.log_factors[head]);
     for (int64_t i = at; i < at + p.width; ++i) y[i] = qkv[i] * factor;
   });
 }
@@ -49,9 +49,11 @@ void cosine_backward(const CosineProblem& p, const float* qkv, const float* dy, 
       return;
     }
     const float length = std::sqrt(dot(p.width, qkv + at, qkv + at));
-    const float divisor = std::max(length, kShortest), factor = part == 0 ? p.factors[head] : 1;
+    const float log = p.log_factors[head], factor = part == 0 ? cosine_factor(log) : 1;
+    const float divisor = std::max(length, kShortest);
     const float along = dot(p.width, qkv + at, dy + at) / divisor;
-    if (dots && part == 0) dots[row * p.heads + head] = factor * along;
+    if (dots && part == 0)
+      dots[row * p.heads + head] = log > kLargestLogFactor ? 0 : factor * along;
     if (!dqkv) return;
     const float back = length > kShortest ? along / divisor : 0;  // else divided by a constant
     for (int64_t i = at; i < at + p.width; ++i)

@@ -58,7 +58,7 @@ __global__ void __launch_bounds__(kBlock)
   const float length = sqrtf(sum_of_team(squares));
   if (!vector.exists) return;
   float factor = directed ? 1.0f / fmaxf(length, kShortest) : 1.0f;
-  if (vector.part == 0) factor *= p.factors[vector.head];
+  if (vector.part == 0) factor *= cosine_factor(p.log_factors[vector.head]);
   vector.each<kWidth>(p.width, [&](int64_t i) {
     float v[kWidth];
     load(v, qkv + i);
@@ -86,9 +86,10 @@ __global__ void __launch_bounds__(kBlock)
   const float length = sqrtf(sum_of_team(squares)), inner = sum_of_team(product);
   if (!vector.exists) return;
   const float divisor = directed ? fmaxf(length, kShortest) : 1.0f, along = inner / divisor;
-  const float factor = vector.part == 0 ? p.factors[vector.head] : 1.0f;
+  const float log = p.log_factors[vector.head];
+  const float factor = vector.part == 0 ? cosine_factor(log) : 1.0f;
   if (dots && vector.part == 0 && vector.thread == 0)
-    dots[vector.row * p.heads + vector.head] = factor * along;
+    dots[vector.row * p.heads + vector.head] = log > kLargestLogFactor ? 0.0f : factor * along;
   if (!dqkv) return;
   const float back = directed && length > kShortest ? along / divisor : 0.0f;
   vector.each<kWidth>(p.width, [&](int64_t i) {
