@@ -123,8 +123,7 @@ void open_cache(TrainRun& s) {
 // else needs the pixels on the processor; a part for each loader.
 int64_t bytes_there(const TrainRun& s, const Transform& transform, const LoaderOptions& loader) {
   const TrainOptions& o = s.options;
-  const bool mixed = o.recipes.mixup > 0 || o.recipes.cutmix > 0;
-  if (s.place.device == Device::cpu || loader.known || mixed || !transform.only_cuts()) return 0;
+  if (s.place.device == Device::cpu || loader.known || !transform.only_cuts()) return 0;
   const int64_t all = o.device_cache_mb < 0 ? int64_t(cuda_device_bytes()) / 4 : o.device_cache_mb << 20;
   return transform.random() ? all / 4 * 3 : all / 4;
 }
@@ -181,8 +180,6 @@ void make_settings(TrainRun& s) {
 std::string launch_plan(const TrainRun& s) {
   if (s.place.device == Device::cpu || s.phase().options.head_solver != "sgd") return "";
   if (!s.settings.cuda_graph) return "steps are queued call by call (--cuda-graph off)";
-  if (s.settings.mix.any())
-    return "steps are queued call by call: the processor mixes their images";
   return "steps are launched as a whole, as a CUDA graph, once their shapes come again";
 }
 

@@ -4,7 +4,6 @@
 #include <cmath>
 
 #include "apps/command.h"
-#include "apps/mixed_loss.h"
 #include "core/autograd.h"
 #include "kernels/runtime.h"
 #include "layers/accuracy.h"
@@ -22,27 +21,22 @@ namespace {
        where.empty() ? "" : fmt::format(", not finite from {} on", where));
 }
 
-Tensor mixed_loss_of(Classifier& model, const Batch& batch, const TrainingSettings& settings,
-                     int64_t step) {
-  Random random(settings.seed, "mix", uint64_t(settings.first_step + step));
-  Mix mix = draw_mix(settings.mix, batch.labels.size(), int(batch.images.dim(1)), random);
-  return mixed_loss(model, batch, mix, settings.loss);
-}
-
-Tensor loss_of(Classifier& model, const Batch& batch, const TrainingSettings& settings) {
-  if (settings.mix.any()) return mixed_loss_of(model, batch, settings, 0);
-  return cross_entropy(logits_of(model, batch), batch.labels.to(model.device()), settings.loss);
+std::optional<Mix> mix_of(const Batch& batch, const TrainingSettings& settings, int64_t step) {
+  if (!settings.mix.any()) return {};
+  return draw_mix(settings.mix, batch.labels.size(), int(batch.images.dim(1)),
+                  Random(settings.seed, "mix", uint64_t(settings.first_step + step)));
 }
 
 // The largest half, quarter, ... of the batch of which one step fits into the device's memory; 0: none.
-int64_t images_that_fit(Classifier& model, Optimizer& optimizer, const Batch& batch,
-                        const TrainingSettings& settings) {
+int64_t images_that_fit(TrainingStep& step, Classifier& model, Optimizer& optimizer,
+                        const Batch& batch, const TrainingSettings& settings) {
   if (settings.input) return 0;  // the pixels of some are not here
   model.images_at_a_time(0);
   for (int64_t n = batch.labels.size() / 2; n > 0; n /= 2) {
     try {
       optimizer.zero_grad();
-      loss_of(model, {batch.images.rows(0, n), batch.labels.rows(0, n), {}}, settings).backward();
+      const Batch part{batch.images.rows(0, n), batch.labels.rows(0, n), {}};
+      step.loss_of(part, mix_of(part, settings, 0)).backward();
       return n;
     } catch (const cuda::OutOfMemory&) {
     } catch (const Error&) {  // batch norm over too few values
@@ -52,9 +46,10 @@ int64_t images_that_fit(Classifier& model, Optimizer& optimizer, const Batch& ba
   return 0;
 }
 
-[[noreturn]] void refuse_batch(Classifier& model, Optimizer& optimizer, const Batch& batch,
-                               const TrainingSettings& settings) {
-  const int64_t images = batch.labels.size(), fits = images_that_fit(model, optimizer, batch, settings);
+[[noreturn]] void refuse_batch(TrainingStep& step, Classifier& model, Optimizer& optimizer,
+                               const Batch& batch, const TrainingSettings& settings) {
+  const int64_t images = batch.labels.size();
+  const int64_t fits = images_that_fit(step, model, optimizer, batch, settings);
   std::string what_to_do = "freeze more (--freeze trunk) or take a smaller --image-size";
   if (fits > 0) what_to_do = fmt::format("one of {} does: --batch {}", fits, fits);
   else if (settings.input && images > 1) what_to_do = fmt::format("try --batch {}", images / 2);
@@ -82,10 +77,9 @@ double train_step(TrainingStep& step, Classifier& model, Optimizer& optimizer, c
                   const TrainingSettings& settings, Progress& progress) {
   LossScale& scale = progress.loss_scale;
   const StepNumbers numbers{settings.seed, uint64_t(settings.first_step + progress.step),
-                            settings.schedule.rate(progress.step), scale.value};
-  auto mixed = [&] { return mixed_loss_of(model, batch, settings, progress.step); };
-  const StepResult result =
-      settings.mix.any() ? step.run(mixed, numbers) : step.run(batch, numbers);
+                            settings.schedule.rate(progress.step), scale.value,
+                            mix_of(batch, settings, progress.step)};
+  const StepResult result = step.run(batch, numbers);
   if (!std::isfinite(result.loss))
     refuse_loss(model, batch, result.loss, progress.step, settings.input);
   if (scale.value == 1) {
@@ -145,7 +139,7 @@ bool train(Classifier& model, Optimizer& optimizer, Loader& training, Loader* va
         progress.loss_sum +=
             train_step(step, model, optimizer, batch, settings, progress) * double(n);
       } catch (const cuda::OutOfMemory&) {
-        refuse_batch(model, optimizer, batch, settings);
+        refuse_batch(step, model, optimizer, batch, settings);
       }
       progress.images += n;
       progress.batch = batch.number + 1;

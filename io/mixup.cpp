@@ -66,16 +66,4 @@ Tensor partners_of(const Tensor& rows, const Mix& mix) {
   return result;
 }
 
-Tensor with_patches(const Tensor& pixels, const Mix& mix) {
-  Tensor result = pixels.clone();
-  const int64_t height = pixels.dim(1), width = pixels.dim(2);
-  for (size_t i = 0; i < mix.partners.size(); ++i)
-    for (int y = mix.box.y0; y < mix.box.y1; ++y) {
-      auto at = [&](int64_t image) { return ((image * height + y) * width + mix.box.x0) * 3; };
-      std::memcpy(result.mutable_data<uint8_t>() + at(int64_t(i)),
-                  pixels.data<uint8_t>() + at(mix.partners[i]), size_t(mix.box.width()) * 3);
-    }
-  return result;
-}
-
 }  // namespace graft

@@ -1,5 +1,6 @@
 // Two images in one: mixup (Zhang et al., ICLR 2018) adds them up, CutMix (Yun et al., ICCV 2019)
-// puts a patch of one into the other. The loss is then that of both labels, by their shares.
+// puts a patch of one into the other. The loss is then that of both labels, by their shares. What
+// is drawn is here, what is done with it in models/mixed_batch.h.
 #pragma once
 #include <cstdint>
 #include <vector>
@@ -28,7 +29,5 @@ Mix draw_mix(const MixOptions& options, int64_t images, int side, Random random)
 double draw_beta(double a, Random& random);  // from Beta(a, a), a > 0
 
 Tensor partners_of(const Tensor& rows, const Mix& mix);  // rows (n,...) on the processor, reordered
-Tensor with_patches(const Tensor& pixels,
-                    const Mix& mix);  // a copy of (n,H,W,3) u8 with the patches
 
 }  // namespace graft

@@ -13,30 +13,44 @@ TrainingStep::TrainingStep(Parts parts, bool may_capture)
       loss_(Tensor::zeros({}, DType::f32, parts_.model.device())),
       loss_scale_(Tensor::zeros({}, DType::f32, parts_.model.device())) {}
 
+std::vector<Tensor*> TrainingStep::Input::tensors() {
+  std::vector<Tensor*> all{&trunk.values, &labels};
+  if (mix)
+    all.insert(all.end(), {&mix->pixels.partners, &mix->pixels.share, &mix->pixels.box,
+                           &mix->labels, &mix->share, &mix->rest});
+  return all;
+}
+
+TrainingStep::Input TrainingStep::input_of(const Batch& batch,
+                                           const std::optional<Mix>& mix) const {
+  if (!mix) return {trunk_input(batch, parts_.input), batch.labels, {}};
+  return {trunk_input(batch, {}), batch.labels, tensors_of(*mix, batch.labels)};
+}
+
 StepResult TrainingStep::run(const Batch& batch, const StepNumbers& numbers) {
-  const TrunkInput input = trunk_input(batch, parts_.input);
-  const Shapes shapes{input.values.shape(), input.values.dtype(), input.begin,
-                      batch.labels.shape()};
+  Input input = input_of(batch, numbers.mix);
   prepare(numbers);
-  Captured* captured = captured_for(shapes);
+  Captured* captured = captured_for(input);
   if (captured) {
-    captured->input.values.copy_from(input.values);
-    captured->labels.copy_from(batch.labels);
+    const std::vector<Tensor*> from = input.tensors(), to = captured->input.tensors();
+    for (size_t i = 0; i < to.size(); ++i) to[i]->copy_from(*from[i]);
     captured->step->launch();
   } else {
-    queue([&] { return loss_of(input, batch.labels.to(parts_.model.device())); });
+    queue(input);
   }
   return finish(captured);
 }
 
-StepResult TrainingStep::run(const std::function<Tensor()>& loss, const StepNumbers& numbers) {
-  prepare(numbers);
-  queue(loss);
-  return finish(nullptr);
+Tensor TrainingStep::loss_of(const Batch& batch, const std::optional<Mix>& mix) {
+  return loss_of(input_of(batch, mix));
 }
 
-Tensor TrainingStep::loss_of(const TrunkInput& input, const Tensor& labels) {
-  return cross_entropy(logits_of(parts_.model, input), labels, parts_.loss);
+Tensor TrainingStep::loss_of(Input input) {
+  for (Tensor* t : input.tensors()) *t = t->to(parts_.model.device());
+  if (!input.mix)
+    return cross_entropy(logits_of(parts_.model, input.trunk), input.labels, parts_.loss);
+  input.trunk.values = mixed_input(parts_.model, input.trunk.values, input.mix->pixels);
+  return mixed_loss(logits_of(parts_.model, input.trunk), input.labels, *input.mix, parts_.loss);
 }
 
 void TrainingStep::prepare(const StepNumbers& numbers) {
@@ -46,9 +60,9 @@ void TrainingStep::prepare(const StepNumbers& numbers) {
 }
 
 // What is captured: nothing here waits for the device.
-void TrainingStep::queue(const std::function<Tensor()>& loss) {
+void TrainingStep::queue(const Input& input) {
   parts_.optimizer.zero_grad();
-  const Tensor value = loss();
+  const Tensor value = loss_of(input);
   loss_.copy_from(value);
   value.backward(loss_scale_);
   if (parts_.pull) parts_.pull->add_gradient(loss_scale_);
@@ -66,8 +80,15 @@ StepResult TrainingStep::finish(Captured* captured) {
   return result;
 }
 
+TrainingStep::Shapes TrainingStep::shapes_of(Input& input) {
+  Shapes shapes{{}, input.trunk.begin};
+  for (const Tensor* t : input.tensors()) shapes.tensors.emplace_back(t->shape(), t->dtype());
+  return shapes;
+}
+
 // For the first shapes that come again; null for others, and where it is refused.
-TrainingStep::Captured* TrainingStep::captured_for(const Shapes& shapes) {
+TrainingStep::Captured* TrainingStep::captured_for(Input& input) {
+  const Shapes shapes = shapes_of(input);
   if (captured_ || !may_capture_)
     return captured_ && captured_->shapes == shapes ? captured_.get() : nullptr;
   if (std::find(seen_.begin(), seen_.end(), shapes) == seen_.end()) {
@@ -75,7 +96,7 @@ TrainingStep::Captured* TrainingStep::captured_for(const Shapes& shapes) {
     return nullptr;
   }
   try {
-    captured_ = capture(shapes);
+    captured_ = capture(input);
   } catch (const cuda::DeviceError& e) {
     if (e.sticky) throw;
     give_up(e.what());
@@ -85,13 +106,12 @@ TrainingStep::Captured* TrainingStep::captured_for(const Shapes& shapes) {
   return captured_.get();
 }
 
-std::unique_ptr<TrainingStep::Captured> TrainingStep::capture(const Shapes& shapes) {
+std::unique_ptr<TrainingStep::Captured> TrainingStep::capture(const Input& like) {
   auto made = std::make_unique<Captured>();
-  made->shapes = shapes;
-  made->input = {Tensor::zeros(shapes.values, shapes.type, Device::cuda), shapes.begin};
-  made->labels = Tensor::zeros(shapes.labels, DType::i32, Device::cuda);
-  made->step = std::make_unique<CapturedWork>(
-      [&] { queue([&] { return loss_of(made->input, made->labels); }); });
+  made->input = like;
+  made->shapes = shapes_of(made->input);
+  for (Tensor* t : made->input.tensors()) *t = Tensor::zeros(t->shape(), t->dtype(), Device::cuda);
+  made->step = std::make_unique<CapturedWork>([&] { queue(made->input); });
   if (parts_.average)
     made->average = std::make_unique<CapturedWork>([&] { parts_.average->apply(); });
   return made;

@@ -18,12 +18,14 @@
 #include "layers/l2_sp.h"
 #include "layers/optimizer.h"
 #include "models/features.h"
+#include "models/mixed_batch.h"
 
 namespace graft {
 
 struct StepNumbers {  // besides the batch, what differs from step to step
   uint64_t seed = 0, step = 0;  // of what layers draw
   double rate = 0, loss_scale = 1;
+  std::optional<Mix> mix;  // of the batch's images, whose pixels are then given to the trunk
 };
 
 struct StepResult {
@@ -44,33 +46,37 @@ class TrainingStep {
   explicit TrainingStep(Parts parts, bool may_capture = true);
 
   StepResult run(const Batch& batch, const StepNumbers& numbers);
-  // With a loss of its own, call by call.
-  StepResult run(const std::function<Tensor()>& loss, const StepNumbers& numbers);
+  Tensor loss_of(const Batch& batch, const std::optional<Mix>& mix);  // alone; nothing learns
 
   bool captured() const { return captured_ != nullptr; }
   // Told why steps cannot be captured, once; they go on call by call.
   std::function<void(const std::string& why)> refused = [](auto&) {};
 
  private:
+  struct Input {  // what the loss is of
+    TrunkInput trunk;
+    Tensor labels;
+    std::optional<MixTensors> mix;
+    std::vector<Tensor*> tensors();
+  };
   struct Shapes {
-    Shape values;
-    DType type;
+    std::vector<std::pair<Shape, DType>> tensors;
     size_t begin;
-    Shape labels;
     bool operator==(const Shapes&) const = default;
   };
   struct Captured {
     Shapes shapes;
-    TrunkInput input;  // where a batch is put
-    Tensor labels;
+    Input input;  // where a batch is put
     std::unique_ptr<CapturedWork> step, average;
   };
-  Tensor loss_of(const TrunkInput& input, const Tensor& labels);
+  Input input_of(const Batch& batch, const std::optional<Mix>& mix) const;
+  Tensor loss_of(Input input);
   void prepare(const StepNumbers& numbers);
-  void queue(const std::function<Tensor()>& loss);
+  void queue(const Input& input);
   StepResult finish(Captured* captured);
-  Captured* captured_for(const Shapes& shapes);
-  std::unique_ptr<Captured> capture(const Shapes& shapes);
+  static Shapes shapes_of(Input& input);
+  Captured* captured_for(Input& input);
+  std::unique_ptr<Captured> capture(const Input& like);
   void give_up(const std::string& why);
 
   Parts parts_;

@@ -1,6 +1,9 @@
 // A step of training as one launch: the bits of the step that is queued call by call.
 #include "kernels/runtime.h"
+#include "layers/layer_norm.h"
 #include "layers/stochastic_depth.h"
+#include "layers/window_attention.h"
+#include "models/chain.h"
 #include "models/training_step.h"
 #include "models/zoo.h"
 #include "tests/device.h"
@@ -15,19 +18,50 @@ namespace {
 
 constexpr int64_t kSide = 8, kClasses = 4;
 
+std::unique_ptr<Classifier> small_resnet() { return make_model("resnet10_small", kClasses, 1); }
+
+// What Swin V2 is made of, and all that draws.
+std::unique_ptr<Classifier> small_swin() {
+  constexpr int64_t width = 16;
+  constexpr int heads = 2, side = 2;
+  Sequential trunk, head;
+  trunk.add(Conv2d(3, width, {.kernel = 2, .stride = 2})).add(LayerNorm(width));
+  for (bool shifted : {false, true})
+    trunk.add(WindowAttentionV2(width, heads, side, shifted)).add(StochasticDepth(0.3f));
+  head.add(Dropout(0.2f)).add(Linear(width, kClasses));
+  auto model = std::make_unique<Chain>(Chain::Part{"trunk", std::move(trunk)},
+                                       Chain::Part{"head", std::move(head)});
+  initialize(*model, 1);
+  return model;
+}
+
+std::unique_ptr<Classifier> smallest() {
+  Sequential trunk, head;
+  trunk.add(Conv2d(3, 4, {.kernel = 4, .stride = 4})).add(BatchNorm2d(4));
+  head.add(Linear(4, kClasses));
+  auto model = std::make_unique<Chain>(Chain::Part{"trunk", std::move(trunk)},
+                                       Chain::Part{"head", std::move(head)});
+  initialize(*model, 1);
+  return model;
+}
+
 struct Case {
-  std::string network = "resnet10_small", plan = "none";
+  std::function<std::unique_ptr<Classifier>()> network = small_resnet;
+  std::string plan = "none", head = "linear";
   OptimizerOptions optimizer{.momentum = 0.9};
   DType activations = DType::f32;
   double loss_scale = 1, ema = 0, pull = 0;
-  float dropout = 0;
+  MixOptions mix;
+  bool weighted = false, evaluated = false;
   std::vector<int64_t> batches{2, 2, 2};
+  Device device = Device::cuda;
 };
 
 struct Outcome {
   std::vector<double> losses, norms;
   TensorMap values, moments, means;  // on the processor
   std::vector<long> launches;        // of each step
+  std::vector<long> calls;           // of the runtime, by the end of each
   std::string refused;
   bool captured = false;
 };
@@ -45,17 +79,20 @@ Batch batch_of(int64_t images, uint64_t seed) {
 // Rates fall, and the loss scale doubles: what differs from step to step.
 StepNumbers numbers_of(const Case& c, int step) {
   const double scale = c.loss_scale == 1 ? 1 : c.loss_scale * (step < 2 ? 1 : 2);
-  return {.seed = 7, .step = uint64_t(step), .rate = 0.05 / (1 + step), .loss_scale = scale};
+  StepNumbers numbers{
+      .seed = 7, .step = uint64_t(step), .rate = 0.05 / (1 + step), .loss_scale = scale};
+  if (c.mix.any())
+    numbers.mix = draw_mix(c.mix, c.batches[size_t(step)], kSide, Random(7, "mix", numbers.step));
+  return numbers;
 }
 
 struct Learner {
-  explicit Learner(const Case& c) : c(c), model(make_model(c.network, kClasses, 1)) {
-    model->place(Device::cuda, c.activations);
+  explicit Learner(const Case& c) : c(c), model(c.network()) {
+    if (c.head != "linear") model->replace_head(kClasses, 1, HeadForm::parse(c.head));
+    model->place(c.device, c.activations);
     freeze(*model, c.plan);
-    each_module(*model, [&](auto&, Module& m) {
-      if (auto* dropout = dynamic_cast<Dropout*>(&m)) dropout->p = c.dropout;
-    });
     model->train();
+    if (c.weighted) weights = uniform({kClasses}, 5, 0.5f, 2).to(c.device);
     optimizer = std::make_unique<Optimizer>(*model, c.optimizer);
     if (c.pull > 0) pull = std::make_unique<L2Sp>(*model, model->head_path(), c.pull);
     if (c.ema > 0) average = std::make_unique<Ema>(*model, c.ema);
@@ -64,26 +101,38 @@ struct Learner {
   TrainingStep step(bool may_capture) {
     return TrainingStep({.model = *model,
                          .optimizer = *optimizer,
-                         .loss = {.label_smoothing = 0.1f},
+                         .loss = {.label_smoothing = 0.1f, .class_weights = weights},
                          .pull = pull.get(),
                          .average = average.get()},
                         may_capture);
   }
 
+  // With the averages, on images of another size: nothing that a launch needs may go.
+  void evaluate() {
+    const Averaged values(average.get());
+    NoGrad no_grad;
+    model->eval();
+    Batch batch;
+    batch.images = Tensor::zeros({1, kSide + 4, kSide + 4, 3}, DType::u8);
+    logits_of(*model, batch);
+    model->train();
+  }
+
   Case c;
+  Tensor weights;
   std::unique_ptr<Classifier> model;
   std::unique_ptr<Optimizer> optimizer;
   std::unique_ptr<L2Sp> pull;
   std::unique_ptr<Ema> average;
 };
 
-long launches() {
 #ifdef GRAFT_CUSIM
-  return cuda::sim::launches();
+long launches() { return cuda::sim::launches(); }
+long calls() { return cuda::sim::calls(); }
 #else
-  return 0;
+long launches() { return 0; }
+long calls() { return 0; }
 #endif
-}
 
 Outcome train(const Case& c, bool may_capture) {
   Learner run(c);
@@ -94,8 +143,10 @@ Outcome train(const Case& c, bool may_capture) {
     const long before = launches();
     const StepResult result = step.run(batch_of(c.batches[i], i), numbers_of(c, int(i)));
     outcome.launches.push_back(launches() - before);
+    outcome.calls.push_back(calls());
     outcome.losses.push_back(result.loss);
     outcome.norms.push_back(result.norm.value_or(-1));
+    if (c.evaluated) run.evaluate();
   }
   outcome.captured = step.captured();
   outcome.values = snapshot(*run.model);
@@ -128,7 +179,75 @@ TEST_F(DeviceStep, AdamWWithClippingWhereNormsTakeStatisticsOnly) {
 
 TEST_F(DeviceStep, F16WithLossScaleAverageAndPull) {
   expect_same({.plan = "trunk,!layer4.0.conv2", .activations = DType::f16, .loss_scale = 1024,
-               .ema = 0.9, .pull = 0.1});
+               .ema = 0.9, .pull = 0.1, .evaluated = true});
+}
+
+// The last step's gradients are not finite: it teaches nothing, and leaves the average as it is.
+TEST_F(DeviceStep, F16WhereTheLossScaleIsTooLarge) {
+  const Case c{.network = smallest, .activations = DType::f16, .loss_scale = 0x1p30, .ema = 0.9,
+               .weighted = true, .batches = {2, 2, 2, 2}};
+  expect_same(c);
+  EXPECT_EQ(train(c, true).norms.back(), -1);
+}
+
+TEST_F(DeviceStep, CosineHead) { expect_same({.plan = "trunk", .head = "cosine"}); }
+
+TEST_F(DeviceStep, SwinV2) {
+  for (DType activations : {DType::f32, DType::bf16})
+    expect_same({.network = small_swin, .optimizer = {.kind = OptimizerOptions::Kind::adamw},
+                 .activations = activations, .ema = 0.9, .evaluated = true});
+}
+
+// Sums and patches, by turns as they are drawn.
+TEST_F(DeviceStep, ImagesThatAreTwo) {
+  const Case c{.network = smallest, .mix = {.mixup = 0.4, .cutmix = 1}, .weighted = true,
+               .batches = {3, 3, 2, 3, 3, 3}};
+  bool patches = false, sums = false;
+  for (int step = 0; step < int(c.batches.size()); ++step)
+    (numbers_of(c, step).mix->patch ? patches : sums) = true;
+  EXPECT_TRUE(patches && sums);
+  expect_same(c);
+  Case half = c;
+  half.activations = DType::bf16;
+  expect_same(half);
+}
+
+TEST_F(DeviceStep, ImagesThatAreTwoAreThoseOfTheProcessor) {
+  const Mix mix = draw_mix({.mixup = 1}, 3, kSide, Random(1, "mix"));
+  const Tensor pixels = batch_of(3, 1).images;
+  MixTensors t = tensors_of(mix, labels_of(3, kClasses));
+  const Normalization n{1.0f / 255, {0.4f, 0.5f, 0.6f}, {0.2f, 0.3f, 0.4f}};
+  const Tensor want = normalize_mixed(pixels, n, t.pixels);
+  for (Tensor* number : {&t.pixels.partners, &t.pixels.share, &t.pixels.box})
+    *number = number->to(Device::cuda);
+  const Tensor got = normalize_mixed(pixels.to(Device::cuda), n, t.pixels);
+  EXPECT_TRUE(same_bits(got.to(Device::cpu), want));
+}
+
+TEST_F(DeviceStep, LossesOfImagesThatAreTwoAreThoseOfTheProcessor) {
+  Case c{.network = smallest, .mix = {.mixup = 0.4, .cutmix = 1}, .batches = {3, 3, 3}};
+  const Outcome there = train(c, true);
+  c.device = Device::cpu;
+  const Outcome here = train(c, true);
+  for (size_t i = 0; i < here.losses.size(); ++i)
+    EXPECT_NEAR(there.losses[i], here.losses[i], 1e-5 * here.losses[i]) << i;
+}
+
+// Phases of training: each has a step of its own, of the same model.
+TEST_F(DeviceStep, WhatLearnsMayChange) {
+  auto train_in_phases = [](bool may_capture) {
+    Learner run({.network = smallest, .plan = "trunk"});
+    for (const char* plan : {"trunk", "none,bn=frozen", "none"}) {
+      freeze(*run.model, plan);
+      run.model->train();
+      run.optimizer = std::make_unique<Optimizer>(*run.model, run.c.optimizer);
+      TrainingStep step = run.step(may_capture);
+      for (int i = 0; i < 3; ++i) step.run(batch_of(2, uint64_t(i)), numbers_of(run.c, i));
+      EXPECT_EQ(step.captured(), may_capture) << plan;
+    }
+    return snapshot(*run.model);
+  };
+  EXPECT_TRUE(changed(train_in_phases(false), train_in_phases(true)).empty());
 }
 
 // A layer that draws finds the number of the step at each launch.
@@ -194,17 +313,19 @@ TEST_F(DeviceStepFaults, OneLaunchForAStep) {
   EXPECT_EQ(captured.launches, (std::vector<long>{eager.launches[0], 1, eager.launches[2], 1}));
 }
 
-// Whatever fails while a step is captured: it runs call by call. What fails elsewhere is an error.
+// Whichever call of a step that is captured fails: until it is launched, it runs call by call. What
+// fails elsewhere is an error.
 TEST_F(DeviceStepFaults, OneFailureLosesNothing) {
-  const Outcome whole = train(c, false);
+  const Case all{.network = smallest, .ema = 0.9, .pull = 0.1, .mix = {.mixup = 1},
+                 .batches = {1, 1}};
+  const Outcome whole = train(all, false);
   sim::inject({});
-  train(c, true);
-  const long calls = sim::calls();
+  const std::vector<long> calls = train(all, true).calls;
   int refused = 0, failed = 0;
-  for (long n = 1; n <= calls; n += std::max(1l, calls / 12)) {
+  for (long n = calls[0] + 1; n <= calls[1]; ++n) {
     sim::inject({.fail_at = n});
     try {
-      const Outcome outcome = train(c, true);
+      const Outcome outcome = train(all, true);
       refused += !outcome.refused.empty();
       EXPECT_EQ(outcome.losses, whole.losses) << "call " << n << ": " << outcome.refused;
       EXPECT_TRUE(changed(outcome.values, whole.values).empty()) << "call " << n;
@@ -215,8 +336,8 @@ TEST_F(DeviceStepFaults, OneFailureLosesNothing) {
     }
     sim::reset();
   }
-  EXPECT_GT(refused, 1);
-  EXPECT_GT(failed, 1);
+  EXPECT_GT(refused, 200);
+  EXPECT_GT(failed, 20);
 }
 
 // The graph finds none, then the step that runs call by call does not either.

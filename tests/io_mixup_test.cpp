@@ -47,28 +47,6 @@ TEST(Mix, IsAFunctionOfItsRandomNumbersAndPairsAll) {
   }
 }
 
-TEST(Mix, PatchesHaveTheShareThatIsTold) {
-  constexpr int side = 20, n = 3;
-  Tensor pixels({n, side, side, 3}, DType::u8);
-  for (int64_t i = 0; i < pixels.size(); ++i) pixels.mutable_data<uint8_t>()[i] = uint8_t(i / (side * side * 3));
-  for (uint64_t step = 0; step < 20; ++step) {
-    Mix mix = draw_mix({.cutmix = 1}, n, side, Random(3, "mix", step));
-    ASSERT_TRUE(mix.patch);
-    Tensor mixed = with_patches(pixels, mix);
-    for (int64_t i = 0; i < n; ++i) {
-      int64_t own = 0, partner = 0;
-      for (int64_t k = 0; k < side * side * 3; ++k) {
-        int image = mixed.data<uint8_t>()[i * side * side * 3 + k];
-        own += image == i, partner += image == mix.partners[size_t(i)];
-      }
-      EXPECT_EQ(own + partner, side * side * 3 * (mix.partners[size_t(i)] == i ? 2 : 1));
-      if (mix.partners[size_t(i)] != i) {
-        EXPECT_NEAR(double(own) / (side * side * 3), mix.share, 1e-6);
-      }
-    }
-  }
-}
-
 TEST(Mix, PartnersAreRows) {
   Tensor labels = Tensor({3}, DType::i32);
   for (int i = 0; i < 3; ++i) labels.mutable_data<int32_t>()[i] = 10 + i;

@@ -45,7 +45,7 @@ BUDGET = [  # kernel, its template arguments; registers of a thread at most; 655
     (r"(sum|finish)_flat<|finish_columns<", 40),
     (r"drop<", 48),                  # eight Philox blocks of four words
     (r"(max|mean)_(of_windows|gradient)<", 64),
-    (r"normalize_pixels<|resize_(rows|columns)|transpose_tiles<|copy_packs<", 40),
+    (r"(normalize|mix)_pixels<|resize_(rows|columns)|transpose_tiles<|copy_packs<", 40),
     (r"attend<float, 128", 255),     # attention: a warp sums up 16 x width, and has scores of 16 x 32
     (r"attend<.*, 128", 216),
     (r"(attend|query_rows)<", 188),

@@ -51,6 +51,11 @@ attention: keys past the last | attention_block.cuh | s/key >= tokens())/false)/
 attention: totals of a lane   | attention_backward.cu | s/1.0f \/ sum_of_row(softmax.total\[half\])/1.0f \/ softmax.total[half]/ | plain
 attention: image over image   | attention_backward.cu | /the next image takes/d                                 | race
 f32: wrong group              | gemm_simt.cuh    | s/column + 16 \* j), b/column + 8 * j), b/                  | plain
+none of mixing                | mix.cu           |                                                            | -
+mix: no barrier after the tables | mix.cu        | /__syncthreads/d                                           | race
+mix: box one column wider     | mix.cu           | s/x < x1/x <= x1/                                          | plain
+mix: rows of another image    | mix.cu           | s/p.partners\[image\] \* bytes/image * bytes/            | plain
+mix: pixels past the last     | mix.cu           | s/turn < kTurns \&\& pixel < size/turn < kTurns/          | asan
 none with wgmma               | gemm_wgmma.cuh   |                                                            | -
 wgmma: no wait for the copy   | gemm_wgmma.cuh   | /barriers.wait(place)/d                                    | plain
 wgmma: other parity of full   | ring_barriers.cuh | s/full\[at.stage\], at.parity)/full[at.stage], at.parity ^ 1)/ | plain
@@ -136,6 +141,7 @@ one_bug() { # name, file, sed command, expected build -> says and returns whethe
   [[ $1 != none* ]] || builds="plain asan race" passes=9
   [[ $1 != *conv* ]] || program=seeded_conv
   [[ $2 != attention* ]] || program=seeded_attention
+  [[ $2 != mix* ]] || program=seeded_mix
   [[ $1 != *wgmma* ]] || program=seeded_wgmma
   [[ $1 != *cluster* ]] || program=seeded_cluster
   plant "$at" "$2" "$3" || { echo "$1: the sed command changes nothing in $2"; return 1; }
