@@ -88,9 +88,18 @@ void open_folder(TrainRun& s, std::optional<RunFolder>& run) {
   run->open_events(s.progress.history);
 }
 
+void say_what_has_no_effect(const TrainRun& s, const Command& command) {
+  if (s.place.device != Device::cpu) return;
+  for (const char* option : {"--cuda-graph", "--device-cache-mb"})
+    if (command.given(option))
+      say(fmt::format("notice: {} has no effect: it is for a CUDA device, and this run computes on "
+                      "the processor", option));
+}
+
 void prepare(TrainRun& s, std::optional<RunFolder>& run, const Command& command) {
   std::optional<LoadedCheckpoint> stopped = stopped_run(s, run, command);
   s.place = Place(s.options.common, s.options.place);
+  say_what_has_no_effect(s, command);
   if (s.place.precision == "f16") s.progress.loss_scale.value = 0x1p16;
   if (s.options.data.empty())
     fail(Fault::usage, "--data is missing: a folder of images or a CSV file");

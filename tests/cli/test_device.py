@@ -59,27 +59,34 @@ def test_half_precision_is_near(sim, few):
     assert run["precision"] == "f16"
 
 
-@pytest.mark.parametrize("augment", ["none", "standard"])
-def test_pictures_kept_on_the_device_change_no_bit(sim, few, augment):
+@pytest.mark.parametrize("more", [["--augment", "none"], ["--augment", "standard", "--mixup", 1, "--cutmix", 1]])
+def test_pictures_kept_on_the_device_change_no_bit(sim, few, more):
     args = ["train", *SMALL, "--batch", 2, "--image-size", 8, "--data", few, "--freeze", "trunk", "--epochs", 2,
-            "--augment", augment, "--cache", "off", "--device", "cuda", "--json"]
+            *more, "--cache", "off", "--device", "cuda", "--json"]
     kept, sent = sim(*args).json, sim(*args, "--device-cache-mb", 0, "--out", "sent").json
     assert losses(kept) == losses(sent)
 
 
-def test_steps_launched_as_a_whole_change_no_bit(sim, few):
-    recipe = ["--optimizer", "adamw", "--schedule", "cosine", "--class-weights", "balanced"]
-    whole = train(sim, few, *recipe, epochs=2)
-    calls = train(sim, few, *recipe, "--cuda-graph", "off", epochs=2, out="calls")
+@pytest.mark.parametrize("recipe", [
+    ["--optimizer", "adamw", "--schedule", "cosine", "--class-weights", "balanced"],
+    ["--head", "cosine", "--mixup", 1, "--cutmix", 1, "--label-smoothing", 0.1, "--precision", "f16"],
+    ["--recipe", "gradual", "--ema", 0.9, "--l2-sp", 0.1, "--lr-decay", 0.5],
+])
+def test_steps_launched_as_a_whole_change_no_bit(sim, few, recipe):
+    epochs = 5 if "gradual" in recipe else 2
+    whole = train(sim, few, *recipe, epochs=epochs)
+    calls = train(sim, few, *recipe, "--cuda-graph", "off", epochs=epochs, out="calls")
     assert losses(whole.json) == losses(calls.json)
     assert "as a CUDA graph" in whole.err and "notice" not in whole.err
     assert "--cuda-graph off" in calls.err
-    assert "mixes" in train(sim, few, "--mixup", 0.2, out="mixed").err
 
 
-def test_what_cannot_be_captured_runs_call_by_call(sim, few):
-    run = train(sim, few, "--head", "cosine", epochs=2)  # the processor looks at its factor
-    assert run.err.count("no CUDA graph") == 1
+def test_what_has_no_effect_on_the_processor_is_said(graft, few):
+    args = ["train", *TINY, "--data", few, "--freeze", "trunk", "--epochs", 1, "--device", "cpu"]
+    assert "notice" not in graft(*args, "--out", "plain").err
+    for option in (["--cuda-graph", "off"], ["--device-cache-mb", 64]):
+        told = [line for line in graft(*args, *option, "--out", "told").err.splitlines() if "notice" in line]
+        assert len(told) == 1 and option[0] in told[0] and "CUDA device" in told[0]
 
 
 def test_a_stopped_run_goes_on_with_the_same_bits(sim, few):
