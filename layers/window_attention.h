@@ -32,7 +32,7 @@ class WindowAttention : public Module {
   Tensor mask_for(const Tensor& x, const WindowSpec& windows);
 
   bool shifted_;
-  std::map<Shape, Tensor> masks_;  // window_mask() by the sides of maps; kept, for what was captured
+  std::map<Shape, Tensor> masks_;  // by the sides of maps; all stay, for work that was captured
 };
 
 class WindowAttentionV1 : public WindowAttention {
