@@ -92,8 +92,7 @@ void say_what_has_no_effect(const TrainRun& s, const Command& command) {
   if (s.place.device != Device::cpu) return;
   for (const char* option : {"--cuda-graph", "--device-cache-mb"})
     if (command.given(option))
-      say(fmt::format("notice: {} has no effect: it is for a CUDA device, and this run computes on "
-                      "the processor", option));
+      say(fmt::format("notice: {} has no effect on the processor: it is for a CUDA device", option));
 }
 
 void prepare(TrainRun& s, std::optional<RunFolder>& run, const Command& command) {

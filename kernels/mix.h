@@ -12,7 +12,7 @@ namespace graft {
 // there.
 struct MixProblem {
   int64_t images;
-  int height, width;
+  int height, width;        // 3 height width is an int, too
   const int32_t* partners;  // (images): the number of each one's partner, which may be its own
   const float* share;       // of each image itself; its partner has the rest
   const int32_t* box;       // (4): x0, y0, x1, y1, for pixels x0 <= x < x1, y0 <= y < y1

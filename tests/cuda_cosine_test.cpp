@@ -95,8 +95,8 @@ TYPED_TEST(CudaCosine, LengthsOfPowersOfTwoAreExact) {
   on_device([&] {
     Array<T> in(x), out(n);
     Array<float> logs(std::vector<float>(heads, 0.0f));
-    cosine<T>({int64_t(rows), int64_t(heads), int64_t(width), logs.data()}, in.data(),
-              out.data(), {});
+    cosine<T>({int64_t(rows), int64_t(heads), int64_t(width), logs.data()}, in.data(), out.data(),
+              {});
     expect_values(out, y);
   });
 }
