@@ -1,5 +1,6 @@
-// Moments of the channels of a matrix (rows, channels), tile of rows by tile: what the kernel that
-// computes the matrix leaves of it, so that batch norm need not read it again for its statistics.
+// What the kernel that computes a matrix (rows, channels) leaves of it, tile of rows by tile, so that
+// batch norm need not read it once more: moments of the channels, for its statistics; and of the
+// gradient of its result, the sums that its backward pass begins with.
 #pragma once
 #include <cstdint>
 
@@ -13,6 +14,11 @@ struct ChannelMoments {  // of a tile's values of one channel
 struct TileMoments {
   const ChannelMoments* of;  // (tiles, channels) in device memory
   int64_t rows;              // of a tile; the last one may have fewer
+};
+
+struct GradientSums {  // of g = dy act'(z), with z = (x - mean) rstd gamma + beta and dy the matrix
+  const float* of;     // (tiles, 2, channels) in device memory: sum(g), sum(g (x - mean))
+  int64_t tiles;
 };
 
 inline int64_t moment_tiles(int64_t rows, int64_t rows_of_tile) {

@@ -86,6 +86,11 @@ void batch_norm_forward(const NormProblem& p, const T* x, const T* residual, T* 
 template <class T>
 void batch_norm_backward_train(const NormProblem& p, const T* x, const T* y, const T* dy,
                                const NormGradients<T>& out, Stream stream);
+// The same, without a residual, of a dy whose sums are known: x and dy are read once, for dx alone.
+template <class T>
+void batch_norm_backward_by_sums(const NormProblem& p, const T* x, const T* dy,
+                                 const GradientSums& sums, const NormGradients<T>& out,
+                                 Stream stream);
 template <class T>
 void batch_norm_backward_frozen(const NormProblem& p, const T* x, const T* y, const T* dy,
                                 const NormGradients<T>& out, Stream stream);

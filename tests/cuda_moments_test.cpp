@@ -122,7 +122,7 @@ std::vector<ChannelMoments> moments_of(const Case& c) {
   Array<uint8_t> y(size_t(rows * p.k) * size_of(type)), plain(size_t(rows * p.k) * size_of(type));
   ConvWork work{.problem = p, .a = x.data(), .b = w.data(), .out = y.data(), .out_type = type};
   work.bias = bias.data();
-  const int64_t of_tile = moment_rows(c.math, work, c.plan);
+  const int64_t of_tile = note_rows(ConvPass::fprop, c.math, work, c.plan);
   Array<ChannelMoments> moments(size_t(moment_tiles(rows, of_tile) * p.k));
   work.moments = moments.data();
   conv2d(ConvPass::fprop, c.math, work, c.plan, {});

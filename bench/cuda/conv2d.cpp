@@ -1,6 +1,6 @@
 // C1 and C2 every convolution of ResNet-50, three passes; C3 those of VGG-16; C4 the first layer
-// from bytes; C5 with bias, residual and ReLU; B2 with the statistics of the batch norm after it, and
-// of what the batch norm before it makes of its input.
+// from bytes; C5 with bias, residual and ReLU; B2 with the statistics of the batch norm after it, of
+// what the batch norm before it makes of its input, and with the gradient of that norm.
 #include "kernels/conv2d.h"
 
 #include <memory>
@@ -19,7 +19,9 @@ using cuda::GemmMath;
 constexpr DType kType = DType::bf16;
 constexpr GemmMath kMath = GemmMath::bf16;
 
-enum class Pass { fprop, dgrad, wgrad, first, fused, statistics, norm_fprop, norm_wgrad };
+enum class Pass {
+  fprop, dgrad, wgrad, first, fused, statistics, norm_fprop, norm_wgrad, norm_dgrad
+};
 
 constexpr bool is_wgrad(Pass pass) { return pass == Pass::wgrad || pass == Pass::norm_wgrad; }
 constexpr bool has_statistics(Pass pass) {
@@ -55,7 +57,8 @@ Conv2dProblem problem(const Layer& l, int64_t batch) {
 struct Arrays {
   Buffer x, w, y, residual, scale, bias, dw;
   Buffer moments, mean, rstd;  // of y
-  Buffer norm;                 // (4, c): of x
+  Buffer norm;                 // (6, c): of x; gradients of its weights
+  Buffer gradient, dx, sums;   // of what the norm makes of x, of x; sums of the former
 
   NormProblem norm_of_x(const Conv2dProblem& p) const {
     const float* table = norm.at<float>(0);
@@ -69,14 +72,23 @@ int64_t most_moments(const Conv2dProblem& p) {
   return 2 * p.k * cuda::moment_tiles(p.n * p.out_h() * p.out_w(), 32);
 }
 
+int64_t most_sums(const Conv2dProblem& p) {  // of each phase of a stride
+  const int64_t phases = p.stride_h * p.stride_w;
+  return 2 * p.c * phases * cuda::moment_tiles(p.n * p.h * p.w / phases, 32);
+}
+
 std::shared_ptr<Arrays> arrays_of(const Conv2dProblem& p, Pass pass, int sets) {
   const int64_t y = p.n * p.out_h() * p.out_w() * p.k, w = p.k * p.r * p.s * p.c;
+  const bool norm = pass == Pass::norm_dgrad;
+  const int64_t x = norm ? p.n * p.h * p.w * p.c : 1;
   return std::make_shared<Arrays>(
       Buffer(kType, p.n * p.h * p.w * p.c, sets), Buffer(kType, w, sets), Buffer(kType, y, sets),
       Buffer(kType, pass == Pass::fused ? y : 1, sets), Buffer(DType::f32, p.k, 1),
       Buffer(DType::f32, p.k, 1), Buffer(DType::f32, is_wgrad(pass) ? w : 1, sets),
       Buffer(DType::f32, has_statistics(pass) ? most_moments(p) : 1, 1),
-      Buffer(DType::f32, p.k, 1), Buffer(DType::f32, p.k, 1), Buffer(DType::f32, 4 * p.c, 1));
+      Buffer(DType::f32, p.k, 1), Buffer(DType::f32, p.k, 1), Buffer(DType::f32, 6 * p.c, 1),
+      Buffer(kType, x, sets), Buffer(kType, x, sets),
+      Buffer(DType::f32, norm ? most_sums(p) : 1, 1));
 }
 
 BatchStatistics statistics_to(const Arrays& a) {
@@ -94,6 +106,22 @@ void own_statistics(const Conv2dProblem& p, Pass pass, const Arrays& a, int i) {
   cuda::batch_norm_statistics(
       p.n * p.out_h() * p.out_w(), p.k,
       {moments, cuda::conv2d_moment_rows(kMath, p, a.x.at(i), a.w.at(i))}, statistics_to(a), {});
+}
+
+cuda::NormGradients<bf16> gradients_to(const Conv2dProblem& p, const Arrays& a, int i) {
+  const auto weights = a.norm.at<float>(0) + 4 * p.c;
+  return {a.dx.at<bf16>(i), weights, weights + p.c};
+}
+
+void own_gradient(const Conv2dProblem& p, const Arrays& a, int i) {
+  const NormProblem norm = a.norm_of_x(p);
+  auto* sums = a.sums.at<float>(0);
+  cuda::norm_conv2d_dgrad(kMath, p, norm, a.x.at(i), a.y.at(i), a.w.at(i), a.gradient.at(i), kType,
+                          sums, {});
+  cuda::batch_norm_backward_by_sums(
+      norm, a.x.at<bf16>(i), a.gradient.at<bf16>(i),
+      {sums, cuda::norm_conv2d_dgrad_tiles(kMath, p, a.y.at(i), a.w.at(i))}, gradients_to(p, a, i),
+      {});
 }
 
 cuda::ConvLastStep last_step(const Arrays& a, int set) {
@@ -116,6 +144,8 @@ std::function<void(int)> own(const Conv2dProblem& p, Pass pass, int sets) {
       case Pass::norm_wgrad:
         return cuda::norm_conv2d_wgrad(kMath, p, a->norm_of_x(p), a->x.at(i), a->y.at(i),
                                        a->dw.at<float>(i), {});
+      case Pass::norm_dgrad:
+        return own_gradient(p, *a, i);
       case Pass::dgrad:
         return cuda::conv2d_dgrad(kMath, p, a->y.at(i), a->w.at(i), a->x.at(i), kType, {});
       case Pass::wgrad:
@@ -161,6 +191,11 @@ std::function<void(int)> theirs(const Conv2dProblem& p, Pass pass, int sets) {
         vendor::conv2d_fprop(kMath, p, x, a->w.at(i), {}, a->y.at(i), kType, {});
         return cuda::batch_norm_statistics(p.n * p.out_h() * p.out_w(), p.k, a->y.at<bf16>(i),
                                            statistics_to(*a), {});
+      case Pass::norm_dgrad:  // and the two passes of ours
+        vendor::conv2d_dgrad(kMath, p, a->y.at(i), a->w.at(i), a->gradient.at(i), kType, {});
+        return cuda::batch_norm_backward_train(
+            a->norm_of_x(p), a->x.at<bf16>(i), static_cast<const bf16*>(nullptr),
+            a->gradient.at<bf16>(i), gradients_to(p, *a, i), {});
       case Pass::dgrad:
         return vendor::conv2d_dgrad(kMath, p, a->y.at(i), a->w.at(i), a->x.at(i), kType, {});
       case Pass::wgrad:
@@ -175,13 +210,14 @@ double bytes_of(const Conv2dProblem& p, Pass pass) {
   const double x = double(p.n * p.h * p.w * p.c), w = double(p.k * p.r * p.s * p.c),
                y = double(p.n * p.out_h() * p.out_w() * p.k);
   if (pass == Pass::first) return x + 2 * (w + y);
+  if (pass == Pass::norm_dgrad) return 2 * (w + y + 5 * x);  // x twice, the gradient there and back
   return 2 * (x + y) + (is_wgrad(pass) ? 4 : 2) * w + (pass == Pass::fused ? 2 * y : 0);
 }
 
 void add_layer(const std::string& group, const std::string& network, const Layer& l, int64_t batch,
                Pass pass) {
-  constexpr const char* passes[] = {"fprop", "dgrad",      "wgrad",      "first",
-                                    "fused", "statistics", "norm_fprop", "norm_wgrad"};
+  constexpr const char* passes[] = {"fprop",      "dgrad",      "wgrad",      "first",     "fused",
+                                    "statistics", "norm_fprop", "norm_wgrad", "norm_dgrad"};
   const Conv2dProblem p = problem(l, batch);
   const double bytes = bytes_of(p, pass);
   const std::string shape = std::to_string(l.filter) + "x" + std::to_string(l.filter) + "_" +
@@ -215,7 +251,7 @@ void add_conv2d() {
       add_layer("C5", "resnet50", l, batch, Pass::fused);
     }
   for (const Layer& l : kResNet50)
-    for (Pass pass : {Pass::statistics, Pass::norm_fprop, Pass::norm_wgrad})
+    for (Pass pass : {Pass::statistics, Pass::norm_fprop, Pass::norm_wgrad, Pass::norm_dgrad})
       add_layer("B2", "resnet50", l, 256, pass);
   for (int64_t batch : {8, 64})
     for (const Layer& l : kVgg16)

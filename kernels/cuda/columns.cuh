@@ -118,27 +118,28 @@ __global__ void __launch_bounds__(kBlock, 4)
 
 constexpr int kFinishAcross = 8;  // channels of a block: 32 bytes of a row of `partial`
 
-template <int kSums>
+template <int kSums, int kThreads>
 struct FinishSums {
-  double sum[kSums][kBlock];
+  double sum[kSums][kThreads];
 };
 
-// The chunks of a channel are added by 32 threads, and those in a tree; then finish(channel, sums),
-// channels being counted over all images.
-template <int kSums, class Finish>
-__global__ void __launch_bounds__(kBlock)
-    finish_columns(unsigned chunks, int64_t channels, const float* partial, const Finish finish) {
-  GRAFT_SHARED(FinishSums<kSums>, shared);
+// The chunks of a channel are added by an eighth of the threads, and those in a tree; then
+// finish(channel, sums), channels being counted over all images.
+template <int kSums, int kThreads, class Finish>
+__global__ void __launch_bounds__(kThreads)
+    finish_columns(int64_t chunks, int64_t channels, const float* partial, const Finish finish) {
+  using Sums = FinishSums<kSums, kThreads>;
+  GRAFT_SHARED(Sums, shared);
   const int thread = int(threadIdx.x);
   const int64_t channel = int64_t(blockIdx.x) * kFinishAcross + thread % kFinishAcross;
   double sum[kSums] = {};
   if (channel < channels)
-    for (int64_t chunk = thread / kFinishAcross; chunk < chunks; chunk += kBlock / kFinishAcross)
+    for (int64_t chunk = thread / kFinishAcross; chunk < chunks; chunk += kThreads / kFinishAcross)
 #pragma unroll
       for (int k = 0; k < kSums; ++k)
         sum[k] += double(partial[(chunk * kSums + k) * channels + channel]);
   for (int k = 0; k < kSums; ++k) shared.sum[k][thread] = sum[k];
-  for (int half = kBlock / 2; half >= kFinishAcross; half /= 2) {
+  for (int half = kThreads / 2; half >= kFinishAcross; half /= 2) {
     __syncthreads();
     if (thread >= half) continue;
     for (int k = 0; k < kSums; ++k) shared.sum[k][thread] += shared.sum[k][thread + half];
@@ -146,6 +147,16 @@ __global__ void __launch_bounds__(kBlock)
   if (thread >= kFinishAcross || channel >= channels) return;
   for (int k = 0; k < kSums; ++k) sum[k] = shared.sum[k][thread];
   finish(channel, sum);
+}
+
+// partial (chunks, kSums, columns)
+template <int kSums, int kThreads, class Finish>
+void finish_sums(int64_t chunks, int64_t columns, const float* partial, const Finish& finish,
+                 Stream stream) {
+  const auto blocks = unsigned((columns + kFinishAcross - 1) / kFinishAcross);
+  launch(finish_columns<kSums, kThreads, Finish>,
+         {dim3(blocks), dim3(kThreads), sizeof(FinishSums<kSums, kThreads>), stream}, chunks,
+         columns, partial, finish);
 }
 
 template <int kWide, class F, class Finish>
@@ -159,10 +170,7 @@ void sum_over_rows(int64_t rows, int64_t channels, bool vectors, const F& f, con
     launch(sum_columns<width, F>,
            {g.grid(), dim3(kBlock), sizeof(ColumnSums<F::kSums, width>), stream}, g, f,
            partial.data<float>());
-    launch(finish_columns<F::kSums, Finish>,
-           {dim3(unsigned((columns + kFinishAcross - 1) / kFinishAcross)), dim3(kBlock),
-            sizeof(FinishSums<F::kSums>), stream},
-           g.chunks, columns, partial.data<float>(), finish);
+    finish_sums<F::kSums, kBlock>(g.chunks, columns, partial.data<float>(), finish, stream);
   });
 }
 

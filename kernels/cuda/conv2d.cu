@@ -9,7 +9,8 @@ namespace graft::cuda {
 namespace {
 
 constexpr int kAddedRows = 32, kAddedColumns = 32, kAddedFours = kAddedColumns / 4;  // of a block
-using AddedMoments = MomentParts<kAddedColumns, kAddedRows>;
+template <ConvPass kPass>
+using AddedNotes = ConvNotes<kPass, 4, kAddedColumns, kAddedRows>;
 
 // partial (splits, parts, most_m, n) -> the result, the splits added in their order; four elements a
 // thread.
@@ -17,12 +18,13 @@ template <ConvPass kPass>
 __global__ void __launch_bounds__(kAddedRows* kAddedFours)
     conv2d_add_splits(const ConvWork c, int splits, int tiles_n) {
   const ConvPart<kPass> part(c, int(blockIdx.y));
-  const int tile_m = int(blockIdx.x) / tiles_n, tile_n = int(blockIdx.x) % tiles_n;
-  const int row = tile_m * kAddedRows + int(threadIdx.x) / kAddedFours;
-  const int column = tile_n * kAddedColumns + int(threadIdx.x) % kAddedFours * 4;
-  ThreadMoments<4> moments;
+  const TileOrigin at{int(blockIdx.x) / tiles_n * kAddedRows,
+                      int(blockIdx.x) % tiles_n * kAddedColumns};
+  const int row = at.m + int(threadIdx.x) / kAddedFours;
+  const int column = at.n + int(threadIdx.x) % kAddedFours * 4, count = min(part.n - column, 4);
+  AddedNotes<kPass> notes(c, part.out + column, count);
+  const bool noted = notes.wanted(c);
   if (row < part.m && column < part.n) {
-    const int count = min(part.n - column, 4);
     float v[4] = {};
     for (int split = 0; split < splits; ++split) {
       float next[4];
@@ -31,30 +33,33 @@ __global__ void __launch_bounds__(kAddedRows* kAddedFours)
 #pragma unroll
       for (int j = 0; j < 4; ++j) v[j] += next[j];
     }
-    finish_result(c, part, row, column, count, v);
-    if (kPass == ConvPass::fprop && c.moments) add_stored(moments, c.out_type, v);
+    const int64_t to = finish_result(c, part, row, column, count, v);
+    if (noted) notes.add(c, to, count, v);
   }
-  if constexpr (kPass == ConvPass::fprop) {
-    if (!c.moments) return;
-    GRAFT_SHARED(AddedMoments, parts);
-    store_tile_moments(parts, moments, min(part.m - tile_m * kAddedRows, kAddedRows),
-                       part.n - tile_n * kAddedColumns,
-                       moments_at(c, part, tile_m, tile_n * kAddedColumns));
-  }
+  if (!noted) return;
+  GRAFT_SHARED(typename AddedNotes<kPass>::Parts, parts);
+  notes.store(parts, c, noted_tile<kAddedRows>(c, part, at));
+}
+
+template <ConvPass kPass>
+void add_splits_of(const ConvWork& c, int splits, Stream stream) {
+  using Notes = AddedNotes<kPass>;
+  const int tiles_m = (c.most_m + kAddedRows - 1) / kAddedRows;
+  const int tiles_n = (c.n + kAddedColumns - 1) / kAddedColumns;
+  launch(conv2d_add_splits<kPass>,
+         {dim3(unsigned(tiles_m * tiles_n), unsigned(c.parts)), dim3(kAddedRows * kAddedFours),
+          Notes::wanted(c) ? sizeof(typename Notes::Parts) : 0, stream},
+         c, splits, tiles_n);
 }
 
 void add_splits(ConvPass pass, const ConvWork& c, int splits, Stream stream) {
-  const int tiles_m = (c.most_m + kAddedRows - 1) / kAddedRows;
-  const int tiles_n = (c.n + kAddedColumns - 1) / kAddedColumns;
-  const Launch how{dim3(unsigned(tiles_m * tiles_n), unsigned(c.parts)),
-                   dim3(kAddedRows * kAddedFours), c.moments ? sizeof(AddedMoments) : 0, stream};
   switch (pass) {
     case ConvPass::fprop:
-      return launch(conv2d_add_splits<ConvPass::fprop>, how, c, splits, tiles_n);
+      return add_splits_of<ConvPass::fprop>(c, splits, stream);
     case ConvPass::dgrad:
-      return launch(conv2d_add_splits<ConvPass::dgrad>, how, c, splits, tiles_n);
+      return add_splits_of<ConvPass::dgrad>(c, splits, stream);
     case ConvPass::wgrad:
-      return launch(conv2d_add_splits<ConvPass::wgrad>, how, c, splits, tiles_n);
+      return add_splits_of<ConvPass::wgrad>(c, splits, stream);
   }
 }
 
@@ -137,10 +142,17 @@ bool in_chunks(ConvPass pass, GemmMath math, const ConvWork& c) {
   return aligned(c.a, 16) && aligned(c.b, 16) && channels && (pass == ConvPass::fprop || filters);
 }
 
-int64_t moment_rows(GemmMath math, const ConvWork& c, const GemmPlan& plan) {
-  if (is_depthwise(c.problem)) return kDepthwiseMomentRows;
-  const Shares shares(ConvPass::fprop, math, c, plan);
+int64_t note_rows(ConvPass pass, GemmMath math, const ConvWork& c, const GemmPlan& plan) {
+  if (is_depthwise(c.problem)) return kDepthwiseNoteRows;
+  const Shares shares(pass, math, c, plan);
   return shares.split.count > 1 ? kAddedRows : shares.tile.m;
+}
+
+int64_t note_tiles(ConvPass pass, GemmMath math, const ConvWork& c, const GemmPlan& plan) {
+  const Conv2dProblem& p = c.problem;
+  const int64_t rows = note_rows(pass, math, c, plan);
+  if (pass == ConvPass::dgrad && is_depthwise(p)) return moment_tiles(p.n * p.h * p.w, rows);
+  return parts_of(pass, p) / p.groups * moment_tiles(sizes_of(pass, p).m, rows);
 }
 
 ConvWork conv_work(ConvPass pass, GemmMath math, ConvWork c) {
@@ -156,7 +168,7 @@ ConvWork conv_work(ConvPass pass, GemmMath math, ConvWork c) {
   c.n = int(size.n);
   const size_t four = 4 * size_of(c.out_type);
   c.vectors_out = c.n % 4 == 0 && aligned(c.out, four) && aligned(c.residual, four) &&
-                  aligned(c.scale, 16) && aligned(c.bias, 16);
+                  aligned(c.sums.x, four) && aligned(c.scale, 16) && aligned(c.bias, 16);
   return c;
 }
 
@@ -190,9 +202,18 @@ void conv2d(ConvPass pass, GemmMath math, ConvWork c, const GemmPlan& plan, Stre
   if (splits) add_splits(pass, c, split.count, stream);
 }
 
+int64_t note_tiles(ConvPass pass, GemmMath math, const ConvWork& c) {
+  return note_tiles(pass, math, c, plan_conv(pass, math, c));
+}
+
 void conv2d(ConvPass pass, GemmMath math, const ConvWork& c, Stream stream) {
   check(math, c.problem, c.out_type);
   conv2d(pass, math, c, plan_conv(pass, math, c), stream);
+}
+
+ConvWork dgrad_work(const Conv2dProblem& p, const void* dy, const void* w, void* dx,
+                    DType dx_type) {
+  return {.problem = p, .a = dy, .b = w, .out = dx, .out_type = dx_type};
 }
 
 ConvWork fprop_work(const Conv2dProblem& p, const void* x, const void* w, const ConvLastStep& last,
@@ -204,7 +225,7 @@ ConvWork fprop_work(const Conv2dProblem& p, const void* x, const void* w, const 
 
 int64_t conv2d_moment_rows(GemmMath math, const Conv2dProblem& p, const void* x, const void* w) {
   const ConvWork c{.problem = p, .a = x, .b = w};
-  return moment_rows(math, c, plan_conv(ConvPass::fprop, math, c));
+  return note_rows(ConvPass::fprop, math, c, plan_conv(ConvPass::fprop, math, c));
 }
 
 void conv2d_fprop(GemmMath math, const Conv2dProblem& p, const void* x, const void* w,
@@ -214,8 +235,7 @@ void conv2d_fprop(GemmMath math, const Conv2dProblem& p, const void* x, const vo
 
 void conv2d_dgrad(GemmMath math, const Conv2dProblem& p, const void* dy, const void* w, void* dx,
                   DType dx_type, Stream stream) {
-  conv2d(ConvPass::dgrad, math,
-         {.problem = p, .a = dy, .b = w, .out = dx, .out_type = dx_type}, stream);
+  conv2d(ConvPass::dgrad, math, dgrad_work(p, dy, w, dx, dx_type), stream);
 }
 
 void conv2d_wgrad(GemmMath math, const Conv2dProblem& p, const void* x, const void* dy, float* dw,

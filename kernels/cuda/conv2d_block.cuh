@@ -1,10 +1,8 @@
 // One block's share of a convolution: which group, phase and tile are its own, where the elements
-// of its two matrices are, and how its sums become the result, with the moments of its channels.
+// of its two matrices are, and how its sums become the result, and what is noted of it.
 #pragma once
-#include "kernels/cuda/conv2d_launch.h"
+#include "kernels/cuda/conv2d_notes.cuh"
 #include "kernels/cuda/conv2d_operands.cuh"
-#include "kernels/cuda/gemm_block.cuh"
-#include "kernels/cuda/tile_moments.cuh"
 
 namespace graft::cuda {
 
@@ -83,10 +81,10 @@ struct ConvPart {  // of one group and phase, as a matrix product
 };
 
 // Sums of row `row`, columns from `column` on -> the result: scale, bias, residual, activation.
-// v is then what was stored, but for its rounding.
+// v is then what was stored, but for its rounding, as element `at` and its neighbours, which is returned.
 template <ConvPass kPass>
-__device__ void finish_result(const ConvWork& c, const ConvPart<kPass>& part, int row, int column,
-                              int count, float (&v)[4]) {
+__device__ int64_t finish_result(const ConvWork& c, const ConvPart<kPass>& part, int row,
+                                 int column, int count, float (&v)[4]) {
   const int64_t at = part.result(c, row) + column;
   float scale[4] = {1, 1, 1, 1}, bias[4] = {}, r[4] = {};
   const int64_t channel = part.out + column;  // fprop only has the three
@@ -98,26 +96,16 @@ __device__ void finish_result(const ConvWork& c, const ConvPart<kPass>& part, in
     for (int j = 0; j < 4; ++j) v[j] = op.f(scale[j] * v[j] + bias[j] + r[j]);
   });
   store_some(c.out, c.out_type, at, c.vectors_out, count, v);
+  return at;
 }
 
-// What store_as leaves of v.
-__device__ inline float rounded(float v, DType type) {
-  if (type == DType::bf16) return __bfloat162float(__float2bfloat16(v));
-  if (type == DType::f16) return __half2float(__float2half(v));
-  return v;
-}
-
-__device__ inline void add_stored(ThreadMoments<4>& moments, DType type, float (&v)[4]) {
-#pragma unroll
-  for (int j = 0; j < 4; ++j) v[j] = rounded(v[j], type);
-  moments.add(v);
-}
-
-// Where the moments of a tile of rows begin, which are those of the part's channels from `column` on.
-template <ConvPass kPass>
-__device__ ChannelMoments* moments_at(const ConvWork& c, const ConvPart<kPass>& part, int tile,
-                                      int column) {
-  return c.moments + tile * c.problem.k + part.out + column;
+// The tile of kRows x columns at `at` of the part, as the notes count it.
+template <int kRows, ConvPass kPass>
+__device__ NotedTile noted_tile(const ConvWork& c, const ConvPart<kPass>& part, TileOrigin at) {
+  const int of_phase = (c.most_m + kRows - 1) / kRows;
+  const int phase = part.phase_h * c.problem.stride_w + part.phase_w;
+  return {phase * of_phase + at.m / kRows, min(part.m - at.m, kRows), int(part.out) + at.n,
+          part.n - at.n};
 }
 
 __device__ inline int64_t partial_offset(const ConvWork& c, int split, int part, int row) {
@@ -129,12 +117,15 @@ __device__ void finish_conv_tile(const ConvWork& c, const ConvPart<kPass>& part,
                                  StagedTile<M, N>& tile, TileOrigin at) {
   constexpr int kFours = N / 4, kGroups = kThreads / kFours;
   static_assert(kThreads % kFours == 0, "a thread stays with its columns");
-  ThreadMoments<4> moments;
+  using Notes = ConvNotes<kPass, 4, N, kGroups>;
+  static_assert(sizeof(typename Notes::Parts) <= sizeof(tile));
+  const bool noted = Notes::wanted(c) && !c.partial;
+  const int column = at.n + int(threadIdx.x) % kFours * 4, count = min(part.n - column, 4);
+  Notes notes(c, part.out + column, count);
 #pragma unroll 1
   for (int i = int(threadIdx.x); i < M * kFours; i += kThreads) {
-    const int row = at.m + i / kFours, column = at.n + i % kFours * 4;
+    const int row = at.m + i / kFours;
     if (row >= part.m || column >= part.n) continue;
-    const int count = min(part.n - column, 4);
     const float4 sums = *reinterpret_cast<const float4*>(
         tile.sums + i / kFours * StagedTile<M, N>::kStride + i % kFours * 4);
     float v[4] = {sums.x, sums.y, sums.z, sums.w};
@@ -144,16 +135,22 @@ __device__ void finish_conv_tile(const ConvWork& c, const ConvPart<kPass>& part,
                  count, v);
       continue;
     }
-    finish_result(c, part, row, column, count, v);
-    if (kPass == ConvPass::fprop && c.moments) add_stored(moments, c.out_type, v);
+    const int64_t to = finish_result(c, part, row, column, count, v);
+    if (noted) notes.add(c, to, count, v);
   }
-  if constexpr (kPass == ConvPass::fprop) {
-    using Parts = MomentParts<N, kGroups>;
-    static_assert(sizeof(Parts) <= sizeof(tile));
-    if (c.moments && !c.partial)
-      store_tile_moments(reinterpret_cast<Parts&>(tile), moments, min(part.m - at.m, M),
-                         part.n - at.n, moments_at(c, part, at.m / M, at.n));
-  }
+  if (noted)
+    notes.store(reinterpret_cast<typename Notes::Parts&>(tile), c, noted_tile<M>(c, part, at));
+}
+
+// A phase may have fewer pixels than the largest, and a tile none: its sums are 0.
+template <ConvPass kPass, int M, int N>
+__device__ void finish_empty_tile(const ConvWork& c, const ConvPart<kPass>& part, TileOrigin at) {
+  if (kPass != ConvPass::dgrad || !c.sums.to || c.partial) return;
+  const NotedTile tile = noted_tile<M>(c, part, at);
+  const int column = int(threadIdx.x);
+  if (column >= min(tile.columns, N)) return;
+  float* to = c.sums.to + tile.number * 2 * c.problem.c + tile.channel + column;
+  to[0] = to[c.problem.c] = 0;
 }
 
 // Which tile: numbered down columns of eight, as in gemm_block.cuh.

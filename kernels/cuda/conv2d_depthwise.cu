@@ -5,8 +5,8 @@
 // fprop and dgrad: a thread has one channel and one pixel of the result; a warp's 32 channels are
 // neighbours in memory. The filters of the block's channels wait in shared memory, as (taps,
 // channels), for in global memory a channel's taps are together. A block has a pixel for each row of
-// its threads, or several where there would be too many blocks, or where its moments are wanted,
-// which are 8 bytes for each channel.
+// its threads, or several where there would be too many blocks, or where something is to be noted of
+// them, which is 8 bytes for each channel.
 // wgrad: a thread has one channel, one tap and a share of the pixels; the shares are added in a
 // fixed order, first in the block, then by a second kernel.
 #include <algorithm>
@@ -44,15 +44,19 @@ __device__ float depthwise_sum(const void* source, const Side& h, const Side& w,
   return sum;
 }
 
+template <ConvPass kPass>
+using DepthwiseNotes = ConvNotes<kPass, 1, kChannels, kPixels>;
+
+template <ConvPass kPass>
 union DepthwiseShared {
   float taps[1];  // and more: (r s, kChannels)
-  MomentParts<kChannels, kPixels> moments;
+  typename DepthwiseNotes<kPass>::Parts parts;
 };
 
 // A block has `pixels` pixels of the result.
 template <ConvPass kPass, class T>
 __global__ void __launch_bounds__(kThreads, 5) depthwise(const ConvWork c, int pixels) {
-  GRAFT_SHARED(DepthwiseShared, shared);
+  GRAFT_SHARED(DepthwiseShared<kPass>, shared);
   const Conv2dProblem& p = c.problem;
   const int channels = int(p.c), taps = int(p.r * p.s);
   const int lane = int(threadIdx.x) % kChannels, first = int(threadIdx.x) / kChannels;
@@ -64,7 +68,8 @@ __global__ void __launch_bounds__(kThreads, 5) depthwise(const ConvWork c, int p
   }
   __syncthreads();
   const int begin = int(blockIdx.x) * pixels, end = min(begin + pixels, c.grid.size());
-  ThreadMoments<1> moments;
+  DepthwiseNotes<kPass> notes(c, channel, channels - channel);
+  const bool noted = notes.wanted(c);
   for (int i = begin + first; channel < channels && i < end; i += kPixels) {
     const Pixel at = c.grid.at(i);
     Side h, w;
@@ -86,11 +91,10 @@ __global__ void __launch_bounds__(kThreads, 5) depthwise(const ConvWork c, int p
     if (c.residual) v += load_as_float(c.residual, c.out_type, out);
     with_activation(c.activation, [&](auto op) { v = op.f(v); });
     store_as(c.out, c.out_type, out, v);
-    if (kPass == ConvPass::fprop && c.moments) moments.add({rounded(v, c.out_type)});
+    float stored[1] = {v};
+    if (noted) notes.add(c, out, 1, stored);
   }
-  if (kPass == ConvPass::fprop && c.moments)
-    store_tile_moments(shared.moments, moments, end - begin, channels - base,
-                       c.moments + int64_t(blockIdx.x) * channels + base);
+  if (noted) notes.store(shared.parts, c, {int(blockIdx.x), end - begin, base, channels - base});
 }
 
 // Blocks: x is the share of the pixels, y the channels, z the tap.
@@ -133,30 +137,44 @@ __global__ void __launch_bounds__(256)
 
 int divide_up(int64_t a, int64_t b) { return int((a + b - 1) / b); }
 
+unsigned channel_blocks(const Conv2dProblem& p) { return unsigned(divide_up(p.c, kChannels)); }
+int rows_of_threads(const ConvWork& c) { return divide_up(c.grid.size(), kPixels); }
+
 template <class T>
-void launch_type(ConvPass pass, ConvWork c, Stream stream) {
+void launch_wgrad(ConvWork c, Stream stream) {
   const Conv2dProblem& p = c.problem;
-  const unsigned channels = unsigned(divide_up(p.c, kChannels));
-  const int pixels = divide_up(c.grid.size(), kPixels);  // rows of threads
-  if (pass == ConvPass::wgrad) {
-    const int shares = std::clamp(pixels, 1, kMostShares);
-    const int64_t elements = p.c * p.r * p.s;
-    Scratch partial(size_t(shares) * size_t(elements) * sizeof(float), stream);
-    c.partial = partial.data<float>();
-    const dim3 grid(unsigned(shares), channels, unsigned(p.r * p.s));
-    launch(depthwise_wgrad<T>, {grid, dim3(kThreads), kThreads * sizeof(float), stream}, c);
-    launch(add_shares, {dim3(unsigned(divide_up(elements, 256))), dim3(256), 0, stream}, c.partial,
-           elements, shares, static_cast<float*>(c.out));
-    return;
+  const int shares = std::clamp(rows_of_threads(c), 1, kMostShares);
+  const int64_t elements = p.c * p.r * p.s;
+  Scratch partial(size_t(shares) * size_t(elements) * sizeof(float), stream);
+  c.partial = partial.data<float>();
+  const dim3 grid(unsigned(shares), channel_blocks(p), unsigned(p.r * p.s));
+  launch(depthwise_wgrad<T>, {grid, dim3(kThreads), kThreads * sizeof(float), stream}, c);
+  launch(add_shares, {dim3(unsigned(divide_up(elements, 256))), dim3(256), 0, stream}, c.partial,
+         elements, shares, static_cast<float*>(c.out));
+}
+
+template <ConvPass kPass, class T>
+void launch_pixels(const ConvWork& c, Stream stream) {
+  const int of_block = DepthwiseNotes<kPass>::wanted(c)
+                           ? kDepthwiseNoteRows
+                           : divide_up(rows_of_threads(c), 1 << 16) * kPixels;
+  const dim3 grid(unsigned(divide_up(c.grid.size(), of_block)), channel_blocks(c.problem));
+  const size_t filters = size_t(c.problem.r * c.problem.s) * kChannels * sizeof(float);
+  launch(depthwise<kPass, T>,
+         {grid, dim3(kThreads), std::max(filters, sizeof(DepthwiseShared<kPass>)), stream}, c,
+         of_block);
+}
+
+template <class T>
+void launch_type(ConvPass pass, const ConvWork& c, Stream stream) {
+  switch (pass) {
+    case ConvPass::fprop:
+      return launch_pixels<ConvPass::fprop, T>(c, stream);
+    case ConvPass::dgrad:
+      return launch_pixels<ConvPass::dgrad, T>(c, stream);
+    case ConvPass::wgrad:
+      return launch_wgrad<T>(c, stream);
   }
-  const int of_block = c.moments ? kDepthwiseMomentRows : divide_up(pixels, 1 << 16) * kPixels;
-  const dim3 grid(unsigned(divide_up(c.grid.size(), of_block)), channels);
-  const size_t filters = size_t(p.r * p.s) * kChannels * sizeof(float);
-  const Launch how{grid, dim3(kThreads), std::max(filters, sizeof(DepthwiseShared)), stream};
-  if (pass == ConvPass::fprop)
-    launch(depthwise<ConvPass::fprop, T>, how, c, of_block);
-  else
-    launch(depthwise<ConvPass::dgrad, T>, how, c, of_block);
 }
 
 }  // namespace

@@ -18,6 +18,12 @@ struct InputNorm {  // what is convolved is made of x by a batch norm: see conv2
   float low, high;  // the activation: values are kept between them
 };
 
+struct InputSums {  // dgrad leaves those of the gradient of such a norm's result: tile_gradients.cuh
+  InputNorm norm;
+  const void* x;  // like the result, and of its type
+  float* to;      // (tiles, 2, channels); null: not wanted
+};
+
 struct ConvWork {  // a kernel's parameter
   Conv2dProblem problem;
   const void *a, *b;  // fprop: x, w; dgrad: dy, w; wgrad: dy, x
@@ -36,6 +42,7 @@ struct ConvWork {  // a kernel's parameter
   float* partial;    // (splits, parts, most_m, n) where depth is split, else null
   int64_t part;      // length of depth in a split
   InputNorm norm;    // fprop and wgrad, on tensor cores in bf16 and f16, in whole chunks
+  InputSums sums;    // dgrad
 };
 
 template <class T>  // __nv_bfloat16, __half, or float for tf32
@@ -46,14 +53,18 @@ void launch_simt_conv(ConvPass pass, const ConvWork& work, const GemmPlan& plan,
 
 // One filter for each channel: its kernels are their own.
 bool is_depthwise(const Conv2dProblem& p);
-constexpr int kDepthwiseMomentRows = 128;
+constexpr int kDepthwiseNoteRows = 128;
 void launch_depthwise(ConvPass pass, GemmMath math, const ConvWork& work, Stream stream);
 
 ConvWork fprop_work(const Conv2dProblem& p, const void* x, const void* w, const ConvLastStep& last,
                     void* y, DType y_type);
+ConvWork dgrad_work(const Conv2dProblem& p, const void* dy, const void* w, void* dx, DType dx_type);
 
-// Rows of the result that are a tile of its moments, where fprop runs by this plan.
-int64_t moment_rows(GemmMath math, const ConvWork& work, const GemmPlan& plan);
+// Where a pass runs by this plan: rows of the result that are a tile of what is noted of it, and how
+// many tiles there are.
+int64_t note_rows(ConvPass pass, GemmMath math, const ConvWork& work, const GemmPlan& plan);
+int64_t note_tiles(ConvPass pass, GemmMath math, const ConvWork& work, const GemmPlan& plan);
+int64_t note_tiles(ConvPass pass, GemmMath math, const ConvWork& work);  // by the one chosen here
 
 // Checks the problem and fills in what follows from it.
 ConvWork conv_work(ConvPass pass, GemmMath math, ConvWork work);

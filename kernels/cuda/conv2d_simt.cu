@@ -28,7 +28,7 @@ __global__ void __launch_bounds__(kSimtTiles[kTile].threads(), kSimtTiles[kTile]
   const Block block;
   const ConvPart<kPass> part(c, int(blockIdx.y));
   const TileOrigin at = conv_tile<Block::M, Block::N>(c);
-  if (at.m >= part.m) return;  // a phase may have fewer pixels than the largest
+  if (at.m >= part.m) return finish_empty_tile<kPass, Block::M, Block::N>(c, part, at);
 
   const int begin = int(min(blockIdx.z * c.part, int64_t(part.depth)));
   const int end = int(min(begin + c.part, int64_t(part.depth)));

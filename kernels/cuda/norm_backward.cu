@@ -7,8 +7,9 @@
 //
 // Where the statistics are constants dx = gamma rstd g needs no sums, and one pass does everything.
 // Bytes moved (S: those of x): 2 S + 3 S where z is computed again from x (y null), which is the
-// limit of two passes; 3 S + 4 S from y; 4 S + 3 S with a residual, whose gradient is g.
-// Not yet run on a GPU.
+// limit of two passes; 3 S + 4 S from y; 4 S + 3 S with a residual, whose gradient is g. Where the
+// kernel that computed dy has left its sums, of every tile of rows, they take the place of pass 1:
+// 1 S there, to read x. Not yet run on a GPU.
 #include "kernels/cuda/norm_columns.cuh"
 
 namespace graft::cuda {
@@ -130,6 +131,36 @@ struct InputGradient {
 // the registers of four blocks.
 constexpr int kChannels = 4;
 
+constexpr int kTileThreads = 1024;  // that add up tiles, of which there are thousands
+
+// sum(g) / m and sum(g xhat) rstd / m of each channel, from pass 1 for pass 2.
+struct MeanGradients {
+  Scratch memory;
+  float *offset = nullptr, *factor = nullptr;
+
+  MeanGradients(int64_t channels, bool wanted, Stream stream)
+      : memory(wanted ? size_t(2 * padded(channels)) * sizeof(float) : 0, stream) {
+    if (!wanted) return;
+    offset = memory.data<float>();
+    factor = offset + padded(channels);
+  }
+  static int64_t padded(int64_t channels) { return (channels + 3) / 4 * 4; }
+};
+
+template <class T>
+FinishGradients finish(const NormProblem& p, const NormGradients<T>& out,
+                       const MeanGradients& means) {
+  return {p.rstd, double(p.rows), out.dgamma, out.dbeta, means.offset, means.factor};
+}
+
+template <class T>
+void input_gradient(const GradientInputs<T>& in, bool vectors, const MeanGradients& means, T* dx,
+                    Stream stream) {
+  if (!dx) return;
+  for_each_column<kChannels>(in.p.rows, in.p.channels, vectors,
+                            InputGradient<T>{in, means.offset, means.factor, dx}, stream);
+}
+
 template <class T>
 bool all_aligned(const GradientInputs<T>& in, const NormGradients<T>& out) {
   return aligned({in.x, in.y, in.dy, out.dx, out.dresidual}) && aligned_channels(in.p);
@@ -148,20 +179,27 @@ void batch_norm_backward_train(const NormProblem& p, const T* x, const T* y, con
                                const NormGradients<T>& out, Stream stream) {
   GradientInputs<T> in{p, x, usable(p, y), dy};
   const bool vectors = all_aligned(in, out);
-  const int64_t padded = (p.channels + 3) / 4 * 4;
-  Scratch tables(out.dx ? size_t(2 * padded) * sizeof(float) : 0, stream);
-  float* offset = tables.data<float>();
-  float* factor = offset ? offset + padded : nullptr;
-  sum_over_rows<kChannels>(
-      p.rows, p.channels, vectors, GradientPass<T>{in, out.dresidual, nullptr, true},
-      FinishGradients{p.rstd, double(p.rows), out.dgamma, out.dbeta, offset, factor}, stream);
-  if (!out.dx) return;
+  const MeanGradients means(p.channels, out.dx, stream);
+  sum_over_rows<kChannels>(p.rows, p.channels, vectors,
+                           GradientPass<T>{in, out.dresidual, nullptr, true},
+                           finish(p, out, means), stream);
   if (out.dresidual) {
     in.dy = out.dresidual;
     in.p.activation = Activation::none;
   }
-  for_each_column<kChannels>(p.rows, p.channels, vectors,
-                            InputGradient<T>{in, offset, factor, out.dx}, stream);
+  input_gradient(in, vectors, means, out.dx, stream);
+}
+
+template <class T>
+void batch_norm_backward_by_sums(const NormProblem& p, const T* x, const T* dy,
+                                 const GradientSums& sums, const NormGradients<T>& out,
+                                 Stream stream) {
+  if (p.rows <= 0 || p.channels <= 0) return;
+  const GradientInputs<T> in{p, x, nullptr, dy};
+  const MeanGradients means(p.channels, out.dx, stream);
+  finish_sums<GradientPass<T>::kSums, kTileThreads>(sums.tiles, p.channels, sums.of,
+                                                    finish(p, out, means), stream);
+  input_gradient(in, all_aligned(in, out), means, out.dx, stream);
 }
 
 template <class T>
@@ -182,6 +220,8 @@ void batch_norm_backward_frozen(const NormProblem& p, const T* x, const T* y, co
 #define GRAFT_NORM_BACKWARD(T)                                                                     \
   template void batch_norm_backward_train(const NormProblem&, const T*, const T*, const T*,        \
                                           const NormGradients<T>&, Stream);                        \
+  template void batch_norm_backward_by_sums(const NormProblem&, const T*, const T*,                \
+                                            const GradientSums&, const NormGradients<T>&, Stream); \
   template void batch_norm_backward_frozen(const NormProblem&, const T*, const T*, const T*,       \
                                            const NormGradients<T>&, Stream);
 GRAFT_FOR_FLOATS(GRAFT_NORM_BACKWARD)

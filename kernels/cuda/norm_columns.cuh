@@ -27,6 +27,17 @@ struct NormChannels {
     load_or(shift, p.beta, channel, 0.0f);
   }
 
+  // Of the first `count` channels, at any address; the others are 0.
+  __device__ NormChannels(const NormProblem& p, int64_t channel, int count)
+      : mean{}, scale{}, shift{} {
+#pragma unroll
+    for (int j = 0; j < kWidth; ++j) {
+      if (j >= count) continue;
+      const NormChannels<1> one(p, channel + j);
+      mean[j] = one.mean[0], scale[j] = one.scale[0], shift[j] = one.shift[0];
+    }
+  }
+
   __device__ float normalized(int j, float x) const { return (x - mean[j]) * scale[j] + shift[j]; }
 };
 

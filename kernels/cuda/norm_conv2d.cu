@@ -57,4 +57,21 @@ void norm_conv2d_wgrad(GemmMath math, const Conv2dProblem& p, const NormProblem&
       {.problem = p, .a = dy, .b = x, .out = dw, .out_type = DType::f32}, stream);
 }
 
+bool has_norm_conv2d_dgrad(const NormProblem& norm) { return is_limit(norm.activation); }
+
+int64_t norm_conv2d_dgrad_tiles(GemmMath math, const Conv2dProblem& p, const void* dy,
+                                const void* w) {
+  return note_tiles(ConvPass::dgrad, math, {.problem = p, .a = dy, .b = w});
+}
+
+void norm_conv2d_dgrad(GemmMath math, const Conv2dProblem& p, const NormProblem& norm,
+                       const void* x, const void* dy, const void* w, void* dx, DType dx_type,
+                       float* sums, Stream stream) {
+  if (!has_norm_conv2d_dgrad(norm))
+    throw std::invalid_argument("norm_conv2d: no other activation than ReLU and ReLU6");
+  ConvWork c = dgrad_work(p, dy, w, dx, dx_type);
+  c.sums = {input_norm(norm), x, sums};
+  conv2d(ConvPass::dgrad, math, c, stream);
+}
+
 }  // namespace graft::cuda

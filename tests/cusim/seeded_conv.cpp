@@ -1,5 +1,6 @@
 // The smallest program that runs the three passes of a convolution, of x and of what a norm makes of
-// it, for seeded.sh: exact sums, moments within a bound, guarded arrays. Argument: forward, reverse or random. Prints PASS, or what is wrong.
+// it, for seeded.sh: exact sums, those of the norm's gradient among them, moments within a bound,
+// guarded arrays. Argument: forward, reverse or random. Prints PASS, or what is wrong.
 #include <cmath>
 #include <cstdio>
 #include <vector>
@@ -86,6 +87,26 @@ struct Norm {
   }
 };
 
+// Of g and g (x - 1), where dy is what dgrad gives and x what the norm before has made its input of.
+bool right_sums(const std::vector<float>& dy, const cusim::Guarded<float>& x, const Norm& norm,
+                const cusim::Guarded<float>& found) {
+  const size_t channels = norm.mean.size(), tiles = found.size() / (2 * channels);
+  for (size_t j = 0; j < channels; ++j) {
+    float sum = 0, slope = 0;
+    for (size_t i = j; i < dy.size(); i += channels) {
+      const float g = norm.of(x[i], i) > 0 ? dy[i] : 0;
+      sum += g, slope += g * (x[i] - 1);
+    }
+    for (size_t tile = 0; tile < tiles; ++tile)
+      sum -= found[2 * tile * channels + j], slope -= found[(2 * tile + 1) * channels + j];
+    if (sum == 0 && slope == 0) continue;
+    std::printf("FAIL sums of channel %zu: %g %g too small\n", j, double(sum), double(slope));
+    return false;
+  }
+  if (!found.intact()) std::printf("FAIL wrote beside the sums\n");
+  return found.intact();
+}
+
 template <ConvPass kPass>
 bool run(const char* name, const Tensors& t, const Norm* norm = nullptr) {
   constexpr bool kForward = kPass == ConvPass::fprop, kDgrad = kPass == ConvPass::dgrad;
@@ -106,6 +127,10 @@ bool run(const char* name, const Tensors& t, const Norm* norm = nullptr) {
   const int tiles = (c.most_m + kTensorTiles[kTile].m - 1) / kTensorTiles[kTile].m;
   cusim::Guarded<ChannelMoments> moments(size_t(tiles) * size_t(p.k));
   if (kForward) c.moments = moments.data();
+  const Norm after(p.c);
+  cusim::Guarded<float> x(t.x_size), sums(size_t(tiles * c.parts * 2 * p.c));
+  for (size_t i = 0; i < t.x_size; ++i) x[i] = float(t.x[i]);
+  if (kDgrad) c.sums = {after.input, x.data(), sums.data()};
   if (norm) c.norm = norm->input;
   launch_conv_tile<kPass, __nv_bfloat16, kTile, true>(c, 1, {});
   synchronize(Stream{});
@@ -123,7 +148,8 @@ bool run(const char* name, const Tensors& t, const Norm* norm = nullptr) {
       return false;
     }
   if (!out.intact()) std::printf("FAIL %s wrote beside its result\n", name);
-  return out.intact() && (!kForward || right_moments(want, size_t(p.k), moments));
+  return out.intact() && (!kForward || right_moments(want, size_t(p.k), moments)) &&
+         (!kDgrad || right_sums(want, x, after, sums));
 }
 
 }  // namespace

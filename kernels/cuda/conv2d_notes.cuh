@@ -1,0 +1,86 @@
+// What the kernels of a convolution note of their result while they store it, for the batch norm
+// that comes next, one tile of rows at a time: fprop its moments, dgrad the sums of the norm's
+// gradient, wgrad nothing.
+#pragma once
+#include "kernels/cuda/gemm_block.cuh"
+#include "kernels/cuda/tile_gradients.cuh"
+#include "kernels/cuda/tile_moments.cuh"
+
+namespace graft::cuda {
+
+// What store_as leaves of v.
+__device__ inline float rounded(float v, DType type) {
+  if (type == DType::bf16) return __bfloat162float(__float2bfloat16(v));
+  if (type == DType::f16) return __half2float(__float2half(v));
+  return v;
+}
+
+template <int kWidth>
+__device__ void round_as_stored(float (&v)[kWidth], DType type) {
+#pragma unroll
+  for (int j = 0; j < kWidth; ++j) v[j] = rounded(v[j], type);
+}
+
+// Which tile of the result, counted over phases (of which fprop has one), and how much of it there
+// is.
+struct NotedTile {
+  int number, rows, channel, columns;  // `channel` is its first
+};
+
+// Of one thread, which has kWidth neighbouring channels: `count` of them exist, from `channel` on.
+// The threads of a block are kGroups rows of kColumns channels.
+template <ConvPass kPass, int kWidth, int kColumns, int kGroups>
+struct ConvNotes {
+  struct Parts {};  // of a block, in shared memory
+
+  __device__ ConvNotes(const ConvWork&, int64_t /*channel*/, int /*count*/) {}
+  __host__ __device__ static bool wanted(const ConvWork&) { return false; }
+  // v is what element `at` and its neighbours of the result were, but for the rounding.
+  __device__ void add(const ConvWork&, int64_t /*at*/, int /*count*/, float (&)[kWidth]) {}
+  __device__ void store(Parts&, const ConvWork&, const NotedTile&) const {}
+};
+
+template <int kWidth, int kColumns, int kGroups>
+struct ConvNotes<ConvPass::fprop, kWidth, kColumns, kGroups> {
+  using Parts = MomentParts<kColumns, kGroups>;
+  ThreadMoments<kWidth> moments;
+
+  __device__ ConvNotes(const ConvWork&, int64_t, int) {}
+  __host__ __device__ static bool wanted(const ConvWork& c) { return c.moments; }
+
+  __device__ void add(const ConvWork& c, int64_t, int, float (&v)[kWidth]) {
+    round_as_stored(v, c.out_type);
+    moments.add(v);
+  }
+  __device__ void store(Parts& parts, const ConvWork& c, const NotedTile& tile) const {
+    store_tile_moments(parts, moments, tile.rows, tile.columns,
+                       c.moments + tile.number * c.problem.k + tile.channel);
+  }
+};
+
+template <int kWidth, int kColumns, int kGroups>
+struct ConvNotes<ConvPass::dgrad, kWidth, kColumns, kGroups> {
+  using Parts = GradientParts<kColumns, kGroups>;
+  NormChannels<kWidth> channels;
+  ThreadGradients<kWidth> gradients;
+
+  __device__ ConvNotes(const ConvWork& c, int64_t channel, int count)
+      : channels(c.sums.norm.of, channel, wanted(c) ? count : 0) {}
+  __host__ __device__ static bool wanted(const ConvWork& c) { return c.sums.to; }
+
+  __device__ void add(const ConvWork& c, int64_t at, int count, float (&v)[kWidth]) {
+    float x[kWidth];
+    if constexpr (kWidth == 4)
+      load_some(x, c.sums.x, c.out_type, at, c.vectors_out, count);
+    else
+      x[0] = load_as_float(c.sums.x, c.out_type, at);
+    round_as_stored(v, c.out_type);
+    gradients.add(c.sums.norm, channels, x, v);
+  }
+  __device__ void store(Parts& parts, const ConvWork& c, const NotedTile& tile) const {
+    store_tile_gradients(parts, gradients, tile.columns,
+                         c.sums.to + tile.number * 2 * c.problem.c + tile.channel, c.problem.c);
+  }
+};
+
+}  // namespace graft::cuda
