@@ -6,7 +6,7 @@
 #include "core/dispatch.h"
 #include "core/kernel_choice.h"
 #include "core/moments.h"
-#include "core/norm_source.h"
+#include "core/norm_sums.h"
 #include "core/ops/gradients.h"
 #include "core/pixel_source.h"
 #include "core/product_kernels.h"
@@ -53,52 +53,95 @@ ConvInput input_of(const Tensor& x, [[maybe_unused]] const Conv2dProblem& p,
   return {address(x, x.dtype()), std::nullopt};
 }
 
-// Room for the moments of y. Our own kernels leave them, all but the first layer's; NVIDIA's do not.
-KnownMoments room_for_moments([[maybe_unused]] const Conv2dProblem& p,
-                              [[maybe_unused]] const void* x, [[maybe_unused]] const void* w,
-                              [[maybe_unused]] const Tensor& y) {
-  if constexpr (kWithCuda) {
-    if (kernels_in_use() == Kernels::own) {
-      const int64_t rows = cuda::conv2d_moment_rows(math_of(y.dtype()), p, x, w);
-      return {empty_f32(y, {cuda::moment_tiles(y.size() / p.k, rows), p.k, 2}), rows};
-    }
+struct Fprop {  // of one call on a device, whatever it reads
+  const Conv2dProblem& p;
+  cuda::GemmMath math;
+  DType type;  // of x and y
+  const void* filter;
+  cuda::ConvLastStep last;
+  void* to;
+  Tensor& y;
+  KnownMoments moments;
+
+  Fprop(const Conv2dProblem& p, const Tensor& w, const ConvLayerEnd& end, Tensor& y)
+      : p(p),
+        math(math_of(y.dtype())),
+        type(y.dtype()),
+        filter(address(w, type)),
+        last{.scale = in<float>(end.scale),
+             .bias = in<float>(end.bias),
+             .residual = address(end.residual, type),
+             .activation = end.activation},
+        to(mutable_address(y, type)),
+        y(y) {}
+
+  // The kernel that is to run leaves moments of such tiles.
+  void take_moments(const cuda::TileGrid& tiles) {
+    moments = {empty_f32(y, {tiles.count(), p.k, 2}), tiles};
+    last.moments = reinterpret_cast<cuda::ChannelMoments*>(out<float>(moments.of));
   }
-  return {};
+};
+
+void fprop_of_pixels(Fprop& f, const PixelSource& source, bool moments) {
+  if constexpr (kWithCuda) {
+    if (moments) f.take_moments(cuda::conv2d_first_moment_tiles(f.p));
+    cuda::conv2d_first(f.math, f.p, in<uint8_t>(source.pixels), source.normalization, f.filter,
+                       f.last, f.to, f.type, stream());
+  }
+}
+
+void fprop_of_values(Fprop& f, const Tensor& x, bool moments) {
+  const ConvInput from = input_of(x, f.p, [&](const auto& norm, const void* data) {
+    return cuda::has_norm_conv2d_fprop(f.math, f.p, norm, data, f.filter);
+  });
+  auto run = [&](const ProductKernels& kernels) {
+    kernels.fprop(f.math, f.p, from.data, f.filter, f.last, f.to, f.type, stream());
+  };
+  const ProductKernels kernels = product_kernels(
+      !from.norm && vendor_offers(f.last) && f.last.residual != f.to,
+      [&] { return name_of("fprop", f.type, f.p, f.last); }, run);
+  if constexpr (kWithCuda) {
+    if (kernels.own && moments)
+      f.take_moments(cuda::conv2d_moment_tiles(f.math, f.p, from.data, f.filter));
+    if (from.norm)
+      return cuda::norm_conv2d_fprop(f.math, f.p, *from.norm, from.data, f.filter, f.last, f.to,
+                                     f.type, stream());
+  }
+  run(kernels);
 }
 
 void fprop_on_cuda(const Conv2dProblem& p, const Tensor& x, const Tensor& w,
                    const ConvLayerEnd& end, Tensor& y) {
-  cuda::ConvLastStep last{.scale = in<float>(end.scale),
-                          .bias = in<float>(end.bias),
-                          .residual = address(end.residual, y.dtype()),
-                          .activation = end.activation};
-  const void* filter = address(w, x.dtype());
-  void* to = mutable_address(y, y.dtype());
-  const cuda::GemmMath math = math_of(x.dtype());
-  if (const PixelSource* source = first_layer_of(p, x)) {
-    if constexpr (kWithCuda)
-      cuda::conv2d_first(math, p, in<uint8_t>(source->pixels), source->normalization, filter, last, to,
-                         y.dtype(), stream());
-    return;
+  Fprop f(p, w, end, y);
+  if (const PixelSource* source = first_layer_of(p, x))
+    fprop_of_pixels(f, *source, end.moments);
+  else
+    fprop_of_values(f, x, end.moments);
+  if (f.moments.of.defined()) y.impl()->storage->known = std::move(f.moments);
+}
+
+// Our own kernels leave the sums of dx, if a norm made x.
+void dgrad_on_cuda(const Conv2dProblem& p, const Tensor& dy, const Tensor& w,
+                   [[maybe_unused]] const NormSource* norm, Tensor& dx) {
+  const cuda::GemmMath math = math_of(dy.dtype());
+  const void *from = address(dy, dy.dtype()), *filter = address(w, dy.dtype());
+  void* to = mutable_address(dx, dx.dtype());
+  auto run = [&](const ProductKernels& kernels) {
+    kernels.dgrad(math, p, from, filter, to, dx.dtype(), stream());
+  };
+  const ProductKernels kernels = product_kernels(
+      vendor_offers(cuda::ConvLastStep{}), [&] { return name_of("dgrad", dy.dtype(), p); }, run);
+  if constexpr (kWithCuda) {
+    const auto before = norm ? std::optional(norm->norm.problem(norm->x)) : std::nullopt;
+    if (kernels.own && before && cuda::has_norm_conv2d_dgrad(*before)) {
+      Tensor sums = empty_f32(dx, {cuda::norm_conv2d_dgrad_tiles(math, p, from, filter), 2, p.c});
+      cuda::norm_conv2d_dgrad(math, p, *before, address(norm->x, dx.dtype()), from, filter, to,
+                              dx.dtype(), out<float>(sums), stream());
+      dx.impl()->storage->known = NormSums{std::move(sums), norm->norm.mean};
+      return;
+    }
   }
-  const ConvInput from = input_of(x, p, [&](const auto& norm, const void* data) {
-    return cuda::has_norm_conv2d_fprop(math, p, norm, data, filter);
-  });
-  KnownMoments moments;
-  if (end.moments) moments = room_for_moments(p, from.data, filter, y);
-  last.moments = reinterpret_cast<cuda::ChannelMoments*>(out<float>(moments.of));
-  if (from.norm) {
-    if constexpr (kWithCuda)
-      cuda::norm_conv2d_fprop(math, p, *from.norm, from.data, filter, last, to, y.dtype(), stream());
-  } else {
-    with_product_kernels(
-        vendor_offers(last) && last.residual != to,
-        [&] { return name_of("fprop", x.dtype(), p, last); },
-        [&](const ProductKernels& kernels) {
-          kernels.fprop(math, p, from.data, filter, last, to, y.dtype(), stream());
-        });
-  }
-  if (moments.of.defined()) y.impl()->storage->known = std::move(moments);
+  run(kernels);
 }
 
 void wgrad_on_cuda(const Conv2dProblem& p, const Tensor& x, const Tensor& dy, Tensor& dw) {
@@ -152,20 +195,14 @@ void conv_fprop(const Conv2dProblem& p, const Tensor& x, FrozenFilter& w, ConvLa
   if (!packed) w.weight.can_be_made(cpu::unpacker(w.packed));
 }
 
-Tensor conv_dgrad(const Conv2dProblem& p, const Tensor& dy, const Tensor& w) {
+Tensor conv_dgrad(const Conv2dProblem& p, const Tensor& dy, const Tensor& w,
+                  const NormSource* norm) {
   const KernelScope scope(dy.device());
   Tensor dx = empty_like(dy, {p.n, p.h, p.w, p.c});
-  if (dy.device() == Device::cuda) {
-    const void *from = address(dy, dy.dtype()), *filter = address(w, dy.dtype());
-    void* to = mutable_address(dx, dx.dtype());
-    with_product_kernels(
-        vendor_offers(cuda::ConvLastStep{}), [&] { return name_of("dgrad", dy.dtype(), p); },
-        [&](const ProductKernels& kernels) {
-          kernels.dgrad(math_of(dy.dtype()), p, from, filter, to, dx.dtype(), stream());
-        });
-    return dx;
-  }
-  cpu::conv2d_dgrad(p, in<float>(dy), in<float>(w), out<float>(dx));
+  if (dy.device() == Device::cuda)
+    dgrad_on_cuda(p, dy, w, norm, dx);
+  else
+    cpu::conv2d_dgrad(p, in<float>(dy), in<float>(w), out<float>(dx));
   return dx;
 }
 

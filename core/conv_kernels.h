@@ -1,6 +1,7 @@
 // The three kernels of a convolution, for tensors on the processor and on a CUDA device. Without
 // history and without checks of shapes: core/ops/conv2d.cpp is what a network uses.
 #pragma once
+#include "core/norm_source.h"
 #include "core/ops.h"
 #include "kernels/conv2d.h"
 
@@ -19,7 +20,10 @@ void conv_fprop(const Conv2dProblem& p, const Tensor& x, const Tensor& w, const 
 // With weights that stay as they are: packed, or converted, at the first call. end.scale is theirs.
 void conv_fprop(const Conv2dProblem& p, const Tensor& x, FrozenFilter& w, ConvLayerEnd end,
                 Tensor& y);
-Tensor conv_dgrad(const Conv2dProblem& p, const Tensor& dy, const Tensor& w);
+// `norm`: the batch norm that made x, which may be null. dx then brings the sums that its gradient
+// begins with, where the kernel leaves them: core/norm_sums.h.
+Tensor conv_dgrad(const Conv2dProblem& p, const Tensor& dy, const Tensor& w,
+                  const NormSource* norm);
 // -> dw (k,r,s,c/groups) f32; dbias (k) f32 is written where it is defined.
 Tensor conv_wgrad(const Conv2dProblem& p, const Tensor& x, const Tensor& dy, Tensor& dbias);
 

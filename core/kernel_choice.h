@@ -23,12 +23,15 @@ using KernelVerdicts = std::map<std::string, KernelVerdict>;
 KernelVerdicts kernel_verdicts();
 void set_kernel_verdicts(KernelVerdicts verdicts);
 
-// For operations: runs one of the two. `problem()` names the shape, the types and the last step.
-// With `automatic` both are timed the first time that a problem is met, so both must give the same
-// result however often they run. microseconds(work) is what times them.
+// For operations: which of the two is to run. `problem()` names the shape, the types and the last
+// step. With `automatic` both are timed the first time that a problem is met, so both must give the
+// same result however often they run. microseconds(work) is what times them: the product alone.
+// What our own kernels leave for a batch norm besides, statistics and the sums of its gradient,
+// they leave wherever they run, chosen by either; that it saves a pass over memory does not count
+// for them.
 using Work = std::function<void()>;
 double microseconds_on_device(const Work& work);  // median of a few runs
-void run_either(const std::function<std::string()>& problem, const Work& own, const Work& vendor,
-                const std::function<double(const Work&)>& microseconds = microseconds_on_device);
+bool ours_run(const std::function<std::string()>& problem, const Work& own, const Work& vendor,
+              const std::function<double(const Work&)>& microseconds = microseconds_on_device);
 
 }  // namespace graft

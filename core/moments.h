@@ -2,6 +2,7 @@
 // that comes next has its statistics from them, and need not read the result twice.
 #pragma once
 #include "core/ops.h"
+#include "kernels/moments.h"
 
 namespace graft {
 
@@ -11,8 +12,8 @@ Tensor conv2d_with_moments(const Tensor& x, const Tensor& w, const Tensor& bias,
                            const ConvSpec& spec);
 
 struct KnownMoments {
-  Tensor of;     // (tiles, channels, 2) f32
-  int64_t rows;  // of a tile
+  Tensor of;  // (tiles, channels, 2) f32
+  cuda::TileGrid tiles;
 };
 
 // Of all values of x; `of` is undefined where nobody knows them, or they were changed since. Nobody

@@ -43,9 +43,13 @@ Tensor normalized_when_read(const Tensor& x, const Norm& norm) {
 }
 
 const NormSource* norm_source(const Tensor& y) {
+  const NormSource* source = norm_behind(y);
+  return source && !y.impl()->storage->in_memory() ? source : nullptr;
+}
+
+const NormSource* norm_behind(const Tensor& y) {
   const NormSource* source = known_of<NormSource>(y);
-  const bool waits = source && !y.impl()->storage->in_memory();
-  return waits && source->x.dim(-1) == y.dim(-1) ? source : nullptr;  // y may be reshaped
+  return source && source->x.dim(-1) == y.dim(-1) ? source : nullptr;  // y may be reshaped
 }
 
 }  // namespace graft

@@ -1,5 +1,6 @@
 // The result of a batch norm on a CUDA device that is made when it is first read, and what of: a
-// pointwise convolution takes what was normalised, and normalises it on its way into its kernels.
+// pointwise convolution in 16 bits takes what was normalised, and normalises it on its way into its
+// kernels; and one whose input it was can begin its gradient (core/norm_sums.h).
 #pragma once
 #include "core/tensor.h"
 #include "kernels/norm.h"
@@ -15,7 +16,7 @@ struct Norm {
 };
 
 struct NormSource {
-  Tensor x;  // (..., C), bf16 or f16
+  Tensor x;  // (..., C)
   Norm norm;
   uint64_t version;  // of gamma and beta together
 
@@ -25,5 +26,7 @@ struct NormSource {
 Tensor normalized_when_read(const Tensor& x, const Norm& norm);
 // What all values of y are to be made of; null where it is nothing of the kind, or they are there.
 const NormSource* norm_source(const Tensor& y);
+// The same of values that may be there.
+const NormSource* norm_behind(const Tensor& y);
 
 }  // namespace graft

@@ -8,7 +8,7 @@ namespace graft {
 namespace {
 
 #ifdef GRAFT_WITH_CUDA
-constexpr ProductKernels kOwn{&cuda::gemm, &cuda::conv2d_fprop, &cuda::conv2d_dgrad,
+constexpr ProductKernels kOwn{true, &cuda::gemm, &cuda::conv2d_fprop, &cuda::conv2d_dgrad,
                               &cuda::conv2d_wgrad};
 #else
 constexpr ProductKernels kOwn{};  // never called: no tensor is on a device
@@ -16,7 +16,7 @@ constexpr ProductKernels kOwn{};  // never called: no tensor is on a device
 
 ProductKernels theirs() {
   const VendorKernels& table = vendor_kernels();
-  return {table.gemm, table.fprop, table.dgrad, table.wgrad};
+  return {false, table.gemm, table.fprop, table.dgrad, table.wgrad};
 }
 
 std::string last_step(bool scale, bool bias, bool residual, Activation activation) {
@@ -34,11 +34,16 @@ bool vendor_offers(const cuda::ConvLastStep& last) {
   return kernels_in_use() != Kernels::own && vendor_kernels().offers_conv2d(last);
 }
 
+ProductKernels product_kernels(bool offered, const std::function<std::string()>& problem,
+                               const RunProduct& run) {
+  const bool own = !offered || ours_run(
+                                   problem, [&] { run(kOwn); }, [&] { run(theirs()); });
+  return own ? kOwn : theirs();
+}
+
 void with_product_kernels(bool offered, const std::function<std::string()>& problem,
-                          const std::function<void(const ProductKernels&)>& run) {
-  if (!offered) return run(kOwn);
-  run_either(
-      problem, [&] { run(kOwn); }, [&] { run(theirs()); });
+                          const RunProduct& run) {
+  run(product_kernels(offered, problem, run));
 }
 
 std::string name_of(const char* pass, DType dtype, const Conv2dProblem& p,

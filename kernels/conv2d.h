@@ -86,8 +86,8 @@ struct ConvLastStep {             // y = activation(scale conv + bias + residual
   ChannelMoments* moments = nullptr;  // of y as it is stored, (tiles, k); null: not wanted
 };
 
-// How many rows of y, a matrix (n out_h out_w, k), are a tile of ConvLastStep::moments.
-int64_t conv2d_moment_rows(GemmMath math, const Conv2dProblem& p, const void* x, const void* w);
+// How y, a matrix (n out_h out_w, k), is divided into the tiles of ConvLastStep::moments.
+TileGrid conv2d_moment_tiles(GemmMath math, const Conv2dProblem& p, const void* x, const void* w);
 
 // As graft::cpu's, on device memory. x, w and dy are f32, or bf16 or f16 where `math` is; y and dx
 // f32 or the same; dw f32. Tensors have less than 2^31 elements. Throws std::invalid_argument for
@@ -101,8 +101,9 @@ void conv2d_wgrad(GemmMath math, const Conv2dProblem& p, const void* x, const vo
 
 // fprop of pixels x (n,h,w,3) u8 that are normalised first; the padding is zero after that. Throws
 // std::invalid_argument for what it cannot do: it has c = 3, no groups, no dilation, bf16 and f16,
-// and filters of which 64 and the pixels under them fit into a block's shared memory; no moments.
+// and filters of which 64 and the pixels under them fit into a block's shared memory.
 bool has_conv2d_first(GemmMath math, const Conv2dProblem& p);
+TileGrid conv2d_first_moment_tiles(const Conv2dProblem& p);  // as conv2d_moment_tiles
 void conv2d_first(GemmMath math, const Conv2dProblem& p, const uint8_t* x,
                   const Normalization& normalization, const void* w, const ConvLastStep& last,
                   void* y, DType y_type, Stream stream);

@@ -1,7 +1,7 @@
-// Convolutions of what a batch norm makes of x, act((x - mean) rstd gamma + beta). In fprop and wgrad x
-// is normalised on its way into the kernels, and never written; the padding is zero after that. The
-// results are those of batch_norm_forward and a convolution, bit for bit. dgrad begins what comes next,
-// the norm's own backward pass.
+// Convolutions of what a batch norm makes of x, act((x - mean) rstd gamma + beta). In fprop and
+// wgrad x is normalised on its way into the kernels, and never written; the padding is zero after
+// that. The results are those of batch_norm_forward and a convolution, bit for bit. dgrad begins
+// what comes next, the norm's own backward pass.
 #pragma once
 #include "kernels/conv2d.h"
 #include "kernels/norm.h"
@@ -23,8 +23,8 @@ void norm_conv2d_wgrad(GemmMath math, const Conv2dProblem& p, const NormProblem&
                        const void* x, const void* dy, float* dw, Stream stream);
 
 // As conv2d_dgrad, bit for bit, and leaves the sums of dx, as it is stored, for
-// batch_norm_backward_by_sums: GradientSums::of, of so many tiles. In every type and geometry, behind an
-// activation that is a limit. x is like dx, and of its type.
+// batch_norm_backward_by_sums: GradientSums::of, of so many tiles. In every type and geometry,
+// behind an activation that is a limit. x is like dx, and of its type.
 bool has_norm_conv2d_dgrad(const NormProblem& norm);
 int64_t norm_conv2d_dgrad_tiles(GemmMath math, const Conv2dProblem& p, const void* dy,
                                 const void* w);

@@ -34,14 +34,13 @@ void expect_mean(const Array<float>& got, const std::vector<double>& want, const
     ASSERT_NEAR(found[j], want[j], 2e-7 * (std::fabs(of.mean[j]) + std::sqrt(of.var[j]))) << j;
 }
 
-void expect_statistics(const Statistics& want, int64_t rows, const ChannelMoments* of,
-                       int64_t of_tile) {
+void expect_statistics(const Statistics& want, int64_t rows, const TileMoments& moments) {
   const size_t channels = want.mean.size();
   Array<float> mean(channels), var(channels), rstd(channels);
   Array<float> running_mean(std::vector<float>(channels, 2.0f));
   Array<float> running_var(std::vector<float>(channels, 3.0f));
   const bool moves = rows > 1;
-  batch_norm_statistics(rows, int64_t(channels), TileMoments{of, of_tile},
+  batch_norm_statistics(rows, int64_t(channels), moments,
                         {.mean = mean.data(),
                          .var = var.data(),
                          .rstd = rstd.data(),
@@ -82,7 +81,7 @@ TEST(CudaMoments, OfManyTilesMakeStatistics) {
           moments.push_back({float(s.mean[j]), float(s.var[j] * double((end - begin) / width))});
       }
       const Array<ChannelMoments> of(moments);
-      expect_statistics(statistics_of(x, width), rows, of.data(), of_tile);
+      expect_statistics(statistics_of(x, width), rows, {of.data(), rows_in_tiles(rows, of_tile)});
     }
   });
 }
@@ -123,7 +122,8 @@ std::vector<ChannelMoments> moments_of(const Case& c) {
   ConvWork work{.problem = p, .a = x.data(), .b = w.data(), .out = y.data(), .out_type = type};
   work.bias = bias.data();
   const int64_t of_tile = note_rows(ConvPass::fprop, c.math, work, c.plan);
-  Array<ChannelMoments> moments(size_t(moment_tiles(rows, of_tile) * p.k));
+  const TileGrid tiles = rows_in_tiles(rows, of_tile);
+  Array<ChannelMoments> moments(size_t(tiles.count() * p.k));
   work.moments = moments.data();
   conv2d(ConvPass::fprop, c.math, work, c.plan, {});
   const std::vector<uint8_t> stored = y.host();
@@ -135,12 +135,48 @@ std::vector<ChannelMoments> moments_of(const Case& c) {
 
   std::vector<double> values;
   for (size_t i = 0; i < size_t(rows * p.k); ++i) values.push_back(double(decode(stored, i, type)));
-  expect_statistics(statistics_of(values, size_t(p.k)), rows, moments.data(), of_tile);
+  expect_statistics(statistics_of(values, size_t(p.k)), rows, {moments.data(), tiles});
   return moments.host();
 }
 
 Conv2dProblem pixels_in_a_row(int64_t pixels, int64_t c, int64_t k) {
   return {.n = 1, .h = 1, .w = pixels, .c = c, .k = k, .r = 1, .s = 1};
+}
+
+// Of the first layer, whose tiles are 8 x 16 pixels of an image's.
+TEST(CudaMoments, OfPhotographs) {
+  constexpr Normalization kNormalization{
+      1.0f / 128, {0.5f, 1.0f, 0.25f}, {1.0f, 0.5f, 2.0f}, false};
+  on_device([&] {
+    for (auto [images, h, w, k] : {std::tuple(1, 1, 1, 8),
+                                   {2, 7, 15, 64},
+                                   {3, 8, 16, 72},
+                                   {2, 9, 17, 21},
+                                   {1, 19, 35, 24}}) {
+      SCOPED_TRACE(std::to_string(h) + " x " + std::to_string(w));
+      Conv2dProblem p{.n = images, .h = h, .w = w, .c = 3, .k = k, .r = 3, .s = 3};
+      p.pad_top = p.pad_left = p.pad_bottom = p.pad_right = 1;
+      const auto pixels = size_t(images * h * w), size = pixels * size_t(k);
+      std::vector<uint8_t> bytes(pixels * 3);
+      for (size_t i = 0; i < bytes.size(); ++i) bytes[i] = uint8_t(i * 37 % 251);
+      const Array<uint8_t> x(bytes);
+      const Array<bf16> filters(reals<bf16>(size_t(k) * 27, 1, -1, 1));
+      const Array<float> bias(reals<float>(size_t(k), 2, -100, 100));
+      const TileGrid tiles = conv2d_first_moment_tiles(p);
+      Array<ChannelMoments> moments(size_t(tiles.count() * k));
+      Array<bf16> y(size), plain(size);
+      ConvLastStep last{.bias = bias.data()};
+      conv2d_first(GemmMath::bf16, p, x.data(), kNormalization, filters.data(), last, plain.data(),
+                   DType::bf16, {});
+      last.moments = moments.data();
+      conv2d_first(GemmMath::bf16, p, x.data(), kNormalization, filters.data(), last, y.data(),
+                   DType::bf16, {});
+      const std::vector<double> stored = doubles(y.host());
+      EXPECT_EQ(stored, doubles(plain.host()));
+      expect_statistics(statistics_of(stored, size_t(k)), int64_t(pixels), {moments.data(), tiles});
+      if (testing::Test::HasFatalFailure()) return;
+    }
+  });
 }
 
 class ConvMoments : public testing::TestWithParam<GemmMath> {

@@ -1,6 +1,6 @@
 // C1 and C2 every convolution of ResNet-50, three passes; C3 those of VGG-16; C4 the first layer
-// from bytes; C5 with bias, residual and ReLU; B2 with the statistics of the batch norm after it, of
-// what the batch norm before it makes of its input, and with the gradient of that norm.
+// from bytes; C5 with bias, residual and ReLU; B2 with the statistics of the batch norm after it,
+// of what the batch norm before it makes of its input, and with the gradient of that norm.
 #include "kernels/conv2d.h"
 
 #include <memory>
@@ -69,12 +69,12 @@ struct Arrays {
 
 // At most: an own kernel has tiles of 32 rows or more.
 int64_t most_moments(const Conv2dProblem& p) {
-  return 2 * p.k * cuda::moment_tiles(p.n * p.out_h() * p.out_w(), 32);
+  return 2 * p.k * cuda::rows_in_tiles(p.n * p.out_h() * p.out_w(), 32).count();
 }
 
 int64_t most_sums(const Conv2dProblem& p) {  // of each phase of a stride
   const int64_t phases = p.stride_h * p.stride_w;
-  return 2 * p.c * phases * cuda::moment_tiles(p.n * p.h * p.w / phases, 32);
+  return 2 * p.c * phases * cuda::rows_in_tiles(p.n * p.h * p.w / phases, 32).count();
 }
 
 std::shared_ptr<Arrays> arrays_of(const Conv2dProblem& p, Pass pass, int sets) {
@@ -85,10 +85,9 @@ std::shared_ptr<Arrays> arrays_of(const Conv2dProblem& p, Pass pass, int sets) {
       Buffer(kType, p.n * p.h * p.w * p.c, sets), Buffer(kType, w, sets), Buffer(kType, y, sets),
       Buffer(kType, pass == Pass::fused ? y : 1, sets), Buffer(DType::f32, p.k, 1),
       Buffer(DType::f32, p.k, 1), Buffer(DType::f32, is_wgrad(pass) ? w : 1, sets),
-      Buffer(DType::f32, has_statistics(pass) ? most_moments(p) : 1, 1),
-      Buffer(DType::f32, p.k, 1), Buffer(DType::f32, p.k, 1), Buffer(DType::f32, 6 * p.c, 1),
-      Buffer(kType, x, sets), Buffer(kType, x, sets),
-      Buffer(DType::f32, norm ? most_sums(p) : 1, 1));
+      Buffer(DType::f32, has_statistics(pass) ? most_moments(p) : 1, 1), Buffer(DType::f32, p.k, 1),
+      Buffer(DType::f32, p.k, 1), Buffer(DType::f32, 6 * p.c, 1), Buffer(kType, x, sets),
+      Buffer(kType, x, sets), Buffer(DType::f32, norm ? most_sums(p) : 1, 1));
 }
 
 BatchStatistics statistics_to(const Arrays& a) {
@@ -103,9 +102,9 @@ void own_statistics(const Conv2dProblem& p, Pass pass, const Arrays& a, int i) {
                             {});
   else
     cuda::conv2d_fprop(kMath, p, a.x.at(i), a.w.at(i), last, a.y.at(i), kType, {});
-  cuda::batch_norm_statistics(
-      p.n * p.out_h() * p.out_w(), p.k,
-      {moments, cuda::conv2d_moment_rows(kMath, p, a.x.at(i), a.w.at(i))}, statistics_to(a), {});
+  cuda::batch_norm_statistics(p.n * p.out_h() * p.out_w(), p.k,
+                              {moments, cuda::conv2d_moment_tiles(kMath, p, a.x.at(i), a.w.at(i))},
+                              statistics_to(a), {});
 }
 
 cuda::NormGradients<bf16> gradients_to(const Conv2dProblem& p, const Arrays& a, int i) {
@@ -193,9 +192,9 @@ std::function<void(int)> theirs(const Conv2dProblem& p, Pass pass, int sets) {
                                            statistics_to(*a), {});
       case Pass::norm_dgrad:  // and the two passes of ours
         vendor::conv2d_dgrad(kMath, p, a->y.at(i), a->w.at(i), a->gradient.at(i), kType, {});
-        return cuda::batch_norm_backward_train(
-            a->norm_of_x(p), a->x.at<bf16>(i), static_cast<const bf16*>(nullptr),
-            a->gradient.at<bf16>(i), gradients_to(p, *a, i), {});
+        return cuda::batch_norm_backward_train(a->norm_of_x(p), a->x.at<bf16>(i),
+                                               static_cast<const bf16*>(nullptr),
+                                               a->gradient.at<bf16>(i), gradients_to(p, *a, i), {});
       case Pass::dgrad:
         return vendor::conv2d_dgrad(kMath, p, a->y.at(i), a->w.at(i), a->x.at(i), kType, {});
       case Pass::wgrad:

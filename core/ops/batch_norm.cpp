@@ -2,6 +2,7 @@
 #include "core/dispatch.h"
 #include "core/moments.h"
 #include "core/norm_source.h"
+#include "core/norm_sums.h"
 #include "core/ops.h"
 #include "core/trace.h"
 
@@ -20,6 +21,24 @@ void check_shapes(const char* op, const Tensor& x, std::initializer_list<const T
 
 enum Input { kX, kGamma, kBeta, kResidual };
 
+// dx, dgamma and dbeta, as far as `to` wants them, of a norm whose statistics carry gradient.
+void gradients_train(const Norm& norm, const NormProblem& p, const Tensor& x, const Tensor& y,
+                     const Tensor& dy, std::vector<Tensor>& to, Tensor& residual) {
+  if constexpr (kWithCuda) {
+    if (const Tensor sums = norm_sums(dy, norm.mean); sums.defined()) {
+      const KernelScope scope(dy.device());
+      const cuda::GradientSums known{in<float>(sums), sums.dim(0)};
+      return with_float_type(dy.dtype(), [&]<class T>() {
+        cuda::batch_norm_backward_by_sums(
+            p, in<T>(x), in<T>(dy), known,
+            {out<T>(to[kX]), out<float>(to[kGamma]), out<float>(to[kBeta])}, stream());
+      });
+    }
+  }
+  GRAFT_KERNEL(dy, batch_norm_backward_train, p, in<T>(x), in<T>(y), in<T>(dy),
+               {out<T>(to[kX]), out<float>(to[kGamma]), out<float>(to[kBeta]), out<T>(residual)});
+}
+
 std::vector<Tensor> gradients(const Norm& norm, const Tensor& x, const Tensor& y, const Tensor& dy,
                               const Needed& needed) {
   std::vector<Tensor> result(4);
@@ -31,9 +50,7 @@ std::vector<Tensor> gradients(const Norm& norm, const Tensor& x, const Tensor& y
   if (needed[kResidual]) result[kResidual] = passes_through ? dy : empty_like(dy, dy.shape());
   Tensor none, &residual = passes_through ? none : result[kResidual];
   if (norm.trains_statistics)
-    GRAFT_KERNEL(dy, batch_norm_backward_train, p, in<T>(x), in<T>(y), in<T>(dy),
-                 {out<T>(result[kX]), out<float>(result[kGamma]), out<float>(result[kBeta]),
-                  out<T>(residual)});
+    gradients_train(norm, p, x, y, dy, result, residual);
   else
     GRAFT_KERNEL(dy, batch_norm_backward_frozen, p, in<T>(x), in<T>(y), in<T>(dy),
                  {out<T>(result[kX]), out<float>(result[kGamma]), out<float>(result[kBeta]),
@@ -47,11 +64,10 @@ Tensor normalized(const Tensor& x, const Norm& norm, const Tensor& residual) {
   return y;
 }
 
-// Whether y is made when somebody reads it: where x is kept for the gradient, which follows from x
-// alone, and is of a type that convolutions can normalise by themselves (kernels/norm_conv2d.h).
+// Whether y is made when somebody reads it: on a CUDA device, where x is kept for the gradient,
+// which follows from x alone.
 bool waits_for_a_reader(const Tensor& x, const Norm& norm, const Tensor& residual) {
-  return x.device() == Device::cuda && size_of(x.dtype()) == 2 && norm.trains_statistics &&
-         !residual.defined();
+  return x.device() == Device::cuda && norm.trains_statistics && !residual.defined();
 }
 
 Tensor apply(const char* op, Norm norm, const Tensor& x, const Tensor& residual) {
@@ -82,7 +98,7 @@ void statistics_of(const Tensor& x, int64_t rows, int64_t channels, const BatchS
     if (const KnownMoments moments = take_moments(x); moments.of.defined()) {
       const KernelScope scope(x.device());
       const auto* of = reinterpret_cast<const cuda::ChannelMoments*>(in<float>(moments.of));
-      return cuda::batch_norm_statistics(rows, channels, {of, moments.rows}, to, stream());
+      return cuda::batch_norm_statistics(rows, channels, {of, moments.tiles}, to, stream());
     }
   }
   GRAFT_KERNEL(x, batch_norm_statistics, rows, channels, in<T>(x), to);

@@ -1,3 +1,5 @@
+#include <optional>
+
 #include "core/autograd.h"
 #include "core/conv_kernels.h"
 #include "core/dispatch.h"
@@ -43,19 +45,21 @@ Shape result_shape(const Conv2dProblem& p, const Tensor& bias, const Tensor& res
   return shape;
 }
 
-// Records y = conv2d(x, w) with what a wanted gradient reads: w, as the kernel took it, for dx, x for
-// dw, y for the activation.
+// Records y = conv2d(x, w) with what a wanted gradient reads: w, as the kernel took it, for dx, and
+// what the norm before it was of, x for dw, y for the activation.
 Tensor record_conv2d(const Conv2dProblem& p, Tensor y, const Tensor& x, const Tensor& w,
                      const Tensor& taken, const Tensor& bias, const Tensor& residual,
                      Activation activation) {
   Tensor kept_x = w.requires_grad() ? x.detach() : Tensor();
   Tensor kept_w = x.requires_grad() ? taken.detach() : Tensor();
+  const NormSource* source = x.requires_grad() ? norm_behind(x) : nullptr;
+  const auto norm = source ? std::optional(*source) : std::nullopt;
   Tensor kept_y = activation == Activation::none ? Tensor() : y.detach();
   JointGrad grads = [=](const Tensor& dy, const Needed& needed) -> std::vector<Tensor> {
     // by the output alone: see the check in conv2d
     Tensor d = kept_y.defined() ? activation_gradient(activation, dy, {}, kept_y) : dy;
     Tensor dx, dw, db;
-    if (needed[0]) dx = conv_dgrad(p, d, kept_w);
+    if (needed[0]) dx = conv_dgrad(p, d, kept_w, norm ? &*norm : nullptr);
     if (needed[2]) db = needed[1] ? empty_f32(d, {p.k}) : sum_of_rows(d);
     if (needed[1]) dw = conv_wgrad(p, kept_x, d, db);
     return {dx, dw, db, needed[3] ? d : Tensor()};

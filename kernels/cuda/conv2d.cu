@@ -151,8 +151,9 @@ int64_t note_rows(ConvPass pass, GemmMath math, const ConvWork& c, const GemmPla
 int64_t note_tiles(ConvPass pass, GemmMath math, const ConvWork& c, const GemmPlan& plan) {
   const Conv2dProblem& p = c.problem;
   const int64_t rows = note_rows(pass, math, c, plan);
-  if (pass == ConvPass::dgrad && is_depthwise(p)) return moment_tiles(p.n * p.h * p.w, rows);
-  return parts_of(pass, p) / p.groups * moment_tiles(sizes_of(pass, p).m, rows);
+  if (pass == ConvPass::dgrad && is_depthwise(p))
+    return rows_in_tiles(p.n * p.h * p.w, rows).count();
+  return parts_of(pass, p) / p.groups * rows_in_tiles(sizes_of(pass, p).m, rows).count();
 }
 
 ConvWork conv_work(ConvPass pass, GemmMath math, ConvWork c) {
@@ -223,9 +224,10 @@ ConvWork fprop_work(const Conv2dProblem& p, const void* x, const void* w, const 
           .moments = last.moments};
 }
 
-int64_t conv2d_moment_rows(GemmMath math, const Conv2dProblem& p, const void* x, const void* w) {
+TileGrid conv2d_moment_tiles(GemmMath math, const Conv2dProblem& p, const void* x, const void* w) {
   const ConvWork c{.problem = p, .a = x, .b = w};
-  return note_rows(ConvPass::fprop, math, c, plan_conv(ConvPass::fprop, math, c));
+  const GemmPlan plan = plan_conv(ConvPass::fprop, math, c);
+  return rows_in_tiles(p.n * p.out_h() * p.out_w(), note_rows(ConvPass::fprop, math, c, plan));
 }
 
 void conv2d_fprop(GemmMath math, const Conv2dProblem& p, const void* x, const void* w,

@@ -81,7 +81,7 @@ struct ConvPart {  // of one group and phase, as a matrix product
 };
 
 // Sums of row `row`, columns from `column` on -> the result: scale, bias, residual, activation.
-// v is then what was stored, but for its rounding, as element `at` and its neighbours, which is returned.
+// v is then what was stored, but for its rounding. -> which element of the result the first one is.
 template <ConvPass kPass>
 __device__ int64_t finish_result(const ConvWork& c, const ConvPart<kPass>& part, int row,
                                  int column, int count, float (&v)[4]) {
@@ -104,8 +104,7 @@ template <int kRows, ConvPass kPass>
 __device__ NotedTile noted_tile(const ConvWork& c, const ConvPart<kPass>& part, TileOrigin at) {
   const int of_phase = (c.most_m + kRows - 1) / kRows;
   const int phase = part.phase_h * c.problem.stride_w + part.phase_w;
-  return {phase * of_phase + at.m / kRows, min(part.m - at.m, kRows), int(part.out) + at.n,
-          part.n - at.n};
+  return {phase * of_phase + at.m / kRows, int(part.out) + at.n, part.n - at.n};
 }
 
 __device__ inline int64_t partial_offset(const ConvWork& c, int split, int part, int row) {

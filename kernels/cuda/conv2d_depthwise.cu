@@ -5,8 +5,8 @@
 // fprop and dgrad: a thread has one channel and one pixel of the result; a warp's 32 channels are
 // neighbours in memory. The filters of the block's channels wait in shared memory, as (taps,
 // channels), for in global memory a channel's taps are together. A block has a pixel for each row of
-// its threads, or several where there would be too many blocks, or where something is to be noted of
-// them, which is 8 bytes for each channel.
+// its threads; several where there would be too many blocks, or where 8 bytes for each channel are
+// to be noted of them.
 // wgrad: a thread has one channel, one tap and a share of the pixels; the shares are added in a
 // fixed order, first in the block, then by a second kernel.
 #include <algorithm>
@@ -94,7 +94,7 @@ __global__ void __launch_bounds__(kThreads, 5) depthwise(const ConvWork c, int p
     float stored[1] = {v};
     if (noted) notes.add(c, out, 1, stored);
   }
-  if (noted) notes.store(shared.parts, c, {int(blockIdx.x), end - begin, base, channels - base});
+  if (noted) notes.store(shared.parts, c, {int(blockIdx.x), base, channels - base});
 }
 
 // Blocks: x is the share of the pixels, y the channels, z the tap.

@@ -11,8 +11,8 @@
 //                    └─output 1────────────┘          outputs are 2 pixels = 1 chunk apart
 //
 // A block keeps the filter for 64 channels in shared memory and goes from tile to tile: 8 x 16
-// outputs, of which a warp computes two rows. Memory: 3 bytes in, 2 K bytes out for each pixel of
-// the result; at 64 channels writing y is all that counts.
+// outputs, of which a warp computes two rows, and which are a tile of the moments. Memory: 3 bytes
+// in, 2 K bytes out for each pixel of the result; at 64 channels writing y is all that counts.
 #include <algorithm>
 #include <stdexcept>
 
@@ -46,13 +46,15 @@ struct TapChunks {
 };
 
 using Staged = StagedTile<kRows * kColumns, kN>;
+using FirstNotes = ConvNotes<ConvPass::fprop, 4, kN, kThreads / (kN / 4)>;
+static_assert(sizeof(FirstNotes::Parts) <= sizeof(Staged));
 
 struct FirstWork {
   ConvWork conv;  // a: pixels u8
   PixelTable table;
   bool bgr;
   TapChunks chunks;
-  int tiles_h, tiles_w, tiles;
+  TileGrid tiles;
 };
 
 // (k, r, s, 3) from channel n on -> filters (kN, stride).
@@ -144,21 +146,28 @@ __device__ void stage_first_sums(Staged& staged, const FirstSums& sums) {
       }
 }
 
-__device__ void finish_first_tile(const FirstWork& work, const Staged& staged, const Pixel& tile,
-                                  int n) {
+// Of the channels from n on.
+__device__ void finish_first_tile(const FirstWork& work, Staged& staged, const Pixel& tile,
+                                  int number, int n) {
   const ConvPart<ConvPass::fprop> part(work.conv, 0);
   const PixelGrid& grid = part.grid;
+  const int column = int(threadIdx.x) % (kN / 4) * 4, count = min(part.n - n - column, 4);
+  FirstNotes notes(work.conv, n + column, count);
+  const bool noted = notes.wanted(work.conv);
 #pragma unroll 1
-  for (int i = int(threadIdx.x); i < kRows * kColumns * kN / 4; i += kThreads) {
-    const int at = i / (kN / 4), column = i % (kN / 4) * 4;
+  for (int at = int(threadIdx.x) / (kN / 4); at < kRows * kColumns; at += kThreads / (kN / 4)) {
     const int row = tile.row * kRows + at / kColumns, right = tile.column * kColumns + at % kColumns;
-    if (row >= grid.rows || right >= grid.columns || n + column >= part.n) continue;
+    if (row >= grid.rows || right >= grid.columns || count <= 0) continue;
     const float4 four =
         *reinterpret_cast<const float4*>(staged.sums + at * Staged::kStride + column);
     float v[4] = {four.x, four.y, four.z, four.w};
-    finish_result(work.conv, part, (tile.image * grid.rows + row) * grid.columns + right, n + column,
-                  min(part.n - n - column, 4), v);
+    const int64_t to =
+        finish_result(work.conv, part, (tile.image * grid.rows + row) * grid.columns + right,
+                      n + column, count, v);
+    if (noted) notes.add(work.conv, to, count, v);
   }
+  if (noted)
+    notes.store(reinterpret_cast<FirstNotes::Parts&>(staged), work.conv, {number, n, part.n - n});
 }
 
 template <class T>
@@ -174,16 +183,17 @@ __global__ void __launch_bounds__(kThreads, 2) conv2d_first_layer(const FirstWor
   load_filters(shared.filters, work, n);
   load_table(shared.table, work);
   __syncthreads();
-  for (int i = int(blockIdx.x); i < work.tiles; i += int(gridDim.x)) {
-    const int per_image = work.tiles_h * work.tiles_w, within = i % per_image;
-    const Pixel tile{i / per_image, within / work.tiles_w, within % work.tiles_w};
+  const int across = work.tiles.across(), per_image = work.tiles.down() * across;
+  for (int i = int(blockIdx.x); i < work.tiles.count(); i += int(gridDim.x)) {
+    const int within = i % per_image;
+    const Pixel tile{i / per_image, within / across, within % across};
     load_patch(patch, shared.table, work, tile);
     __syncthreads();
     FirstSums sums = {};
     multiply_patch(sums, shared.filters, patch, work);
     stage_first_sums(shared.staged, sums);
     __syncthreads();  // also: the patch is no longer read
-    finish_first_tile(work, shared.staged, tile, n);
+    finish_first_tile(work, shared.staged, tile, i, n);
     __syncthreads();
   }
 }
@@ -195,7 +205,7 @@ size_t shared_bytes(const TapChunks& chunks) {
 template <class T>
 void launch_first(const FirstWork& work, Stream stream) {
   const size_t shared = shared_bytes(work.chunks);
-  const int blocks = std::min(work.tiles, 2 * multiprocessors());
+  const int blocks = std::min(work.tiles.count(), 2 * multiprocessors());
   const dim3 grid(unsigned(blocks), unsigned((work.conv.problem.k + kN - 1) / kN));
   launch(conv2d_first_layer<T>, {grid, dim3(kThreads), shared, stream}, work);
 }
@@ -207,23 +217,23 @@ bool has_conv2d_first(GemmMath math, const Conv2dProblem& p) {
          shared_bytes(TapChunks(p)) <= device_info().shared_per_block;
 }
 
+TileGrid conv2d_first_moment_tiles(const Conv2dProblem& p) {
+  return {int(p.n), int(p.out_h()), int(p.out_w()), kRows, kColumns};
+}
+
 void conv2d_first(GemmMath math, const Conv2dProblem& p, const uint8_t* x,
                   const Normalization& normalization, const void* w, const ConvLastStep& last,
                   void* y, DType y_type, Stream stream) {
   if (!has_conv2d_first(math, p))
     throw std::invalid_argument("conv2d_first: three channels, no groups, no dilation, bf16 or f16, and "
                                 "filters that fit into shared memory");
-  FirstWork work{.conv = conv_work(ConvPass::fprop, math,
-                                   {.problem = p, .a = x, .b = w, .out = y, .out_type = y_type,
-                                    .scale = last.scale, .bias = last.bias,
-                                    .residual = last.residual, .activation = last.activation}),
-                 .table = pixel_table(normalization),
-                 .bgr = normalization.bgr,
-                 .chunks = TapChunks(p)};
-  work.tiles_h = (work.conv.grid.rows + kRows - 1) / kRows;
-  work.tiles_w = (work.conv.grid.columns + kColumns - 1) / kColumns;
-  work.tiles = work.conv.grid.images * work.tiles_h * work.tiles_w;
-  if (work.tiles == 0 || p.k == 0) return;
+  const FirstWork work{
+      .conv = conv_work(ConvPass::fprop, math, fprop_work(p, x, w, last, y, y_type)),
+      .table = pixel_table(normalization),
+      .bgr = normalization.bgr,
+      .chunks = TapChunks(p),
+      .tiles = conv2d_first_moment_tiles(p)};
+  if (work.tiles.count() == 0 || p.k == 0) return;
   if (math == GemmMath::bf16)
     launch_first<__nv_bfloat16>(work, stream);
   else

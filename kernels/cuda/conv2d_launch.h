@@ -18,7 +18,8 @@ struct InputNorm {  // what is convolved is made of x by a batch norm: see conv2
   float low, high;  // the activation: values are kept between them
 };
 
-struct InputSums {  // dgrad leaves those of the gradient of such a norm's result: tile_gradients.cuh
+struct InputSums {  // dgrad leaves those of the gradient of such a norm's result:
+                    // tile_gradients.cuh
   InputNorm norm;
   const void* x;  // like the result, and of its type
   float* to;      // (tiles, 2, channels); null: not wanted
@@ -60,8 +61,8 @@ ConvWork fprop_work(const Conv2dProblem& p, const void* x, const void* w, const 
                     void* y, DType y_type);
 ConvWork dgrad_work(const Conv2dProblem& p, const void* dy, const void* w, void* dx, DType dx_type);
 
-// Where a pass runs by this plan: rows of the result that are a tile of what is noted of it, and how
-// many tiles there are.
+// Where a pass runs by this plan: rows of the result that are a tile of what is noted of it, and
+// how many tiles there are.
 int64_t note_rows(ConvPass pass, GemmMath math, const ConvWork& work, const GemmPlan& plan);
 int64_t note_tiles(ConvPass pass, GemmMath math, const ConvWork& work, const GemmPlan& plan);
 int64_t note_tiles(ConvPass pass, GemmMath math, const ConvWork& work);  // by the one chosen here

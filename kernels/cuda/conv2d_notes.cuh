@@ -21,10 +21,10 @@ __device__ void round_as_stored(float (&v)[kWidth], DType type) {
   for (int j = 0; j < kWidth; ++j) v[j] = rounded(v[j], type);
 }
 
-// Which tile of the result, counted over phases (of which fprop has one), and how much of it there
-// is.
+// Which tile of the result, counted over phases, of which fprop has one; its first channel, and how
+// many there are from there on.
 struct NotedTile {
-  int number, rows, channel, columns;  // `channel` is its first
+  int number, channel, columns;
 };
 
 // Of one thread, which has kWidth neighbouring channels: `count` of them exist, from `channel` on.
@@ -53,7 +53,7 @@ struct ConvNotes<ConvPass::fprop, kWidth, kColumns, kGroups> {
     moments.add(v);
   }
   __device__ void store(Parts& parts, const ConvWork& c, const NotedTile& tile) const {
-    store_tile_moments(parts, moments, tile.rows, tile.columns,
+    store_tile_moments(parts, moments, tile.columns,
                        c.moments + tile.number * c.problem.k + tile.channel);
   }
 };

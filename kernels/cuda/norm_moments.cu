@@ -1,5 +1,5 @@
 // The statistics of batch normalisation from the moments that the kernel before has left of each
-// tile of rows (kernels/moments.h): x itself is not read.
+// tile (kernels/moments.h): x itself is not read.
 //
 // A block has a few channels, and every so many tiles of them a thread; differences from the first
 // tile's mean are added up in double, and the threads' sums in a tree. Bytes moved: 8 for each
@@ -22,12 +22,13 @@ __global__ void __launch_bounds__(kThreads)
   const int thread = int(threadIdx.x);
   const int64_t channel = int64_t(blockIdx.x) * kAcross + thread % kAcross;
   const double pivot = channel < channels ? double(x.of[channel].mean) : 0.0;
+  const int tiles = x.tiles.count();
   double shift = 0, squares = 0;
   if (channel < channels) {
 #pragma unroll 8
-    for (int64_t tile = thread / kAcross; tile * x.rows < rows; tile += kDown) {
+    for (int tile = thread / kAcross; tile < tiles; tile += kDown) {
       const ChannelMoments m = x.of[tile * channels + channel];
-      const auto count = double(min(x.rows, rows - tile * x.rows));
+      const auto count = double(x.tiles.rows_of(tile));
       const double d = double(m.mean) - pivot;
       shift += count * d;
       squares += double(m.spread) + count * d * d;

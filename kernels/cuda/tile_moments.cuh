@@ -30,27 +30,30 @@ struct ThreadMoments {  // of the values that one thread has, in kWidth neighbou
 template <int kColumns, int kGroups>
 struct MomentParts {
   float first[kGroups][kColumns], sum[kGroups][kColumns], squares[kGroups][kColumns];
+  int count[kGroups];  // of values in each column
 
-  // Of one column, in whose groups there are `rows` values.
-  __device__ ChannelMoments merged(int column, int rows) const {
+  // Of one column; the first group has a value.
+  __device__ ChannelMoments merged(int column) const {
     const float pivot = first[0][column];
     float all = sum[0][column], all_squares = squares[0][column];
-    for (int g = 1; g < min(rows, kGroups); ++g) {
-      const auto n = float((rows - g + kGroups - 1) / kGroups);
+    int rows = count[0];
+    for (int g = 1; g < kGroups; ++g) {
+      if (count[g] == 0) continue;
+      const auto n = float(count[g]);
       const float shift = first[g][column] - pivot, part = sum[g][column];
       all += part + n * shift;
       all_squares += squares[g][column] + shift * (2 * part + n * shift);
+      rows += count[g];
     }
     const float shift = all / float(rows);
     return {pivot + shift, max(all_squares - all * shift, 0.0f)};
   }
 };
 
-// The block's threads lie over the tile's columns, kWidth each, in kGroups: group g has the rows
-// g, g + kGroups, ... of `rows`. -> to (columns)
+// The block's threads lie over the tile's columns, kWidth each, in kGroups. -> to (columns)
 template <int kWidth, int kColumns, int kGroups>
 __device__ void store_tile_moments(MomentParts<kColumns, kGroups>& parts,
-                                   const ThreadMoments<kWidth>& own, int rows, int columns,
+                                   const ThreadMoments<kWidth>& own, int columns,
                                    ChannelMoments* to) {
   constexpr int kAcross = kColumns / kWidth;
   const int thread = int(threadIdx.x), group = thread / kAcross;
@@ -62,8 +65,9 @@ __device__ void store_tile_moments(MomentParts<kColumns, kGroups>& parts,
     parts.sum[group][column] = own.sum[j];
     parts.squares[group][column] = own.squares[j];
   }
+  if (thread % kAcross == 0) parts.count[group] = own.count;
   __syncthreads();
-  if (thread < min(columns, kColumns)) to[thread] = parts.merged(thread, rows);
+  if (thread < min(columns, kColumns)) to[thread] = parts.merged(thread);
 }
 
 }  // namespace graft::cuda

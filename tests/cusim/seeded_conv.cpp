@@ -1,6 +1,6 @@
-// The smallest program that runs the three passes of a convolution, of x and of what a norm makes of
-// it, for seeded.sh: exact sums, those of the norm's gradient among them, moments within a bound,
-// guarded arrays. Argument: forward, reverse or random. Prints PASS, or what is wrong.
+// The smallest program that runs the three passes of a convolution, of x and of what a norm makes
+// of it, for seeded.sh: exact sums, those of the norm's gradient among them, moments within a
+// bound, guarded arrays. Argument: forward, reverse or random. Prints PASS, or what is wrong.
 #include <cmath>
 #include <cstdio>
 #include <vector>
@@ -87,7 +87,8 @@ struct Norm {
   }
 };
 
-// Of g and g (x - 1), where dy is what dgrad gives and x what the norm before has made its input of.
+// Of g and g (x - 1), where dy is what dgrad gives and x what the norm before has made its input
+// of.
 bool right_sums(const std::vector<float>& dy, const cusim::Guarded<float>& x, const Norm& norm,
                 const cusim::Guarded<float>& found) {
   const size_t channels = norm.mean.size(), tiles = found.size() / (2 * channels);
