@@ -45,6 +45,7 @@ conv: norm of another step    | conv2d_norm.cuh  | s/inside >> (step % kStages/i
 conv: norm after the barrier  | ring.cuh         | /prepare(stages.step/d; s/    start(step + kStages - 1);/& prepare(stages[step % kStages], step);/ | race
 conv: moments over the sums   | tile_moments.cuh | /what was in their place is no longer read/d                | race
 conv: moments not brought together | tile_moments.cuh | s/2 \* part + n/part + n/                             | plain
+conv: moments never counted   | tile_moments.cuh | /parts.count\[group\] = own/d                                  | plain
 conv: gradients over the sums | tile_gradients.cuh | /what was in their place is no longer read/d              | race
 conv: gradients that do not pass | tile_gradients.cuh | s/passes ? dy\[j\] : 0.0f/dy[j]/                          | plain
 conv: gradients of one phase  | conv2d_block.cuh | s/phase \* of_phase + at.m/at.m/                            | plain
