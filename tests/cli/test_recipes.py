@@ -127,6 +127,14 @@ def test_lp_ft_is_the_two_by_hand(graft, skewed, start_weights, whole):
     assert report["val_accuracy"] == max(e["val_accuracy"] for e in report["epochs"])
 
 
+def test_a_solved_head_stays_the_model_where_tuning_makes_it_worse(graft, skewed, start_weights):
+    args = ["--recipe", "lp-ft", "--freeze", "none", "--epochs", 1, "--lr", 0.3, "--augment", "none"]
+    probe, tuned = train(graft, start_weights, skewed, *args).json["epochs"]
+    assert tuned["val_accuracy"] < probe["val_accuracy"]
+    kept = graft("eval", "--weights", "run/model.h5", "--data", skewed / "val", "--json").json
+    assert kept["top1"] == probe["val_accuracy"]
+
+
 @pytest.mark.parametrize("recipe", ["lp-ft", "gradual"])
 @pytest.mark.parametrize(
     "plan, as_trained",
