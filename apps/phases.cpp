@@ -28,7 +28,8 @@ std::string with_norms_as_they_were(const std::string& text) {
   const bool asks = std::any_of(plan.terms.begin(), plan.terms.end(), [](const std::string& term) {
     return term == "norm-only" || term == "bias-only";
   });
-  if (!plan.norms && !asks) plan.norms = NormPolicy::frozen;
+  const bool all = !plan.norms.empty() && plan.norms.front().layers == "*";
+  if (!all && !asks) plan.norms.insert(plan.norms.begin(), {NormPolicy::frozen, "*"});
   return plan.text();
 }
 

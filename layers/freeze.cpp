@@ -121,14 +121,12 @@ void freeze_all_but(Module& model, const std::string& head,
 
 // A norm whose parameters all stay, by whatever term, is frozen as a whole; a frozen one of which a
 // single parameter was asked to learn keeps its statistics.
-void settle_norms(Module& model, std::optional<NormPolicy> policy) {
+void settle_norms(Module& model) {
   each_module(model, [&](auto&, Module& m) {
     auto* norm = dynamic_cast<BatchNorm2d*>(&m);
     if (!norm) return;
     bool gamma = norm->weight.requires_grad(), beta = norm->bias.requires_grad();
-    if (policy) {
-      norm->policy(*policy);
-    } else if (!gamma && !beta) {
+    if (!gamma && !beta) {
       norm->policy(NormPolicy::frozen);
     } else if (norm->policy() == NormPolicy::frozen) {
       norm->policy(NormPolicy::affine);
@@ -136,6 +134,23 @@ void settle_norms(Module& model, std::optional<NormPolicy> policy) {
       norm->bias.requires_grad(beta);
     }
   });
+}
+
+void set_norms(Module& model, const NormTerm& term) {
+  bool named = false, found = term.layers == "*";  // all of none is all right
+  for (const Layer& layer : layers_of(model)) {
+    if (fnmatch(term.layers.c_str(), layer.path.c_str(), 0) != 0) continue;
+    named = true;
+    each_module(*layer.module, [&](auto&, Module& m) {
+      auto* norm = dynamic_cast<BatchNorm2d*>(&m);
+      if (!norm) return;
+      norm->policy(term.policy);
+      found = true;
+    });
+  }
+  const std::string text = fmt::format("bn={}@{}", name_of(term.policy), term.layers);
+  if (!named) unknown(model, text, term.layers);
+  if (!found) fail(Fault::usage, "freeze plan: '{}': there is no norm layer there", text);
 }
 
 NormPolicy policy_named(const std::string& name) {
@@ -149,8 +164,14 @@ NormPolicy policy_named(const std::string& name) {
 FreezePlan FreezePlan::parse(const std::string& text) {
   FreezePlan plan;
   for (const std::string& term : split(text, ", \t\n")) {
-    if (term.starts_with("bn=")) plan.norms = policy_named(term.substr(3));
-    else plan.terms.push_back(term);
+    if (!term.starts_with("bn=")) {
+      plan.terms.push_back(term);
+      continue;
+    }
+    const size_t at = std::min(term.find('@'), term.size());
+    const std::string layers = at < term.size() ? term.substr(at + 1) : "*";
+    if (layers == "*") plan.norms.clear();  // what came before counts no more
+    plan.norms.push_back({policy_named(term.substr(3, at - 3)), layers});
   }
   if (plan.terms.empty()) plan.terms.push_back("none");
   return plan;
@@ -159,7 +180,10 @@ FreezePlan FreezePlan::parse(const std::string& text) {
 std::string FreezePlan::text() const {
   std::string text;
   for (const std::string& term : terms) text += (text.empty() ? "" : ",") + term;
-  if (norms) text += std::string(",bn=") + name_of(*norms);
+  for (const NormTerm& term : norms) {
+    text += std::string(",bn=") + name_of(term.policy);
+    if (term.layers != "*") text += "@" + term.layers;
+  }
   return text;
 }
 
@@ -186,7 +210,8 @@ void freeze(Module& model, const FreezePlan& plan, const std::string& head) {
       freeze_matching(model, term);
     }
   }
-  settle_norms(model, plan.norms);
+  settle_norms(model);
+  for (const NormTerm& term : plan.norms) set_norms(model, term);
 }
 
 std::vector<FreezeRow> freeze_table(Module& model) {

@@ -2,16 +2,16 @@
 //   none          everything learns                 trunk        all but the head stays
 //   until:layer4  all before layer4 stays           60%          the first 60 % of the layers stay
 //   layer1        this layer stays, and all in it   *.bias       so do all that match (* ? [a-c])
-//   !layer1.0     but this one learns               bn=frozen    policy of every norm layer:
-//                                                                frozen, affine, stats or train
+//   !layer1.0     but this one learns
+//   bn=frozen           policy of every norm layer: frozen, affine, stats or train
+//   bn=affine@layer4    of the norms in layer4 (names and globs as above), the last that matches counts
 //   bias-only     all but the head and biases stays (BitFit: Zaken et al., ACL 2022)
 //   norm-only     all but the head and the gamma and beta of norms stays (Frankle et al., ICLR 2021)
 // In the last two running statistics stay, too, unless bn=train, which lets gamma learn as well.
-// Terms are separated by commas or spaces and apply from left to right, bn= last. A frozen norm
-// keeps its policy when its block learns again (see layers/batch_norm.h). A name that matches
+// Terms are separated by commas or spaces and apply from left to right, those with bn= last. A frozen
+// norm keeps its policy when its block learns again (see layers/batch_norm.h). A name that matches
 // nothing is an error.
 #pragma once
-#include <optional>
 #include <string>
 #include <vector>
 
@@ -20,9 +20,15 @@
 
 namespace graft {
 
+struct NormTerm {
+  NormPolicy policy;
+  std::string layers;  // glob: norms, or layers that they are in; "*": all
+  bool operator==(const NormTerm&) const = default;
+};
+
 struct FreezePlan {
-  std::vector<std::string> terms;       // in order, without bn=
-  std::optional<NormPolicy> norms;
+  std::vector<std::string> terms;  // in order, without bn=
+  std::vector<NormTerm> norms;
 
   static FreezePlan parse(const std::string& text);
   std::string text() const;

@@ -100,6 +100,20 @@ const Grammar kGrammar[] = {
      {"conv1.weight", "block.0.weight", "block.0.bias", "fc.weight", "fc.bias"},
      kFrozen,
      kFrozen},
+    {"bn=frozen@block",
+     {"conv1.weight", "bn1.weight", "bn1.bias", "block.0.weight", "block.0.bias", "fc.weight", "fc.bias"},
+     kTrain,
+     kFrozen},
+    {"until:block bn=affine@block.1", {kAll.begin() + 3, kAll.end()}, kFrozen, kAffine},
+    {"trunk bn=stats@bn?", kHead, kStats, kFrozen},
+    {"bn=stats bn=affine@bn1",
+     {"conv1.weight", "bn1.weight", "bn1.bias", "block.0.weight", "block.0.bias", "fc.weight", "fc.bias"},
+     kAffine,
+     kStats},
+    {"bn=affine@bn1 bn=frozen",  // the last that matches counts
+     {"conv1.weight", "block.0.weight", "block.0.bias", "fc.weight", "fc.bias"},
+     kFrozen,
+     kFrozen},
 };
 
 class Plan : public testing::TestWithParam<Grammar> {};
@@ -150,14 +164,15 @@ TEST(Freeze, MistypedNamesListTheNearest) {
   struct {
     const char *plan, *nearest;
   } cases[] = {{"until:blok", "block"},      {"conv2", "conv1"}, {"!fd", "fc"},
-               {"bn1.wieght", "bn1.weight"}, {"x*y", "block"},   {"!", "fc"}};
+               {"bn1.wieght", "bn1.weight"}, {"x*y", "block"},   {"!", "fc"},
+               {"bn=train@blok", "block"}};
   for (auto& c : cases) {
     Names before = learning(net);
     std::string message = error_of([&] { apply(net, c.plan); }, Fault::usage);
     EXPECT_NE(message.find("nearest"), message.npos) << message;
     EXPECT_NE(message.find(c.nearest), message.npos) << message;
   }
-  for (const char* plan : {"120%", "-1%", "x%", "%", "bn=of", "nan%"})
+  for (const char* plan : {"120%", "-1%", "x%", "%", "bn=of", "nan%", "bn=of@bn1", "bn=frozen@", "bn=frozen@fc"})
     error_of([&] { apply(net, plan); }, Fault::usage);
 }
 

@@ -71,6 +71,8 @@ TEST(Prefix, EndsWhereLearningBegins) {
   EXPECT_EQ(prefix_of("resnet18", "until:layer2.1"), "layer2.0");
   EXPECT_EQ(prefix_of("resnet18", "until:layer4,layer4.0"), "layer4.0");
   EXPECT_EQ(prefix_of("resnet18", "trunk,bn=stats"), "the input");  // statistics of the batch
+  EXPECT_EQ(prefix_of("resnet18", "until:layer4,bn=affine"), "the input");  // every norm learns
+  EXPECT_EQ(prefix_of("resnet18", "until:layer4,bn=affine@layer4"), "layer3.1");
   EXPECT_EQ(prefix_of("resnet18", "trunk,!layer3.0.bn2.*"), "layer2.1");
   EXPECT_EQ(prefix_of("squeezenet1_1", "until:features.9"), "features.8");
   EXPECT_EQ(prefix_of("densenet121", "until:features.transition2"),

@@ -104,6 +104,17 @@ def test_policies_of_norms(graft, start_weights, shapes, policy, statistics, aff
     assert "conv1.weight" in moved
 
 
+def test_policies_of_some_norms(graft, start_weights, shapes):
+    weights, before = start_weights
+    result = train(graft, weights, shapes, "until:layer4,bn=affine@layer4")
+    moved = changed(graft, before)
+    assert all(n.startswith(("layer4.", "fc.")) and not n.endswith(NORM) for n in moved)
+    assert "layer4.0.bn1.weight" in moved and "layer4.0.conv1.weight" in moved
+    inspected = graft("inspect", "run/model.h5", "--json").json
+    assert inspected["freeze"] == "until:layer4,bn=affine@layer4" and inspected["proven"]
+    assert "feature cache: the output of layer3" in result.err
+
+
 def test_globs_of_parameters(graft, start_weights, shapes):
     weights, before = start_weights
     train(graft, weights, shapes, "*.bias,bn=train")
@@ -128,6 +139,8 @@ def test_a_percentage(graft, start_weights, shapes):
         ("trunk,!layr4", ["!layr4", "layer4"]),
         ("trunc", ["trunc"]),
         ("bn=frosen", ["frosen", "frozen"]),
+        ("bn=frozen@layr4", ["layr4", "layer4"]),
+        ("bn=frozen@fc", ["bn=frozen@fc", "no norm"]),
         ("101%", ["101%", "100%"]),
         ("-1%", ["-1%"]),
         ("x%", ["x%"]),
