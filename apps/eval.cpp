@@ -84,7 +84,7 @@ Run add_eval(CLI::App& program) {
   c.flag("--verify", o->verify, "Replay the golden input of the weights first");
   c.integer("--loader-threads", o->loader_threads, -1, 1024, "Decoding threads; -1: as needed");
   c.text("--tta", o->tta, "flip: the mean of the probabilities of each image and its mirror, in "
-         "twice the time; none");
+         "twice the time (Krizhevsky et al., NeurIPS 2012); none");
   add_place(c, o->place);
   add_common(c, o->common);
   c.footer(kFooter);

@@ -103,7 +103,8 @@ Run add_predict(CLI::App& program) {
   c.integer("--top", o->top, 1, 1000, "How many classes to show");
   c.flag("--strict", o->strict, "Stop at the first bad image");
   c.flag("--verify", o->verify, "Replay the golden input of the weights first");
-  c.text("--tta", o->tta, "flip: the mean of the probabilities of the image and its mirror; none");
+  c.text("--tta", o->tta, "flip: the mean of the probabilities of the image and its mirror (Krizhevsky "
+         "et al., NeurIPS 2012); none");
   add_place(c, o->place);
   add_common(c, o->common);
   c.footer(kFooter);

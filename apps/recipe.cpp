@@ -46,20 +46,35 @@ std::vector<Phase> probe_and_tune(const TrainOptions& o) {
   return {{"probe", probe}, {"tune", tune}};
 }
 
-// A stage begins with each block that learns, from the head down.
+// Of the blocks that learn, how many from the head on are awake with each of them: 1, 2, ...
+std::vector<int64_t> depths_that_learn(Classifier& model) {
+  const std::vector<Block> blocks = blocks_of(model);
+  std::vector<int64_t> depths;
+  for (size_t n = 1; n <= blocks.size(); ++n)
+    if (learns(model, blocks[blocks.size() - n].parameters)) depths.push_back(int64_t(n));
+  return depths;
+}
+
+// One more block that learns with each stage, from the head down; several where the epochs are too
+// few for that, evenly, so that all of them learn in the last stage.
 std::vector<Phase> stages(const TrainOptions& o, Classifier& model) {
-  std::vector<Block> blocks = blocks_of(model);
+  const std::vector<int64_t> depths = depths_that_learn(model);
+  const int64_t last = int64_t(depths.size()) - 1, length = o.recipes.stage_epochs;
+  const int64_t count = std::min(last + 1, o.epochs / length);
+  if (last < 1)
+    fail(Fault::usage, "--recipe gradual: --freeze {} leaves one block to learn; use --recipe none, or let "
+         "more learn", o.freeze);
+  if (count < 2)
+    fail(Fault::usage, "--recipe gradual: --epochs {} is not enough for two stages of --stage-epochs {}; "
+         "use --epochs {}", o.epochs, length, 2 * length);
   std::vector<Phase> phases;
-  for (size_t n = 1; n <= blocks.size(); ++n) {
-    if (!learns(model, blocks[blocks.size() - n].parameters)) continue;
-    Phase stage{fmt::format("stage {}", phases.size() + 1), o};
-    stage.first_epoch = int64_t(phases.size()) * o.recipes.stage_epochs;
-    stage.options.epochs = std::min(o.recipes.stage_epochs, o.epochs - stage.first_epoch);
-    if (stage.options.epochs <= 0) break;
-    stage.blocks = int64_t(n);
+  for (int64_t i = 0; i < count; ++i) {
+    Phase stage{fmt::format("stage {}", i + 1), o};
+    stage.first_epoch = i * length;
+    stage.options.epochs = i + 1 < count ? length : o.epochs - stage.first_epoch;
+    stage.blocks = depths[size_t((i * last + count - 2) / (count - 1))];  // rounded up
     phases.push_back(stage);
   }
-  phases.back().options.epochs = o.epochs - phases.back().first_epoch;
   return phases;
 }
 

@@ -36,7 +36,8 @@ void add_recipe_options(Command& c, RecipeOptions& o) {
   c.text("--recipe", o.recipe, "lp-ft: first the head alone, solved for, then all that the plan "
          "lets learn, at a small rate (--lr, by default 0.0001), so that features are not spoilt "
          "by a head that knows nothing (Kumar et al., ICLR 2022); gradual: one more block learns "
-         "after each --stage-epochs, from the head down (ULMFiT: Howard and Ruder, ACL 2018). "
+         "after each --stage-epochs, from the head down, several where --epochs would not reach all "
+         "(ULMFiT: Howard and Ruder, ACL 2018); a --schedule begins anew with each part. "
          "--freeze is then by default none, and norms stay as they are unless it says bn=");
   c.integer("--probe-epochs", o.probe_epochs, 0, 1'000'000, "lp-ft: epochs of SGD for the head; 0: "
             "solved as by --head-solver lbfgs");
@@ -47,7 +48,7 @@ void add_recipe_options(Command& c, RecipeOptions& o) {
            "before it, the head has all of it; 0.65 to 0.9 (discriminative fine-tuning: ULMFiT, "
            "ACL 2018; ELECTRA, ICLR 2020)");
   c.repeated("--lr-of", o.lr_of, "GLOB=RATE, highest rate of the layers or parameters that match; "
-             "may be repeated, the last that matches counts");
+             "may be repeated, the last that matches counts (discriminative fine-tuning: ULMFiT, ACL 2018)");
   c.number("--l2-sp", o.l2_sp, 0, 1e3, "Pull of what was pretrained towards where it started, A/2 "
            "|w - w0|^2; --weight-decay is then for the head alone; for few images, close to what "
            "the network has seen (Li et al., ICML 2018)");
@@ -80,7 +81,7 @@ void check_recipe(const RecipeOptions& o, const BesideRecipe& beside, const Comm
   o.rates();
   for (const char* option : kOfTheLoop)
     if (!beside.loop && given(option))
-      clash(option, "--head-solver", "nothing is trained step by step");
+      clash(option, beside.solver, "nothing is trained step by step");
   for (const char* option : {"--recipe", "--l2-sp"})
     if (beside.scratch && given(option)) clash(option, "--weights none", "nothing was pretrained");
   for (const char* option : {"--probe-epochs", "--probe-lr"})

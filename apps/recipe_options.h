@@ -33,8 +33,9 @@ void each_recipe_setting(Options& o, const Field& field) {
 
 // Throws Fault::usage when options were given that contradict each other or those beside them.
 struct BesideRecipe {
-  bool loop;     // trained step by step, not solved
-  bool scratch;  // nothing was pretrained
+  bool loop;           // trained step by step, not solved
+  std::string solver;  // what was given, where it is solved
+  bool scratch;        // nothing was pretrained
   bool resume, class_weights;
 };
 void check_recipe(const RecipeOptions& options, const BesideRecipe& beside,

@@ -142,12 +142,14 @@ def test_a_solved_head_stays_the_model_where_tuning_makes_it_worse(graft, skewed
         ("none", "none,bn=frozen"),
         ("until:layer4", "until:layer4,bn=frozen"),
         ("none,bn=train", "none,bn=train"),
+        ("none,bn=affine@layer4", "none,bn=frozen,bn=affine@layer4"),
         ("norm-only", "norm-only"),
     ],
 )
 def test_norms_stay_as_the_head_found_them(graft, skewed, start_weights, recipe, plan, as_trained):
     """With the statistics of a batch the solved head would see other features than it was solved on."""
-    args = ["--recipe", recipe, "--freeze", plan, "--epochs", 1, "--lr", 1e-9, "--augment", "none"]
+    epochs = 1 if recipe == "lp-ft" else 2
+    args = ["--recipe", recipe, "--freeze", plan, "--epochs", epochs, "--lr", 1e-9, "--augment", "none"]
     report = train(graft, start_weights, skewed, *args).json
     assert graft("inspect", "run/model.h5", "--json").json["freeze"] == as_trained
     if recipe == "lp-ft":
@@ -156,19 +158,41 @@ def test_norms_stay_as_the_head_found_them(graft, skewed, start_weights, recipe,
 
 
 def test_gradual_wakes_one_block_after_the_other(graft, skewed, start_weights):
-    """After two stages the blocks before the last two are as they were."""
+    """Stopped in a stage: the blocks whose turn had not come are as they were."""
     before = start_weights[1]
-    train(graft, start_weights, skewed, "--recipe", "gradual", "--epochs", 2, "--lr", 0.01)
+    args = [*options("gradual", start_weights), "--epochs", 6, "--data", skewed, "--out", "run"]
+    at = args.index("--epochs")
+    process = graft.start("train", *args[:at], *args[at + 2 :])
+    events = graft.folder / "run" / "events.jsonl"
+    graft.stop_when(process, lambda: events.exists() and events.read_text().count("\n") >= 2, signal.SIGINT)
+    graft.finish(process, args, None)
+    stages = events.read_text().count("\n")
     graft("convert", "run/checkpoint.h5", "after.safetensors")
     after = read_safetensors(graft.folder / "after.safetensors")
     moved = {n for n in before if before[n].shape != after[n].shape or not np.array_equal(before[n], after[n])}
-    assert {n.split(".")[0] for n in moved} == {"layer4", "fc"}
+    order = ["fc", "layer4", "layer3", "layer2", "layer1", "conv1"]
+    blocks = {"conv1" if n.startswith("bn1.") else n.split(".")[0] for n in moved}
+    assert set(order[:stages]) <= blocks <= set(order[: stages + 1])
 
 
 def test_gradual_has_a_stage_for_each_block(graft, skewed, start_weights):
     report = train(graft, start_weights, skewed, "--recipe", "gradual", "--epochs", 8).json
     phases = [e["phase"] for e in report["epochs"]]  # four blocks, stem, head
     assert phases == [f"stage {min(i, 6)}" for i in range(1, 9)]
+
+
+def test_gradual_reaches_all_blocks_in_few_epochs(graft, skewed, start_weights):
+    """Of six blocks one, four and all: what the model says learns has learnt."""
+    result = train(graft, start_weights, skewed, "--recipe", "gradual", "--epochs", 3, "--lr", 0.01)
+    assert [e["phase"] for e in result.json["epochs"]] == ["stage 1", "stage 2", "stage 3"]
+    blocks = ("conv1", "layer1", "layer2", "layer3", "layer4", "fc")
+    rows = [line.split() for line in result.err.splitlines() if line.startswith("  ") and line.split()[0] in blocks]
+    stays = [sum("frozen" in row[4:5] for row in rows[i : i + 6]) for i in (0, 6, 12)]
+    assert stays == [5, 2, 0]
+    before = start_weights[1]
+    graft("convert", "run/checkpoint.h5", "after.safetensors")
+    after = read_safetensors(graft.folder / "after.safetensors")
+    assert all(not np.array_equal(before[n], after[n]) for n in before if n.endswith("conv1.weight"))
 
 
 # ---- formulas ---------------------------------------------------------------------------------
@@ -260,6 +284,9 @@ def test_find_lr_suggests_and_leaves_nothing(graft, skewed, start_weights):
         (["--recipe", "lpft"], ["lpft", "lp-ft"]),
         (["--recipe", "lp-ft", "--freeze", "trunk"], ["lp-ft", "--freeze"]),
         (["--recipe", "gradual", "--freeze", "trunk"], ["gradual", "--freeze"]),
+        (["--recipe", "gradual", "--epochs", 1], ["gradual", "--epochs 2"]),
+        (["--recipe", "gradual", "--stage-epochs", 2], ["--stage-epochs 2", "--epochs 4"]),
+        (["--recipe", "gradual", "--freeze", "trunk,!layer4,fc"], ["gradual", "one block"]),
         (["--recipe", "gradual", "--probe-epochs", 2], ["--probe-epochs", "gradual"]),
         (["--recipe", "lp-ft", "--stage-epochs", 2], ["--stage-epochs", "lp-ft"]),
         (["--recipe", "lp-ft", "--probe-lr", 0.1], ["--probe-lr", "--probe-epochs"]),
@@ -293,7 +320,8 @@ def test_what_cannot_be_is_said(graft, skewed, start_weights, args, words):
 def test_a_solved_head_has_no_recipe(graft, skewed, start_weights, option):
     args = ["--model", "resnet10_small", "--weights", start_weights[0], "--data", skewed, "--out", "run"]
     message = graft("train", *args, "--head-solver", "lbfgs", *option, code=64).message
-    assert option[0] in message and "--head-solver" in message
+    assert option[0] in message and "--head-solver lbfgs" in message
+    assert "--head knn:3" in graft("train", *args, "--head", "knn:3", *option, code=64).message
 
 
 @pytest.mark.parametrize("option", [["--recipe", "lp-ft"], ["--l2-sp", 1]])
@@ -318,3 +346,19 @@ def test_the_plan_shows_the_rates_that_blocks_have(graft, shapes):
     assert all(" 0.01 " in rows["even"][layer] for layer in ("conv1", "layer1", "layer4", "fc"))
     assert " 0.01 " in rows["falling"]["fc"] and " 0.005 " in rows["falling"]["layer4"]
     assert " 0.01 " not in rows["falling"]["conv1"]
+
+
+EVIDENCE = (
+    "Kumar et al., ICLR 2022", "Howard and Ruder, ACL 2018", "ELECTRA, ICLR 2020", "Li et al., ICML 2018",
+    "Tarvainen and Valpola, NeurIPS 2017", "Zhang et al., ICLR 2018", "Yun et al., ICCV 2019",
+    "Kang et al., ICLR 2020", "Prechelt 1998", "Smith, WACV 2017", "Zaken et al., ACL 2022",
+    "Frankle et al., ICLR 2021", "Cubuk et al., NeurIPS 2020", "Wu et al., CVPR 2018", "Chen et al., ICLR 2019",
+    "King and Zeng, Political Analysis 2001", "Li et al., Pattern Recognition 2018",
+)
+
+
+def test_the_help_names_the_evidence(graft):
+    text = " ".join(graft("train", "--help").out.split())
+    assert [name for name in EVIDENCE if name not in text] == []
+    assert all("Krizhevsky et al., NeurIPS 2012" in " ".join(graft(c, "--help").out.split()) for c in ("eval", "predict"))
+    assert "Wortsman et al., CVPR 2022" in " ".join(graft("soup", "--help").out.split())
