@@ -1,16 +1,17 @@
 #include "apps/solving.h"
 
 #include "apps/command.h"
+#include "models/scaled_head.h"
 
 namespace graft::app {
 namespace {
 
 void require_solution(const LbfgsResult& result, bool alone) {
-  if (result.end == LbfgsResult::End::iterations)
-    fail(Fault::internal, "--head-solver lbfgs: not converged after {} iterations, a gradient of "
-         "{:.1e} is left; {}", result.iterations, result.gradient,
-         alone ? "raise --weight-decay, or use --head-solver sgd"
-               : "train the head step by step, with --probe-epochs 10");
+  if (!result.solved())
+    fail(Fault::internal, "{}: not converged after {} iterations, a gradient of {:.1e} is left; {}",
+         alone ? "--head-solver lbfgs" : "the head of the probe", result.iterations, result.gradient,
+         alone ? "raise --weight-decay or --solver-iterations, or use --head-solver sgd"
+               : "raise --solver-iterations, or train the head step by step, with --probe-epochs 10");
   say(fmt::format("head solved: {} iterations, gradient {:.1e}{}", result.iterations, result.gradient,
                   result.end == LbfgsResult::End::precision ? ", no lower in single precision" : ""));
 }
@@ -60,6 +61,15 @@ bool ask_neighbours(Classifier& model, const Features& features, Loader& validat
 }
 
 }  // namespace
+
+void require_solvable(Classifier& model, const std::string& method, const std::string& phase) {
+  require_fixed_features(model);
+  if (method == "knn") return;
+  if (model.head_form() != HeadForm{} && !phase.empty())
+    fail(Fault::usage, "--recipe lp-ft: a head of the form {} cannot be solved for; train it step by step, "
+         "with --probe-epochs 10, or give --head linear", model.head_form().text());
+  linear_head(model);
+}
 
 bool solve(Classifier& model, Loader& training, Loader& validation,
            const SolvingSettings& settings, Progress& progress, const TrainingHooks& hooks) {

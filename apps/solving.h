@@ -16,6 +16,10 @@ struct SolvingSettings {
   TrunkInputOf input;      // for both sets
 };
 
+// Before anything is computed; `model` is frozen as the phase says. Throws Fault::usage when something
+// before the head learns, or when `method` solves for no head of that form.
+void require_solvable(Classifier& model, const std::string& method, const std::string& phase);
+
 // Counts as one epoch; the hooks are those of train(), step_done after each batch of features.
 // Throws Fault::internal when the solver does not converge: the model is then as it was found.
 // -> true at the end, false when `stop` said so before.

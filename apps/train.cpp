@@ -89,10 +89,32 @@ void open_folder(TrainRun& s, std::optional<RunFolder>& run) {
 }
 
 void say_what_has_no_effect(const TrainRun& s, const Command& command) {
-  if (s.place.device != Device::cpu) return;
-  for (const char* option : {"--cuda-graph", "--device-cache-mb"})
-    if (command.given(option))
-      say(fmt::format("notice: {} has no effect on the processor: it is for a CUDA device", option));
+  const bool cpu = s.place.device == Device::cpu;
+  auto notice = [&](const char* option, const char* why) {
+    if (command.given(option)) say(fmt::format("notice: {} has no effect {}", option, why));
+  };
+  for (const char* option : {"--cuda-graph", "--device-cache-mb", "--kernels"})
+    if (cpu) notice(option, "on the processor: it is for a CUDA device");
+  if (!cpu) notice("--trunk-precision", "on a CUDA device: --precision is for all of the network");
+}
+
+// Of all phases, before anything is computed.
+void check_solvers(TrainRun& s) {
+  for (const Phase& phase : s.phases) {
+    if (phase.options.head_solver == "sgd") continue;
+    freeze_for(phase, *s.model);
+    require_solvable(*s.model, phase.options.head_solver, phase.name);
+  }
+}
+
+// bf16 is for what stays.
+void settle_trunk_precision(TrainRun& s) {
+  const bool asked = s.options.trunk_precision == "bf16" && s.place.device == Device::cpu;
+  const bool some_stays = s.phases.size() > 1 || parameter_count(*s.model, true) < parameter_count(*s.model);
+  if (asked && !some_stays)
+    say(fmt::format("notice: --trunk-precision bf16 has no effect: --freeze {} lets everything learn",
+                    s.options.freeze));
+  allow_bf16(asked && some_stays);
 }
 
 void prepare(TrainRun& s, std::optional<RunFolder>& run, const Command& command) {
@@ -122,13 +144,14 @@ void prepare(TrainRun& s, std::optional<RunFolder>& run, const Command& command)
     fit_head(s);
   }
   s.place.bring(*s.model);
-  allow_bf16(s.options.trunk_precision == "bf16");
   freeze(*s.model, plan);
   if (parameter_count(*s.model, true) == 0)
     fail(Fault::usage, "--freeze {}: leaves nothing to learn; spare some layers, or measure the "
          "model as it is with graft eval", s.options.freeze);
   if (!stopped) s.frozen_hashes = hash_frozen(*s.model);
   make_recipe(s);
+  settle_trunk_precision(s);
+  check_solvers(s);
   if (stopped) resume(s, stopped->checkpoint);
   else enter_phase(s);
   if (!s.options.recipes.find_lr) open_folder(s, run);

@@ -23,19 +23,28 @@ bool sees_images_once(const TrainOptions& o) { return o.head_solver != "sgd" || 
 
 void say_off(const std::string& why) { say("feature cache: off, " + why); }
 
-std::string why_not_to_train(const TrainOptions& o) {
+// So many images at most, within --cache-limit.
+int64_t images_that_fit(const TrainOptions& o, const Prefix& prefix) {
+  return (o.cache_limit << 20) / prefix.bytes();
+}
+
+std::string why_not_to_train(const TrainOptions& o, const Prefix& prefix, const Split& data) {
+  const int64_t train = int64_t(data.train.samples.size()), val = int64_t(data.val.samples.size());
+  if (views_of(o) > 0) {
+    const int64_t views = (images_that_fit(o, prefix) - val) / train;
+    return fmt::format("; with {} to train it would be {:.1f} MB, more than --cache-limit {}{}", train * views_of(o),
+                       mb((train * views_of(o) + val) * prefix.bytes()), o.cache_limit,
+                       views > 0 ? fmt::format("; --cache-views {} fits", views) : "");
+  }
   if (mixes(o)) return "; --mixup and --cutmix make other pixels in every step of training";
   return fmt::format("; --augment {} makes other pixels in every epoch of training (--cache-views 4 keeps "
                      "4 views of each image, which take turns)", o.augment);
 }
 
-void say_too_large(const TrainOptions& o, const Prefix& prefix, const Split& data, int64_t images) {
-  const int64_t rest = (o.cache_limit << 20) - int64_t(data.val.samples.size()) * prefix.bytes();
-  const int64_t view = int64_t(data.train.samples.size()) * prefix.bytes();
-  const int64_t fit = rest / std::max<int64_t>(1, view);
-  std::string hint = is_random(o) && fit > 0 ? fmt::format("; --cache-views {} fits", fit) : "";
-  say_off(fmt::format("{} for each of {} images would be {:.1f} MB, more than --cache-limit {}{}",
-                      prefix.name(), images, mb(images * prefix.bytes()), o.cache_limit, hint));
+// Nothing stays before the first step; where that is plain from the plan it need not be said.
+bool is_plain(const TrainOptions& o) {
+  return o.cache == "auto" && o.cache_views == 0 &&
+         FreezePlan::parse(o.freeze).terms == std::vector<std::string>{"none"};
 }
 
 }  // namespace
@@ -55,19 +64,23 @@ std::unique_ptr<TrainCache> TrainCache::open(const TrainOptions& o, Classifier& 
   if (o.cache == "off" || (automatic && sees_images_once(o))) return {};
   Prefix prefix(model);
   if (prefix.end() == 0) {
-    if (!automatic)
+    if (!is_plain(o))
       say_off(fmt::format("--freeze {} leaves nothing fixed before {}", o.freeze, prefix.next()));
     return {};
   }
-  const bool training = views_of(o) > 0;
-  const int64_t train = int64_t(data.train.samples.size()), val = int64_t(data.val.samples.size());
-  const int64_t images = (training ? train * views_of(o) : 0) + val;
-  if (images * prefix.bytes() > o.cache_limit << 20)
-    return say_too_large(o, prefix, data, images), nullptr;
+  const int64_t val = int64_t(data.val.samples.size());
+  const int64_t all = int64_t(data.train.samples.size()) * views_of(o) + val;
+  const bool training = views_of(o) > 0 && all <= images_that_fit(o, prefix);
+  const int64_t images = training ? all : val;
+  if (images > images_that_fit(o, prefix)) {
+    say_off(fmt::format("{} for each of {} images would be {:.1f} MB, more than --cache-limit {}", prefix.name(),
+                        images, mb(images * prefix.bytes()), o.cache_limit));
+    return {};
+  }
   say(fmt::format("feature cache: the output of {}, {:.1f} KB for each of {} images{}, {:.1f} MB in {}{}",
                   prefix.name(), double(prefix.bytes()) / 1024, images, training ? "" : " to validate",
                   mb(images * prefix.bytes()), in_folder(o) ? printable(o.cache) : "memory",
-                  training ? "" : why_not_to_train(o)));
+                  training ? "" : why_not_to_train(o, prefix, data)));
   std::unique_ptr<TrainCache> cache(new TrainCache(o, model, std::move(prefix), training));
   cache->read();
   return cache;

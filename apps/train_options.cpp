@@ -23,11 +23,16 @@ template <class Options, class Field> void each_setting(Options& o, const Field&
   field("step-epochs", o.step_epochs), field("gamma", o.gamma);
   field("label-smoothing", o.label_smoothing), field("val-split", o.val_split);
   field("head", o.head), field("head-solver", o.head_solver),
-  field("neighbours", o.neighbours), field("precision", o.place.precision);
+  field("neighbours", o.neighbours), field("solver-iterations", o.solver_iterations);
+  field("precision", o.place.precision);
   field("trunk-precision", o.trunk_precision);
   field("max-bad-images", o.max_bad_images), field("image-size", o.image_size);
   field("seed", o.common.seed), field("cache-views", o.cache_views);
   each_recipe_setting(o.recipes, field);
+}
+
+bool probe_is_solved(const TrainOptions& o) {
+  return o.recipes.recipe == "lp-ft" && o.recipes.probe_epochs == 0;
 }
 
 }  // namespace
@@ -58,7 +63,7 @@ void check_together(const TrainOptions& o, const Command& command) {
   };
   clash("--strict", command.given("--max-bad-images"), "--max-bad-images", "strict allows none");
   if (o.force && !o.resume) fail(Fault::usage, "--force has a meaning with --resume only; add it");
-  check_recipe(o.recipes, {o.head_solver == "sgd", o.weights == "none", o.resume,
+  check_recipe(o.recipes, {o.head_solver == "sgd", solver, o.weights == "none", o.resume,
                            o.class_weights == "balanced"}, command);
   if (o.resume) return;  // what is given now is compared with the stopped run instead
   clash("--partial", o.weights == "none", "--weights none", "there are no weights to accept");
@@ -72,6 +77,8 @@ void check_together(const TrainOptions& o, const Command& command) {
   clash("--head", o.head_solver != "sgd" && !stored && head != HeadForm{}, solver.c_str(),
         "it solves for one matrix");
   clash("--neighbours", o.head_solver == "sgd", "--head-solver sgd", "it computes no features once");
+  clash("--solver-iterations", o.head_solver != "lbfgs" && !probe_is_solved(o), solver.c_str(),
+        "only lbfgs iterates");
   clash("--label-smoothing", ridge, "--head-solver ridge", "its loss is the square");
   clash("--class-weights", ridge, "--head-solver ridge", "its loss is the square, of all images alike");
   for (const char* unused : {"--weight-decay", "--label-smoothing", "--class-weights"})
@@ -81,8 +88,8 @@ void check_together(const TrainOptions& o, const Command& command) {
         "images of the classes can be told apart");
   clash("--augment", o.head_solver != "sgd" && o.augment != "none",
         solver.c_str(), "it sees each image once, as it is");
-  clash("--cache-views", o.head_solver != "sgd" || o.augment == "none", "--augment none",
-        "there is one view of an image");
+  clash("--cache-views", o.head_solver != "sgd", solver.c_str(), "there is one view of an image");
+  clash("--cache-views", o.augment == "none", "--augment none", "there is one view of an image");
   clash("--gamma", o.schedule != "step", ("--schedule " + o.schedule).c_str(), "only step drops");
   clash("--step-epochs", o.schedule != "step", ("--schedule " + o.schedule).c_str(),
         "only step drops");
@@ -110,9 +117,11 @@ void add_train_options(Command& c, TrainOptions& o) {
   add_until(c, o.until);
   c.text("--weights", o.weights, "File to start from, or none: from scratch");
   c.text("--data", o.data, "Folder with train/ and val/, or with classes, or a CSV file");
-  c.text("--out", o.out, "Folder of the run: model.h5, checkpoint.h5, events.jsonl");
+  c.text("--out", o.out, "Folder of the run: model.h5, of the best epoch; checkpoint.h5, of the last; "
+         "events.jsonl");
   c.text("--freeze", o.freeze, "What stays: trunk (all but the head), until:LAYER, none, 60%, "
-         "globs like layer1 or *.bias, !glob to except, bn=frozen|affine|stats|train; bias-only "
+         "globs like layer1 or *.bias, !glob to except, bn=frozen|affine|stats|train of all norms, or "
+         "bn=affine@layer4 of some (stats alone: AdaBN, Li et al., Pattern Recognition 2018); bias-only "
          "(BitFit: Zaken et al., ACL 2022), norm-only (Frankle et al., ICLR 2021), both with the "
          "head; from scratch: none");
   c.flag("--resume", o.resume, "Go on with the run in --out where it stopped, bit for bit; with as "
@@ -130,6 +139,8 @@ void add_train_options(Command& c, TrainOptions& o) {
          "lbfgs: logistic regression, --weight-decay is by default 0.01, on features of variance "
          "1; ridge: least squares in closed form, --weight-decay is by default what leaves each "
          "image to the others with the least error");
+  c.integer("--solver-iterations", o.solver_iterations, 1, 1'000'000, "lbfgs: at most so many; it is an "
+            "error when they are not enough");
   c.integer("--neighbours", o.neighbours, 0, 100'000, "With a head solver: so many nearest "
             "neighbours by cosine vote as well, for comparison (Wu et al., CVPR 2018)");
   c.number("--momentum", o.momentum, 0, 0.9999, "Of SGD");
@@ -142,7 +153,8 @@ void add_train_options(Command& c, TrainOptions& o) {
   c.number("--step-epochs", o.step_epochs, 1e-3, 1e6, "step: epochs between two drops");
   c.number("--gamma", o.gamma, 1e-6, 1, "step: factor of a drop");
   c.number("--label-smoothing", o.label_smoothing, 0, 0.999, "Of the loss");
-  c.text("--class-weights", o.class_weights, "none or balanced");
+  c.text("--class-weights", o.class_weights, "none, or balanced: each class counts the same in the loss "
+         "(King and Zeng, Political Analysis 2001)");
   c.text("--augment", o.augment, "none, standard (random crop and flip) colour (and brightness, "
          "contrast, saturation, hue) or rand (and two of RandAugment's fourteen changes, of "
          "strength 9; Cubuk et al., NeurIPS 2020)");
@@ -193,6 +205,7 @@ HeadSolverOptions solver_options(const TrainOptions& o, const CrossEntropySpec& 
   if (o.weight_decay > 0) options.l2 = o.weight_decay;
   else if (o.head_solver == "ridge") options.l2 = 0;
   options.loss = loss;
+  options.lbfgs.max_iterations = int(o.solver_iterations);
   return options;
 }
 

@@ -15,7 +15,7 @@ struct TrainOptions {
   std::string model, until, weights = "none", data, out = "graft-run", freeze = "trunk";
   bool resume = false, partial = false, allow_nonfinite = false, strict = false,
        allow_single_class = false, allow_empty = false, verify = false, force = false;
-  int64_t epochs = 10, batch = 32, neighbours = 0;
+  int64_t epochs = 10, batch = 32, neighbours = 0, solver_iterations = 1000;
   double lr = 1e-3, momentum = 0.9, weight_decay = 0, clip_norm = 0;
   bool nesterov = false, decay_all = false;
   std::string optimizer = "sgd", schedule = "constant", augment = "standard", class_weights = "none",

@@ -101,7 +101,8 @@ LbfgsResult minimize(std::vector<double>& x, const Objective& f, const LbfgsOpti
     if (iteration == options.max_iterations) return ended(End::iterations);
     if (stop && stop()) return ended(End::stopped);
     std::optional<Point> next = line_search(f, p, direction(p.g, changes), options.noise);
-    if (!next && changes.empty()) return ended(End::precision);
+    if (!next && changes.empty())
+      return ended(largest(p.g) <= options.flat ? End::precision : End::stuck);
     if (!next) {  // what is remembered misleads: begin anew with the gradient
       changes.clear();
       continue;

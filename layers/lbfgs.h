@@ -14,11 +14,13 @@ struct LbfgsOptions {
   int max_iterations = 1000;
   double tolerance = 1e-5;   // of the largest element of the gradient
   double noise = 1e-7;       // of the value, relative: smaller differences mean nothing
+  double flat = 1e-2;        // largest element of the gradient at which that noise may end it
 };
 
 struct LbfgsResult {
-  enum class End { gradient, precision, iterations, stopped };
-  End end;                   // precision: the value falls no more beyond its noise
+  enum class End { gradient, precision, stuck, iterations, stopped };
+  End end;  // precision: the value falls no more beyond its noise; stuck: nor where it is steep
+  bool solved() const { return end == End::gradient || end == End::precision; }
   int iterations = 0;
   double value = 0, gradient = 0;  // at the end; the largest element of the gradient
 };

@@ -39,14 +39,18 @@ Tensor logits_of(Classifier& model, const Batch& batch, const TrunkInputOf& inpu
   return logits_of(model, trunk_input(batch, input));
 }
 
-Features compute_features(Classifier& model, Loader& loader, int64_t images,
-                          const std::function<bool()>& stop, const TrunkInputOf& input) {
-  NoGrad no_grad;
-  model.eval();
+void require_fixed_features(Classifier& model) {
   each_param(model, [&](const std::string& path, Param& p) {
     if (p.requires_grad() && !path.starts_with(model.head_path() + "."))
       fail(Fault::usage, "features cannot be computed once: {} learns; freeze all but the head", path);
   });
+}
+
+Features compute_features(Classifier& model, Loader& loader, int64_t images,
+                          const std::function<bool()>& stop, const TrunkInputOf& input) {
+  NoGrad no_grad;
+  model.eval();
+  require_fixed_features(model);
   Features all{{}, Tensor({images}, DType::i32)};
   int64_t n = 0;
   loader.start(0);

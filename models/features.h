@@ -27,8 +27,11 @@ Tensor trunk_of(Classifier& model, const TrunkInput& input);  // in parts
 Tensor logits_of(Classifier& model, const TrunkInput& input);
 Tensor logits_of(Classifier& model, const Batch& batch, const TrunkInputOf& input = {});
 
+// Throws Fault::usage when something before the head learns: features would not stay as they are.
+void require_fixed_features(Classifier& model);
+
 // Over one epoch of the loader, which has at most so many images. `stop` is asked after each batch;
-// what there is by then is returned. Throws Fault::usage when something before the head learns.
+// what there is by then is returned. Throws as require_fixed_features().
 Features compute_features(Classifier& model, Loader& loader, int64_t images,
                           const std::function<bool()>& stop = {}, const TrunkInputOf& input = {});
 

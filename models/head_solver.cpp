@@ -80,8 +80,7 @@ LbfgsResult solve_head(Classifier& model, Features& features, const HeadSolverOp
   LbfgsResult result = minimize(x, HeadObjective(model, head, features, options), options.lbfgs, stop);
   head.weight.set_grad({});
   if (head.bias.defined()) head.bias.set_grad({});
-  bool solved = result.end == LbfgsResult::End::gradient || result.end == LbfgsResult::End::precision;
-  if (solved) return from_scaled(head, std::move(x), scaling), result;
+  if (result.solved()) return from_scaled(head, std::move(x), scaling), result;
   head.weight.copy_from(before.weight);
   if (head.bias.defined()) head.bias.copy_from(before.bias);
   return result;

@@ -78,6 +78,19 @@ TEST(Lbfgs, ValuesInSinglePrecisionEndWhereTheyFallNoMore) {
   for (size_t i = 0; i < x.size(); ++i) EXPECT_NEAR(x[i], double(i), 0.02);
 }
 
+TEST(Lbfgs, WhereTheGradientLiesNothingIsSolved) {  // it points uphill
+  std::vector<double> x(20, 3.0);
+  Objective lying = [exact = bowl(100)](Span x, std::span<double> g) {
+    const double value = exact(x, g);
+    for (double& v : g) v = -v;
+    return value;
+  };
+  const LbfgsResult r = minimize(x, lying);
+  EXPECT_EQ(r.end, End::stuck);
+  EXPECT_FALSE(r.solved());
+  EXPECT_GT(r.gradient, 1);
+}
+
 TEST(Lbfgs, EndsWhenItIsTold) {
   std::vector<double> x(50, 100.0);
   EXPECT_EQ(minimize(x, bowl(1e6), {.max_iterations = 3}).end, End::iterations);

@@ -195,10 +195,11 @@ def test_other_views_in_a_folder(train):
 
 
 def test_more_views_than_fit(train):
-    """Layer 1 makes 64 KB of an image: 54 of them 3.4 MB, and 2.25 MB for each further view."""
+    """Layer 1 makes 64 KB of an image: 54 of them 3.4 MB, and 2.25 MB for each further view. Those to
+    validate are kept all the same."""
     args = ["--epochs", 2, "--freeze", "until:layer2", "--cache-limit", 6]
     report = train(*args, "--cache-views", 40, net=RANDOM)
-    assert report["cache"]["in"] == "off"
+    assert (report["cache"]["hits"], report["cache"]["misses"]) == (VAL, VAL)
     assert "more than --cache-limit 6; --cache-views 2 fits" in train.err
     assert train(*args, "--cache-views", 2, net=RANDOM)["cache"]["in"] == "memory"
     assert train(*args[:4], "--cache-limit", 0, net=NET)["cache"]["in"] == "off"
@@ -359,6 +360,10 @@ def test_where_nothing_stays(train):
     train("--epochs", 2, "--freeze", "none", "--cache", "memory", out="b")
     assert "feature cache: off, --freeze none leaves nothing fixed before conv1" in train.err
     train("--epochs", 2, "--freeze", "trunk,bn=stats", "--cache", "c", out="d")
+    assert "leaves nothing fixed before conv1" in train.err
+    train("--epochs", 2, "--freeze", "until:layer4,bn=affine", out="e")  # of every norm, by mistake
+    assert "leaves nothing fixed before conv1" in train.err
+    train("--epochs", 2, "--freeze", "none", "--cache-views", 2, net=[*SMALL, "--batch", 8], out="f")
     assert "leaves nothing fixed before conv1" in train.err
 
 

@@ -92,7 +92,7 @@ def test_phases_launched_as_a_whole_change_no_bit(sim, few):
 def test_what_has_no_effect_on_the_processor_is_said(graft, few):
     args = ["train", *TINY, "--data", few, "--freeze", "trunk", "--epochs", 1, "--device", "cpu"]
     assert "notice" not in graft(*args, "--out", "plain").err
-    for option in (["--cuda-graph", "off"], ["--device-cache-mb", 64]):
+    for option in (["--cuda-graph", "off"], ["--device-cache-mb", 64], ["--kernels", "auto"]):
         told = [line for line in graft(*args, *option, "--out", "told").err.splitlines() if "notice" in line]
         assert len(told) == 1 and option[0] in told[0] and "CUDA device" in told[0]
 
@@ -186,4 +186,6 @@ def test_rounding_the_trunk_is_measured(graft, shapes, trained):
     a, b = (losses(run)[0]["train_loss"] for run in (exact, rounded))
     assert a == pytest.approx(b, rel=0.05)
     graft(*args, "--out", "none", "--trunk-precision", "f8", code=64)
+    all_learns = graft(*args, "--freeze", "none", "--out", "all", "--trunk-precision", "bf16")
+    assert "bf16 has no effect" in all_learns.err and "val_accuracy_trunk_f32" not in all_learns.json
     graft("verify", "rounded/model.h5")

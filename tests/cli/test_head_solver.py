@@ -58,6 +58,39 @@ def test_what_cannot_be_is_said(graft, model, shapes, args, word):
     assert not (graft.folder / "run/model.h5").exists()
 
 
+@pytest.mark.parametrize(
+    "args, words",
+    [
+        (["--freeze", "until:layer4", "--head-solver", "lbfgs"], ["layer4"]),
+        (["--recipe", "lp-ft", "--head", "mlp:8"], ["mlp:8", "--probe-epochs"]),
+        (["--recipe", "lp-ft", "--head", "cosine"], ["cosine", "--probe-epochs"]),
+    ],
+)
+def test_what_cannot_be_solved_leaves_the_run_before_alone(graft, model, shapes, args, words):
+    run = ["train", "--weights", model, "--data", shapes, "--threads", 1, "--out", "run"]
+    graft(*run, "--epochs", 1)
+    before = {path.name: path.read_bytes() for path in (graft.folder / "run").iterdir()}
+    message = graft(*run, *args, code=64).message
+    assert all(word in message for word in words)
+    assert {path.name: path.read_bytes() for path in (graft.folder / "run").iterdir()} == before
+
+
+@pytest.mark.parametrize("args", [["--head-solver", "lbfgs"], ["--recipe", "lp-ft", "--freeze", "none"]])
+def test_a_solver_that_does_not_converge_is_an_error(graft, model, shapes, args):
+    run = ["train", "--weights", model, "--data", shapes, "--out", "run", *args]
+    message = graft(*run, "--solver-iterations", 2, code=70).message
+    assert "not converged after 2 iterations" in message and "--solver-iterations" in message
+    assert ("--probe-epochs" in message) == (args[0] == "--recipe")
+    assert not (graft.folder / "run/model.h5").exists()
+    graft(*run, "--solver-iterations", 500, "--epochs", 1) if args[0] == "--recipe" else graft(*run)
+
+
+def test_iterations_are_for_what_iterates(graft, model, shapes):
+    for solver in (["--head-solver", "ridge"], ["--head", "knn:3"], []):
+        args = ["train", "--weights", model, "--data", shapes, *solver, "--solver-iterations", 5]
+        assert "--solver-iterations" in graft(*args, code=64).message
+
+
 def test_stopped_and_resumed(graft, model, shapes):
     """A stop while features are computed: the run begins anew and ends with the same bits."""
     train = ["train", "--weights", model, *SOLVE, "--data", shapes, "--batch", 1]
