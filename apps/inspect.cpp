@@ -45,6 +45,12 @@ Json preprocess_json(const Preprocess& p) {
           {"mean", p.mean}, {"std", p.std}, {"channels", p.bgr ? "BGR" : "RGB"}};
 }
 
+void require_proof(const ModelFile& file, int64_t hold, const std::string& title) {
+  if (size_t(hold) != file.frozen_hashes.size())
+    fail(Fault::data, "{}: {} of {} frozen tensors are not what they were before training: do not rely on "
+         "what is said to be frozen", title, file.frozen_hashes.size() - size_t(hold), file.frozen_hashes.size());
+}
+
 // Hashes in the file against those of the values in the file.
 int64_t hashes_that_hold(const ModelFile& file) {
   int64_t hold = 0;
@@ -71,7 +77,7 @@ int inspect_model(Classifier& model, const ModelFile& file, const Common& common
                   {"proven", proven}, {"golden", file.golden.has_value()},
                   {"layers", layers_json(model)}};
     print(document);
-    return 0;
+    return require_proof(file, hold, title), 0;
   }
   const Preprocess& p = model.preprocess;
   std::string text = fmt::format("{}: {}, {} parameters\n{}", title, model.architecture,
@@ -91,7 +97,7 @@ int inspect_model(Classifier& model, const ModelFile& file, const Common& common
   if (file.golden) text += "golden    input and logits stored; --verify replays them\n";
   text.pop_back();
   print(text);
-  return 0;
+  return require_proof(file, hold, title), 0;
 }
 
 int inspect_weights(const Imported& weights, const Common& common, const std::string& title) {

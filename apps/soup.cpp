@@ -11,7 +11,9 @@ namespace graft::app {
 namespace {
 
 constexpr const char* kFooter = R"(Examples:
-  graft soup --alpha 0.5 pretrained.h5 run/model.h5 -o robust.h5   # as WiSE-FT
+  graft train --weights resnet18.h5 --data photos --head-solver lbfgs --out probe
+  graft train --weights resnet18.h5 --data photos --recipe lp-ft --out tuned
+  graft soup --alpha 0.5 probe/model.h5 tuned/model.h5 -o robust.h5   # as WiSE-FT
   graft soup run1/model.h5 run2/model.h5 run3/model.h5 -o soup.h5  # as a uniform model soup
 For models that were fine-tuned from the same weights. The first is better on images unlike those of the
 training (Wortsman et al., CVPR 2022), the second often better than the best of them (Wortsman et al.,

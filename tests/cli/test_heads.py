@@ -241,6 +241,20 @@ def report_of_all(graft, model, shapes):
     return (2 * sum(products) - products[0] + 2 * 3 * 128) / 1e9
 
 
+def test_inspect_says_what_is_not_as_it_was(graft, model, shapes):
+    h5py = pytest.importorskip("h5py")
+    train(graft, model, shapes, "linear")
+    whole = (graft.folder / "run/model.h5").read_bytes()
+    changed = graft.folder / "changed.h5"
+    changed.write_bytes(whole[:-24])  # without the seal, which would have told already
+    with h5py.File(changed, "r+") as file:
+        del file.attrs["checksum"]
+        file["tensors/conv1.weight"][0, 0, 0, 0] += 1
+    count = graft("inspect", "run/model.h5", "--json").json["frozen_tensors"]
+    told = graft("inspect", "changed.h5", code=65)
+    assert "NOT PROVEN" in told.out and f"1 of {count} frozen tensors" in told.message
+
+
 def test_inspect_shows_the_proof(graft, model, shapes):
     train(graft, model, shapes, "linear")
     report = graft("inspect", "run/model.h5", "--json").json
