@@ -6,7 +6,7 @@
 
 Cells: accuracy on the validation images after the last epoch, mean and, in brackets, lowest to highest
 over the seeds; then the mean of the wall seconds. A data set that is one folder of classes is split 80 to
-20 by file name. --rows picks rows by their first word. Every run is one process with a cold start; a run
+20 by file name. --rows picks rows by name, or by how names begin. Every run is one process with a cold start; a run
 that fails ends the program with what it said.
 """
 import argparse
@@ -59,14 +59,14 @@ def main():
     parser.add_argument("--last", required=True, help="where the last stage begins: features.11, layer4")
     parser.add_argument("--data", nargs="+", required=True, metavar="NAME=FOLDER")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--rows", nargs="+", help="beginnings of rows")
+    parser.add_argument("--rows", nargs="+", help="names of rows, or how they begin")
     parser.add_argument("--also", nargs="+", default=[], help="options of graft train for every row, as one word each")
     args = parser.parse_args()
     sets = dict(entry.split("=", 1) for entry in args.data)
     print("| regime and recipe | " + " | ".join(sets) + " |", flush=True)
     print("|---|" + "---|" * len(sets), flush=True)
     for name, options in ROWS.items():
-        if args.rows and not any(name.startswith(row) for row in args.rows):
+        if args.rows and not any(name == row or (row not in ROWS and name.startswith(row)) for row in args.rows):
             continue
         options = [option.replace("LAST", args.last) for option in options]
         cells = [cell(args, data, options) for data in sets.values()]
