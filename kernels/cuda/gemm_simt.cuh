@@ -3,8 +3,8 @@
 // The block's tiles lie depth by depth in shared memory, whatever they are in global memory: A
 // (step,M), B (step,N), both padded by 4. For each depth a thread reads a column of A and a row of
 // B into registers, a few floats each, and adds their outer product to its sums: with tiles of
-// 128 x 128, 8 + 8 floats, in 16-byte reads, for 64 multiply-adds. Within a warp 8 threads lie along
-// m and 4 along n, each with groups of 4 x 4 outputs:
+// 128 x 128, 8 + 8 floats, in 16-byte reads, for 64 multiply-adds. Within a warp 8 threads lie
+// along m and 4 along n, each with groups of 4 x 4 outputs:
 //
 //        4 threads x 4 columns = 16      the next group of 16
 //      ┌──────────────────────────┬──────────────────────────┐
