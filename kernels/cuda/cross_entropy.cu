@@ -20,7 +20,7 @@ __device__ inline bool valid(const CrossEntropyProblem& p, int32_t label) {
 
 // The labels' weights.
 struct LabelWeights {
-  CrossEntropyProblem p;
+  CrossEntropyProblem p;  // its labels (rows), weights (classes)
 
   template <int kWidth>
   __device__ void add(int64_t i, float& sum) const {
@@ -31,7 +31,7 @@ struct LabelWeights {
 };
 
 struct Write {
-  double* total;
+  double* total;  // one
   __device__ void operator()(double sum) const { *total = sum; }
 };
 
@@ -105,8 +105,8 @@ struct Losses {
 
 struct Mean {
   double rows;
-  const double* weight;
-  float* mean;
+  const double* weight;  // one, or null: rows
+  float* mean;           // one
   __device__ void operator()(double sum) const { *mean = float(sum / (weight ? *weight : rows)); }
 };
 

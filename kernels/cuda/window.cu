@@ -13,8 +13,8 @@ namespace {
 template <class T>
 struct ToWindows {
   WindowProblem p;
-  const T* x;
-  T* y;
+  const T* x;  // (n, h, w, c)
+  T* y;        // (n, rows, columns, tokens, c)
 
   template <int kWidth>
   __device__ void run(int64_t row, int64_t channel) const {  // row: a token
@@ -39,8 +39,8 @@ struct ToWindows {
 template <class T>
 struct FromWindows {
   WindowProblem p;
-  const T* y;
-  T* x;
+  const T* y;  // (n, rows, columns, tokens, c)
+  T* x;        // (n, h, w, c)
 
   template <int kWidth>
   __device__ void run(int64_t row, int64_t channel) const {  // row: a pixel
