@@ -32,7 +32,7 @@ enum class GemmMath {
 };
 
 enum class GemmVariant {
-  automatic,  // the kernel that is expected to be the fastest
+  automatic,  // the kernel that is expected to be the fastest, of those before Hopper's
   wgmma,      // Hopper's own, on the devices and for the operands that it can take: in bf16 and f16
 };
 

@@ -26,7 +26,8 @@ struct ForwardShared {
   } stages[2];
 };
 
-// qkv (images, tokens, 3, heads, width) -> y (images, tokens, heads, width)
+// qkv (images, tokens, 3, heads, width) -> y (images, tokens, heads, width).
+// blockIdx.x counts tiles of 64 queries, then heads, then images.
 template <class T, int kWidth>
 __global__ void __launch_bounds__(kAttentionThreads, kAttentionBlocks)
     attend(const AttentionProblem p, bool vectors, const T* qkv, T* y) {

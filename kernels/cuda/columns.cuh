@@ -124,9 +124,8 @@ struct FinishSums {
   double sum[kSums][kThreads];  // of a thread each
 };
 
-// partial (chunks, kSums, channels). The chunks of a channel are added by an eighth of the threads,
-// and those in a tree; then
-// finish(channel, sums), channels being counted over all images.
+// partial (chunks, kSums, channels), channels being counted over all images. The chunks of a
+// channel are added by an eighth of the threads, and those in a tree; then finish(channel, sums).
 template <int kSums, int kThreads, class Finish>
 __global__ void __launch_bounds__(kThreads)
     finish_columns(int64_t chunks, int64_t channels, const float* partial, const Finish finish) {

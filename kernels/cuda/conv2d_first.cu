@@ -171,6 +171,7 @@ __device__ void finish_first_tile(const FirstWork& work, Staged& staged, const P
     notes.store(reinterpret_cast<FirstNotes::Parts&>(staged), work.conv, {number, n, part.n - n});
 }
 
+// pixels (n, h, w, 3), w (k, r, s, 3) -> y (n, out_h, out_w, k).
 // Blocks: x goes from tile to tile, y is 64 channels.
 template <class T>
 __global__ void __launch_bounds__(kThreads, 2) conv2d_first_layer(const FirstWork work) {

@@ -1,6 +1,6 @@
-// Cross-entropy and its gradient: one kernel goes over the logits, a second adds the rows' losses
-// in their order. Class weights need their sum over the labels first, by a third; without weights
-// it is the number of rows.
+// Cross-entropy and its gradient: one kernel goes over the logits, two more (flat_sum.cuh) add the
+// rows' losses, in an order that follows from their number. Class weights need their sum over the
+// labels first, by another two; without weights it is the number of rows.
 //
 // With t as in kernels/softmax.h, a row's loss is sum_j t_j (log total + top - x_j), and its
 // gradient softmax(x)_j sum(t) - t_j, both over the sum of the labels' weights. sum_j t_j x_j and

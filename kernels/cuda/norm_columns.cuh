@@ -20,7 +20,7 @@ __device__ inline void load_or(float (&v)[kWidth], const float* p, int64_t chann
 // z = (x - mean) scale + shift
 template <int kWidth>
 struct NormChannels {
-  float mean[kWidth], scale[kWidth], shift[kWidth];
+  float mean[kWidth], scale[kWidth], shift[kWidth];  // of the thread's channels
 
   __device__ NormChannels(const NormProblem& p, int64_t channel) {
     load(mean, p.mean + channel);

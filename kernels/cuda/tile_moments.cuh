@@ -30,6 +30,7 @@ struct ThreadMoments {  // of the values that one thread has, in kWidth neighbou
 
 template <int kColumns, int kGroups>
 struct MomentParts {
+  // of each group's rows, in each column
   float first[kGroups][kColumns], sum[kGroups][kColumns], squares[kGroups][kColumns];
   int count[kGroups];  // of values in each column
 

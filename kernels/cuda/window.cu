@@ -59,6 +59,7 @@ struct FromWindows {
   }
 };
 
+// f.run<W>(row, channel) does W channels of a row of the result (rows, channels).
 template <int kWidth, class F>
 __global__ void __launch_bounds__(kBlock) move_pixels(int64_t count, int64_t packs, const F f) {
   const int64_t i = int64_t(blockIdx.x) * kBlock + threadIdx.x;
