@@ -32,7 +32,7 @@ enum class GemmMath {
 };
 
 enum class GemmVariant {
-  automatic,  // the kernel that is expected to be the fastest
+  automatic,  // the kernel that is expected to be the fastest, of those before Hopper's
   wgmma,      // Hopper's own, on the devices and for the operands that it can take: in bf16 and f16
 };
 
@@ -43,15 +43,15 @@ struct GemmProblem {
   GemmMath math = GemmMath::f32;
   bool transpose_a = false, transpose_b = false;  // then stored (k,m), (n,k)
   int64_t m = 0, n = 0, k = 0;
-  const void *a = nullptr, *b = nullptr;
+  const void *a = nullptr, *b = nullptr;          // (m,k), (k,n)
   int64_t a_stride = 0, b_stride = 0;
-  void* c = nullptr;
+  void* c = nullptr;  // (m,n)
   int64_t c_stride = 0;
   DType c_type = DType::f32;  // also of the residual: f32, or the type of a and b
 
   float alpha = 1;
-  const float* bias = nullptr;
-  const void* residual = nullptr;
+  const float* bias = nullptr;     // (n) or null
+  const void* residual = nullptr;  // (m,n) or null
   int64_t residual_stride = 0;
   float beta = 0;
   Activation activation = Activation::none;

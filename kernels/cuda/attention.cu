@@ -20,12 +20,14 @@ namespace {
 
 template <class T, int kWidth>
 struct ForwardShared {
-  HeadTile<T, kOwnRows, kWidth> queries;
+  HeadTile<T, kOwnRows, kWidth> queries;  // (64, kWidth)
   struct Stage {
-    HeadTile<T, kOtherRows, kWidth> keys, values;
+    HeadTile<T, kOtherRows, kWidth> keys, values;  // (32, kWidth)
   } stages[2];
 };
 
+// qkv (images, tokens, 3, heads, width) -> y (images, tokens, heads, width).
+// blockIdx.x counts tiles of 64 queries, then heads, then images.
 template <class T, int kWidth>
 __global__ void __launch_bounds__(kAttentionThreads, kAttentionBlocks)
     attend(const AttentionProblem p, bool vectors, const T* qkv, T* y) {
@@ -38,7 +40,7 @@ __global__ void __launch_bounds__(kAttentionThreads, kAttentionBlocks)
   const int lane = int(threadIdx.x) % 32, query = first + warp + lane / 4;
   shared.queries.template load<kAttentionThreads>(head.part_of(qkv, 0), first, vectors);
 
-  float sums[kWidth / 8][4] = {};
+  float sums[kWidth / 8][4] = {};  // of a lane: 4 of each 16 x 8 of the warp's (16, kWidth)
   OnlineSoftmax softmax;
   int key = lane % 4 * 2;  // the lane's first of the next tile
   run_ring(

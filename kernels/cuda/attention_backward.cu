@@ -4,11 +4,11 @@
 //   dq_i = scale sum_j dS_ij k_j      dk_j = scale sum_i dS_ij q_i      dv_j = sum_i P_ij dy_i
 //   dbias = sum of dS over images
 //
-// Five kernels, each the forward's walk over tiles (attention.cu), in which S and dP are computed
-// again: what a query keeps of its row, dq, dk, dv, dbias. So every sum belongs to one block and
-// has a fixed order, and few registers; 12 products of tokens x tokens x width where atomic sums
-// would do with 5.
-// Not yet run on a GPU.
+// Five launches, in which S and dP are computed again: of what a query keeps of its row, of dq, dk
+// and dv, each the forward's walk over tiles (attention.cu), and of dbias, a walk over images. So
+// every sum belongs to one block (those of dbias to one for each part of the images) and has a
+// fixed order, and few registers; 12 products of tokens x tokens x width where atomic sums would do
+// with 5. Not yet run on a GPU.
 #include <algorithm>
 
 #include "kernels/attention.h"
@@ -27,8 +27,8 @@ template <class T>
 struct Backward {
   AttentionProblem p;
   bool vectors;
-  const T* qkv;
-  const T* dy;
+  const T* qkv;    // (images, tokens, 3, heads, width)
+  const T* dy;     // (images, tokens, heads, width)
   QueryRow* rows;  // (images, heads, tokens)
 
   __device__ int64_t tiles() const { return tiles_of(p.tokens, kOwnRows); }
@@ -43,7 +43,7 @@ struct Backward {
 // rows with the other's are scores, or gradients of shares.
 template <class T, int kRows, int kWidth>
 struct Tiles {
-  HeadTile<T, kRows, kWidth> scores, shares;
+  HeadTile<T, kRows, kWidth> scores, shares;  // (kRows, kWidth): q and dy, or k and v
 
   template <bool kQueries>
   __device__ void load(const Backward<T>& b, const Head& h, int first) {
@@ -55,11 +55,11 @@ struct Tiles {
 
 template <class T, int kWidth>
 struct BackwardShared {
-  Tiles<T, kOwnRows, kWidth> own;
-  Tiles<T, kOtherRows, kWidth> other[2];
+  Tiles<T, kOwnRows, kWidth> own;         // 64 rows
+  Tiles<T, kOtherRows, kWidth> other[2];  // 32 rows, a ring
 };
 
-using Square = float[kOtherRows / 8][4];  // of a warp: its 16 rows by a tile's rows
+using Square = float[kOtherRows / 8][4];  // of a lane: 4 of each 16 x 8 of its warp's (16, 32)
 
 template <class T, int kWidth>
 __device__ void multiply_tiles(Square& s, Square& dp, const Tiles<T, kOwnRows, kWidth>& own,
@@ -69,7 +69,7 @@ __device__ void multiply_tiles(Square& s, Square& dp, const Tiles<T, kOwnRows, k
 }
 
 // Products q k become P, products dy v become dS. Own rows are queries, other rows keys, or
-// the other way round; `own` and `other` are the lane's first.
+// the other way round; `own` and `other` are the lane's first. rows (tokens) are the head's.
 template <bool kOwnQueries>
 __device__ void differentiate(Square& s, Square& dp, const Head& h, const QueryRow* rows, int own,
                               int other) {
@@ -94,6 +94,7 @@ __device__ void differentiate(Square& s, Square& dp, const Head& h, const QueryR
   }
 }
 
+// What a query keeps of its row of scores -> b.rows (images, heads, tokens)
 template <class T, int kWidth>
 __global__ void __launch_bounds__(kAttentionThreads, kAttentionBlocks)
     query_rows(const Backward<T> b) {
@@ -134,6 +135,7 @@ __global__ void __launch_bounds__(kAttentionThreads, kAttentionBlocks)
 }
 
 // dq, from a block's own queries and all keys; or dk, the other way round.
+// -> a third of dqkv (images, tokens, 3, heads, width)
 template <class T, int kWidth, bool kOwnQueries>
 __global__ void __launch_bounds__(kAttentionThreads, kAttentionBlocks)
     score_gradients(const Backward<T> b, T* dqkv) {
@@ -143,7 +145,7 @@ __global__ void __launch_bounds__(kAttentionThreads, kAttentionBlocks)
   const Head head = Head::of_block(b.p, b.tiles());
   const int lane = int(threadIdx.x) % 32, first = b.first_own_row() + own_row_of_warp();
   shared.own.template load<kOwnQueries>(b, head, b.first_own_row());
-  float sums[kWidth / 8][4] = {};
+  float sums[kWidth / 8][4] = {};  // of a lane, of its warp's (16, kWidth)
   int other = lane % 4 * 2;
   run_ring(
       shared.other, b.steps(),
@@ -162,6 +164,7 @@ __global__ void __launch_bounds__(kAttentionThreads, kAttentionBlocks)
              int(b.p.width), b.vectors, sums, make_float2(b.p.scale, b.p.scale));
 }
 
+// dv, from a block's own keys and all queries -> the last third of dqkv, likewise
 template <class T, int kWidth>
 __global__ void __launch_bounds__(kAttentionThreads, kAttentionBlocks)
     value_gradients(const Backward<T> b, T* dqkv) {
@@ -171,7 +174,7 @@ __global__ void __launch_bounds__(kAttentionThreads, kAttentionBlocks)
   const Head head = Head::of_block(b.p, b.tiles());
   const int lane = int(threadIdx.x) % 32, first = b.first_own_row() + own_row_of_warp();
   shared.own.template load<false>(b, head, b.first_own_row());
-  float dv[kWidth / 8][4] = {};
+  float dv[kWidth / 8][4] = {};  // as `sums` above
   int query = lane % 4 * 2;
   run_ring(
       shared.other, b.steps(),
@@ -191,8 +194,8 @@ __global__ void __launch_bounds__(kAttentionThreads, kAttentionBlocks)
 
 template <class T, int kWidth>
 struct BiasShared {
-  Tiles<T, kOwnRows, kWidth> queries;
-  Tiles<T, kOtherRows, kWidth> keys;
+  Tiles<T, kOwnRows, kWidth> queries;  // 64 rows
+  Tiles<T, kOtherRows, kWidth> keys;   // 32 rows
 };
 
 // blockIdx.x: tile of 64 x 32; y: head; z: part of the images, `part` of them
@@ -234,7 +237,7 @@ __global__ void __launch_bounds__(kAttentionThreads, kAttentionBlocks)
     }
 }
 
-// Parts of at least four images, in about a thousand blocks.
+// dbias (heads, tokens, tokens). Parts of at least four images, in about a thousand blocks.
 template <class T, int kWidth>
 void launch_bias_gradient(const Backward<T>& b, float* dbias, Stream stream) {
   const AttentionProblem& p = b.p;

@@ -3,6 +3,11 @@
 //
 // A block owns 64 rows of one head of one image, 16 for each warp, and goes over the head's other
 // rows in tiles of 32; what a warp sums up stays in registers.
+//
+//   qkv (images, tokens, 3, heads, width)   a head's queries, keys or values: (tokens, width), rows
+//   y (images, tokens, heads, width)        row_of_qkv() or row_of_out() elements apart
+//
+// Not yet run on a GPU.
 #pragma once
 #include <limits>
 #include <stdexcept>
@@ -86,7 +91,8 @@ struct Head {  // one of one image
 };
 
 // The softmax of a lane's two rows (8 apart), tile after tile (Milakov and Gimelshein, "Online
-// normalizer calculation for softmax", 2018). Totals are of the lane's columns until finish().
+// normalizer calculation for softmax", 2018). Totals are of the lane's columns; sum_of_row() adds
+// those of a row.
 struct OnlineSoftmax {
   // The least float, not minus infinity, so that a difference is a number where all is masked yet.
   float top[2] = {std::numeric_limits<float>::lowest(), std::numeric_limits<float>::lowest()};
@@ -125,7 +131,8 @@ __device__ inline float sum_of_row(float value) {
   return value + __shfl_xor_sync(0xffffffffu, value, 2);
 }
 
-// c (16, width), row factors of a lane's two rows -> the rows of `to` from `row` on.
+// c (16, width) of a warp, factors of a lane's two rows -> to (rows, width), rows `stride` apart,
+// from `row` on.
 template <class T, int kN>
 __device__ void store_rows(T* to, int64_t stride, int row, int rows, int width, bool vectors,
                            const float (&c)[kN][4], float2 factor) {

@@ -6,6 +6,8 @@
 //
 //   c[n][0], c[n][1]   row g, columns 8 n + 2 t and the next
 //   c[n][2], c[n][3]   row g + 8, the same columns
+//
+// Not yet run on a GPU.
 #pragma once
 #include "kernels/cuda/operand_tile.cuh"
 #include "kernels/cuda/pack.cuh"
@@ -20,7 +22,7 @@ using TileElement = std::conditional_t<std::is_same_v<T, bf16>, __nv_bfloat16,
 template <class T, int kRows, int kWidth>
 union HeadTile {
   using Element = TileElement<T>;
-  OperandTile<Element, kRows, kWidth, true> over_width;
+  OperandTile<Element, kRows, kWidth, true> over_width;  // depth: the width
   OperandTile<Element, kWidth, kRows, false> over_rows;  // the same places, for 16-bit elements
 
   // Starts the copy of the rows from `first` on; `vectors`: their chunks are 16-byte aligned.

@@ -3,10 +3,10 @@
 // matrix has ended. The engine copies boxes with rows of 128 bytes, swizzled (tensor_map.h):
 //
 //   depth-contiguous   one box: a row is one outer index, 64 depth indices long
-//   outer-contiguous   a box for every 64 outer indices: a row is one depth index, 64 outer ones
-//   long
+//   outer-contiguous   a box for every 64 outer indices: a row is one depth index, 64 outer long
 //
 // A tile that all kCluster blocks of a cluster want is copied in parts, one by each block, to all.
+// Not yet run on a GPU.
 #pragma once
 #include "kernels/cuda/launch.cuh"
 #include "kernels/cuda/ptx.cuh"
@@ -22,7 +22,7 @@ struct BoxTile {
 
   alignas(1024) T elements[kOuter * kDepth];  // (kOuter, 64) or (kOuter / 64, 64 of depth, 64)
 
-  // The matrix `outer` by `depth` at `data`, which such tiles are taken from.
+  // The matrix at `data`, (outer, depth) or (depth, outer), which such tiles are taken from.
   static TensorMap map(DType type, const void* data, int64_t outer, int64_t depth, int64_t stride) {
     return encode({.type = type,
                    .data = data,

@@ -1,4 +1,5 @@
-// Every call of the CUDA runtime goes through check(): a failure becomes an exception at once.
+// Calls of the CUDA runtime go through check(): a failure becomes an exception at once. Only those
+// that release something, or have another answer to a failure, do not.
 #pragma once
 #include <cuda_runtime_api.h>
 

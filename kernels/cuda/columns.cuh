@@ -11,6 +11,7 @@
 // There may be several such matrices, one for each image, in blockIdx.z.
 // Sums are taken in float by a thread, in a tree by a block, and over the blocks in double by a
 // second kernel. The order is a function of the shape alone: the same bits every time.
+// Not yet run on a GPU.
 #pragma once
 #include <algorithm>
 
@@ -55,7 +56,7 @@ struct ColumnThread {
 };
 
 // `F::Columns<kWidth>(f, channel)` is what a thread keeps; its run(row, i) does the elements
-// [i, i + kWidth) of that row, i counted from the matrix' first.
+// [i, i + kWidth) of that row; row and i are counted from the first matrix' first.
 template <int kWidth, class F>
 __global__ void __launch_bounds__(kBlock, 4) each_column(const ColumnGrid g, const F f) {
   const ColumnThread<kWidth> at(g);
@@ -79,7 +80,7 @@ void for_each_column(int64_t rows, int64_t channels, bool vectors, const F& f, S
 
 template <int kSums, int kWidth>
 struct ColumnSums {
-  float sum[kSums][kWidth][kBlock];
+  float sum[kSums][kWidth][kBlock];  // of a thread each
 };
 
 // -> partial (chunks, kSums, images, channels)
@@ -120,11 +121,11 @@ constexpr int kFinishAcross = 8;  // channels of a block: 32 bytes of a row of `
 
 template <int kSums, int kThreads>
 struct FinishSums {
-  double sum[kSums][kThreads];
+  double sum[kSums][kThreads];  // of a thread each
 };
 
-// The chunks of a channel are added by an eighth of the threads, and those in a tree; then
-// finish(channel, sums), channels being counted over all images.
+// partial (chunks, kSums, channels), channels being counted over all images. The chunks of a
+// channel are added by an eighth of the threads, and those in a tree; then finish(channel, sums).
 template <int kSums, int kThreads, class Finish>
 __global__ void __launch_bounds__(kThreads)
     finish_columns(int64_t chunks, int64_t channels, const float* partial, const Finish finish) {

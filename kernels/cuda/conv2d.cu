@@ -1,4 +1,15 @@
-// Convolutions: checks, the plan, and the kernel that adds the parts of a split depth.
+// Convolutions: what the host checks and plans, which kernels it starts, and the kernel that adds
+// the parts of a split depth.
+//
+// A pass is a matrix product for each group, in dgrad for each phase of the stride, too
+// (conv2d_geometry.h); all of them are planned as one (gemm_plan.h), on the f32 units or with
+// mma.sync, never with wgmma. Where depth is split, each split leaves its sums in f32, and they are
+// added here, in their order: the same bits every time.
+//
+//   partial (splits, parts, most_m, n) ──► a block's 32 x 32, a thread's four columns ──► result
+//
+// Blocks: x counts tiles, y the parts. Bytes moved: partial once, the result once.
+// Not yet run on a GPU.
 #include <algorithm>
 #include <stdexcept>
 #include <string>
@@ -84,7 +95,7 @@ void check(GemmMath math, const Conv2dProblem& p, DType out) {
 
 bool aligned(const void* data, size_t bytes) { return reinterpret_cast<uintptr_t>(data) % bytes == 0; }
 
-// The product that the planner is asked about: the largest part.
+// The largest part. The planner is asked about a product with the rows of all parts.
 struct Sizes {
   int64_t m, n, depth;
 };

@@ -1,5 +1,12 @@
 // One block's share of a convolution: which group, phase and tile are its own, where the elements
 // of its two matrices are, and how its sums become the result, and what is noted of it.
+//
+//   blockIdx.x   tile (M,N), numbered down columns of eight   conv_tile
+//   blockIdx.y   group, and phase in dgrad                    ConvPart
+//   blockIdx.z   part of a split depth                        partial (splits, parts, most_m, n)
+//
+// In the last step the sums (M,N) are in shared memory, as in gemm_block.cuh; but a thread stays
+// with its four columns, so that it can add up what is noted of them. Not yet run on a GPU.
 #pragma once
 #include "kernels/cuda/conv2d_notes.cuh"
 #include "kernels/cuda/conv2d_operands.cuh"
@@ -14,11 +21,11 @@ template <ConvPass kPass>
 struct ConvPart {  // of one group and phase, as a matrix product
   Image x;         // that is gathered from: the input, or dy in dgrad
   Filter f;        // fprop, dgrad
-  const void* dy;  // wgrad: (pixels, dy_stride)
+  const void* dy;  // wgrad: (pixels, dy_stride), from the group's first filter on
   int dy_stride;
   PixelGrid grid;  // of m, or of depth in wgrad
   int m, n, depth;
-  int64_t out;     // offset of the part's first result
+  int64_t out;     // offset of the group's first result, elements
   int phase_h, phase_w;
 
   __device__ ConvPart(const ConvWork& c, int part) {

@@ -25,7 +25,8 @@ __device__ float value(const void* p, int64_t i) {
   return float(static_cast<const T*>(p)[i]);
 }
 
-// Result pixel (row, column) of channel c: the sum over taps of source x filter.
+// Result pixel p of channel c: the sum over taps of source (images, h, w, channels) x filter (taps,
+// kChannels), which begins with the channel's first tap.
 template <class T>
 __device__ float depthwise_sum(const void* source, const Side& h, const Side& w, const Pixel& p,
                                int channels, int c, const float* filter, int filter_columns) {
@@ -53,7 +54,8 @@ union DepthwiseShared {
   typename DepthwiseNotes<kPass>::Parts parts;
 };
 
-// A block has `pixels` pixels of the result.
+// Blocks: x is `pixels` pixels of the result, y the channels.
+// c.a (images, h, w, channels): x or dy; c.b (channels, taps): w -> c.out (pixels, channels)
 template <ConvPass kPass, class T>
 __global__ void __launch_bounds__(kThreads, 5) depthwise(const ConvWork c, int pixels) {
   GRAFT_SHARED(DepthwiseShared<kPass>, shared);
@@ -98,10 +100,11 @@ __global__ void __launch_bounds__(kThreads, 5) depthwise(const ConvWork c, int p
 }
 
 // Blocks: x is the share of the pixels, y the channels, z the tap.
+// c.a (pixels, channels): dy; c.b (images, h, w, channels): x -> c.partial (shares, channels, taps)
 template <class T>
 __global__ void __launch_bounds__(kThreads) depthwise_wgrad(const ConvWork c) {
   struct Sums {
-    float of[kPixels][kChannels];
+    float of[kPixels][kChannels];  // of a thread each
   };
   GRAFT_SHARED(Sums, sums);
   const Conv2dProblem& p = c.problem;

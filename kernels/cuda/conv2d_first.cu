@@ -50,8 +50,8 @@ using FirstNotes = ConvNotes<ConvPass::fprop, 4, kN, kThreads / (kN / 4)>;
 static_assert(sizeof(FirstNotes::Parts) <= sizeof(Staged));
 
 struct FirstWork {
-  ConvWork conv;  // a: pixels u8
-  PixelTable table;
+  ConvWork conv;     // a: pixels (n, h, w, 3) u8
+  PixelTable table;  // (3, 256)
   bool bgr;
   TapChunks chunks;
   TileGrid tiles;
@@ -100,8 +100,9 @@ __device__ void load_patch(T* patch, const T* table, const FirstWork& work, cons
   }
 }
 
-using FirstSums = float[kRowsOfWarp][kN / 8][4];
+using FirstSums = float[kRowsOfWarp][kN / 8][4];  // of a lane: 4 of each product of 16 x 8
 
+// A warp's rows of 16 outputs, from filters (kN, stride) and patch (rows, columns, pixel).
 template <class T>
 __device__ void multiply_patch(FirstSums& sums, const T* filters, const T* patch,
                                const FirstWork& work) {
@@ -146,7 +147,7 @@ __device__ void stage_first_sums(Staged& staged, const FirstSums& sums) {
       }
 }
 
-// Of the channels from n on.
+// staged (kRows kColumns, kN) -> y and its moments, of the channels from n on.
 __device__ void finish_first_tile(const FirstWork& work, Staged& staged, const Pixel& tile,
                                   int number, int n) {
   const ConvPart<ConvPass::fprop> part(work.conv, 0);
@@ -170,12 +171,14 @@ __device__ void finish_first_tile(const FirstWork& work, Staged& staged, const P
     notes.store(reinterpret_cast<FirstNotes::Parts&>(staged), work.conv, {number, n, part.n - n});
 }
 
+// pixels (n, h, w, 3), w (k, r, s, 3) -> y (n, out_h, out_w, k).
+// Blocks: x goes from tile to tile, y is 64 channels.
 template <class T>
 __global__ void __launch_bounds__(kThreads, 2) conv2d_first_layer(const FirstWork work) {
   struct Shared {
-    Staged staged;
-    T table[3 * 256];
-    alignas(16) T filters[8];  // and more: (kN, stride), then the patch
+    Staged staged;     // (kRows kColumns, kN) f32
+    T table[3 * 256];  // (3, 256)
+    alignas(16) T filters[8];  // and more: (kN, stride), then the patch (rows, columns, pixel)
   };
   GRAFT_SHARED(Shared, shared);
   T* patch = shared.filters + kN * work.chunks.stride;

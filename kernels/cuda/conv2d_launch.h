@@ -21,26 +21,28 @@ struct InputNorm {  // what is convolved is made of x by a batch norm: see conv2
 struct InputSums {  // dgrad leaves those of the gradient of such a norm's result:
                     // tile_gradients.cuh
   InputNorm norm;
-  const void* x;  // like the result, and of its type
+  const void* x;  // (n, h, w, c), like the result, and of its type
   float* to;      // (tiles, 2, channels); null: not wanted
 };
 
 struct ConvWork {  // a kernel's parameter
   Conv2dProblem problem;
-  const void *a, *b;  // fprop: x, w; dgrad: dy, w; wgrad: dy, x
+  const void *a, *b;  // fprop: x, w; dgrad: dy, w; wgrad: dy, x; with the shapes
+                      // x (n, h, w, c), w (k, r, s, c / groups), dy (n, out_h, out_w, k)
   int size;           // bytes of their elements
-  PixelGrid grid;     // fprop, wgrad: output pixels; dgrad with stride 1: input pixels
+  PixelGrid grid;     // fprop, wgrad: output pixels; dgrad: input pixels, of all phases
   Divider by_channels;  // of the gathered image, one group
   int parts;          // groups x phases
   int most_m, n;      // of a part
-  void* out;
+  void* out;          // fprop: y, like dy; dgrad: dx, like x; wgrad: dw, like w
   DType out_type;
-  const float *scale, *bias;
-  const void* residual;
+  const float *scale, *bias;  // of fprop, (k) or null
+  const void* residual;       // of fprop, like y and of its type, or null
   Activation activation;
   ChannelMoments* moments;  // of the result of fprop, (tiles, problem.k), or null
-  bool vectors_out;  // of the result, residual, scale, bias four elements at a time
-  float* partial;    // (splits, parts, most_m, n) where depth is split, else null
+  bool vectors_out;  // of the result, residual, scale, bias, sums.x four elements at a time
+  float* partial;    // (splits, parts, most_m, n) where depth is split, else null;
+                     // of a depthwise wgrad (shares, c, r, s)
   int64_t part;      // length of depth in a split
   InputNorm norm;    // fprop and wgrad, on tensor cores in bf16 and f16, in whole chunks
   InputSums sums;    // dgrad
@@ -70,7 +72,7 @@ int64_t note_tiles(ConvPass pass, GemmMath math, const ConvWork& work);  // by t
 // Checks the problem and fills in what follows from it.
 ConvWork conv_work(ConvPass pass, GemmMath math, ConvWork work);
 
-// Whether both matrices are made of 16-byte chunks: of C and K of a group.
+// Whether both matrices are made of 16-byte chunks: of C of a group, and but for fprop of K.
 bool in_chunks(ConvPass pass, GemmMath math, const ConvWork& work);
 
 // Runs one pass by this plan, and by one that is chosen here.

@@ -1,5 +1,10 @@
-// Convolution on tensor cores: the ring of gemm_mma.cuh, fed by the gathering loads of
+// Convolution on tensor cores: ring and products of gemm_mma.cuh, fed by the gathering loads of
 // conv2d_operands.cuh, of what is there or of what a norm makes of it. Not yet run on a GPU.
+//
+//             A (M,step) or (step,M)          B (N,step) or (step,N) in shared memory
+//   fprop     PixelRows of x                  FilterColumns of w
+//   dgrad     PixelRows of dy                 FilterRows of w
+//   wgrad     GradientColumns of dy           TapColumns of x
 //
 // Blocks: x counts tiles, y groups and phases, z the parts of a split depth.
 #pragma once
@@ -13,7 +18,7 @@ namespace graft::cuda {
 template <class T, int kOuter, int kDepth, int kThreads>
 struct GradientColumns {
   using Tile = OperandTile<T, kOuter, kDepth, false>;
-  Operand dy;
+  Operand dy;  // (pixels, K)
   int outer, depth;
 
   __device__ void load(Tile& tile) {
@@ -26,7 +31,7 @@ struct GradientColumns {
 template <class T, int kOuter, int kDepth, int kThreads>
 struct FilterColumns {
   using Tile = OperandTile<T, kOuter, kDepth, true>;
-  Operand w;
+  Operand w;  // (K, taps C)
   int outer, depth;
 
   __device__ void load(Tile& tile) {

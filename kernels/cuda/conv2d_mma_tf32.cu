@@ -1,4 +1,5 @@
-// The tensor-core convolutions of tf32; the kernel is in conv2d_mma.cuh.
+// The tensor-core convolutions of tf32; kernel, idea and layout are in conv2d_mma.cuh.
+// Not yet run on a GPU.
 #include "kernels/cuda/conv2d_mma.cuh"
 
 namespace graft::cuda {

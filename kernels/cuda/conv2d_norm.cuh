@@ -25,7 +25,7 @@ struct ChunkNorm {
   static constexpr DType kType = std::is_same_v<T, __half> ? DType::f16 : DType::bf16;
   static_assert(kCount * kStages <= 32, "a bit for each of a thread's chunks in the ring");
 
-  const InputNorm& norm;
+  const InputNorm& norm;  // tables (C) of all groups
   Loader from;
   int group;            // its first channel
   int channel;          // of the group, that the thread's chunk of the next step begins with

@@ -1,6 +1,12 @@
 // What the kernels of a convolution note of their result while they store it, for the batch norm
-// that comes next, one tile of rows at a time: fprop its moments, dgrad the sums of the norm's
-// gradient, wgrad nothing.
+// that comes next, one tile of rows at a time:
+//
+//   fprop   moments (tiles, k): mean and spread of each channel             tile_moments.cuh
+//   dgrad   sums.to (tiles, 2, c): sums of the norm's gradient              tile_gradients.cuh
+//   wgrad   nothing
+//
+// A thread has kWidth neighbouring channels and every kGroups-th row of a tile. It notes what was
+// stored, after the rounding. Not yet run on a GPU.
 #pragma once
 #include "kernels/cuda/gemm_block.cuh"
 #include "kernels/cuda/tile_gradients.cuh"

@@ -1,9 +1,15 @@
 // How the gathered matrices of conv2d_geometry.h come into shared memory: as whole 16-byte chunks
 // of neighbouring channels, or, where channels do not come in such chunks, element by element.
 //
-// What a thread copies for a tile is decided once: its rows and its chunk stay the same in every
-// step of depth. So divisions are done before the loop, and a step costs an addition for the tap
-// and a comparison with the image's border for each copy; a tap outside brings zeros.
+// A thread's rows of a tile and its chunk of a row stay the same in every step of depth. Where a
+// row is an outer index (PixelRows) divisions are done before the loop, and a step costs an
+// addition for the tap and a comparison with the image's border for each copy. Where a row is an
+// index of depth (TapColumns, FilterRows) each copy asks anew where its pixel or tap is, by
+// multiplications (Divider). A tap outside brings zeros.
+//
+//   PixelRows  (kOuter,kDepth)      TapColumns, FilterRows  (kDepth,kOuter)       operand_tile.cuh
+//
+// Not yet run on a GPU.
 #pragma once
 #include "kernels/cuda/conv2d_geometry.h"
 #include "kernels/cuda/operand_tile.cuh"
@@ -11,19 +17,19 @@
 namespace graft::cuda {
 
 struct Image {      // of one group: (images, h, w, stride), of which `channels` belong to the group
-  const void* data;  // the group's first channel of the first pixel
+  const void* data;  // (images, h.size, w.size, stride), from the group's first channel on
   int channels, stride;
   Side h, w;
 };
 
-struct Filter {      // (K, R, S, C) of one group
-  const void* data;
+struct Filter {      // of one group
+  const void* data;  // (k, r, s, c)
   int k, r, s, c;
 };
 
 // ---- element by element -------------------------------------------------------------------------
 
-struct Depth {  // or the other way round in wgrad: a tap and a channel
+struct Depth {  // a tap and its channel: an index of depth, in wgrad of outer
   int r, s, channel;
 };
 
@@ -115,9 +121,9 @@ struct TapColumns {
 
   const Image& x;
   const PixelGrid& grid;
-  int chunk, first;
-  Depth at;
-  int pixel;
+  int chunk, first;  // of this thread: its chunk of a row, its first row
+  Depth at;          // of the chunk
+  int pixel;         // of the tile's first row
 
   __device__ TapColumns(const Image& x, const PixelGrid& grid, int outer, int depth)
       : x(x), grid(grid), chunk(int(threadIdx.x) % Tile::kChunks),
@@ -156,7 +162,7 @@ struct FilterRows {
   const Filter& f;
   const Image& x;
   const Divider& by_k;
-  int chunk, first, c, depth;
+  int chunk, first, c, depth;  // as above; the chunk's first channel, the tile's first row
 
   __device__ FilterRows(const Filter& f, const Image& x, const Divider& by_k, int outer, int depth)
       : f(f), x(x), by_k(by_k), chunk(int(threadIdx.x) % Tile::kChunks),

@@ -1,5 +1,8 @@
-// Convolution in f32 throughout, on the ordinary units: the multiplication of gemm_simt.cuh, fed
-// element by element. Not yet run on a GPU.
+// Convolution in f32 throughout, on the ordinary units: the multiplication of gemm_simt.cuh, with
+// tiles A (step,M) and B (step,N), fed element by element. Each asks ConvPart (conv2d_block.cuh)
+// where it is in x, w or dy; outside it is zero.
+//
+// Blocks: x counts tiles, y groups and phases, z the parts of a split depth. Not yet run on a GPU.
 #include "kernels/cuda/conv2d_block.cuh"
 #include "kernels/cuda/gemm_simt.cuh"
 #include "kernels/cuda/ring.cuh"

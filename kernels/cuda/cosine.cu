@@ -13,7 +13,7 @@ constexpr int kTeam = 8;  // threads of a vector
 constexpr float kShortest = 1e-12f;
 
 struct TeamVector {
-  int64_t index, at, row;  // of all vectors; its first element
+  int64_t index, at, row;  // which of all vectors; its first element; its row of qkv
   int64_t head;
   int part;  // 0 query, 1 key, 2 value
   int thread;
@@ -42,6 +42,7 @@ __device__ inline float sum_of_team(float value) {
   return value;
 }
 
+// qkv -> y, both (rows, 3, heads, width)
 template <int kWidth, class T>
 __global__ void __launch_bounds__(kBlock)
     cosine_forward(const CosineProblem p, const T* qkv, T* y) {
@@ -69,6 +70,7 @@ __global__ void __launch_bounds__(kBlock)
 }
 
 // With u = x / |x| the gradient is f (dy - u (u dy)) / |x|; and f dy / 1e-12 where |x| is less.
+// qkv, dy, dqkv (rows, 3, heads, width); dots (rows, heads); the last two may be null.
 template <int kWidth, class T>
 __global__ void __launch_bounds__(kBlock)
     cosine_gradient(const CosineProblem p, const T* qkv, const T* dy, T* dqkv, float* dots) {

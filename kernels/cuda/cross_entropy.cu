@@ -1,6 +1,6 @@
-// Cross-entropy and its gradient: one kernel goes over the logits, a second adds the rows' losses
-// in their order. Class weights need their sum over the labels first, by a third; without weights
-// it is the number of rows.
+// Cross-entropy and its gradient: one kernel goes over the logits, two more (flat_sum.cuh) add the
+// rows' losses, in an order that follows from their number. Class weights need their sum over the
+// labels first, by another two; without weights it is the number of rows.
 //
 // With t as in kernels/softmax.h, a row's loss is sum_j t_j (log total + top - x_j), and its
 // gradient softmax(x)_j sum(t) - t_j, both over the sum of the labels' weights. sum_j t_j x_j and
@@ -20,7 +20,7 @@ __device__ inline bool valid(const CrossEntropyProblem& p, int32_t label) {
 
 // The labels' weights.
 struct LabelWeights {
-  CrossEntropyProblem p;
+  CrossEntropyProblem p;  // its labels (rows), weights (classes)
 
   template <int kWidth>
   __device__ void add(int64_t i, float& sum) const {
@@ -31,7 +31,7 @@ struct LabelWeights {
 };
 
 struct Write {
-  double* total;
+  double* total;  // one
   __device__ void operator()(double sum) const { *total = sum; }
 };
 
@@ -105,8 +105,8 @@ struct Losses {
 
 struct Mean {
   double rows;
-  const double* weight;
-  float* mean;
+  const double* weight;  // one, or null: rows
+  float* mean;           // one
   __device__ void operator()(double sum) const { *mean = float(sum / (weight ? *weight : rows)); }
 };
 

@@ -1,4 +1,13 @@
-// Matrix products: checks, the plan, and the kernel that adds the parts of a split k.
+// Matrix products: what the host checks and plans, which kernel it starts, and the kernel that adds
+// the parts of a split k.
+//
+// Where c has fewer tiles than the device has room for, k may be cut into parts, each summed by
+// blocks of its own (gemm_plan.h). A part leaves its sums in f32; they are added here, in their
+// order and without atomics, and only then come residual, bias and activation:
+//
+//   partial (splits, m, n) ──► sums of four columns of a row, in a thread's registers ──► c (m, n)
+//
+// Bytes moved: partial once, c once, the residual once. Not yet run on a GPU.
 #include <stdexcept>
 #include <string>
 

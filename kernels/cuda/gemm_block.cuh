@@ -2,8 +2,13 @@
 //
 // The sums are spread over the threads in a pattern that the tensor core dictates. They take a
 // detour through shared memory, so that bias, residual and activation are applied, and rows
-// written, 16 bytes at a time by neighbouring threads; the code for it exists once, in a loop, not
-// once for each register.
+// written, four elements at a time by neighbouring threads; the code for it exists once, in a loop,
+// not once for each register.
+//
+//   registers ──► staged (M,N) f32 ──► alpha sum + beta residual + bias, activation ──► c (m,n)
+//                                  └─► partial (splits,m,n), where k is split
+//
+// Not yet run on a GPU.
 #pragma once
 #include "kernels/cuda/gemm_launch.h"
 #include "kernels/elementwise.h"
@@ -13,10 +18,10 @@ namespace graft::cuda {
 template <int M, int N>
 struct StagedTile {
   static constexpr int kStride = N + 8;  // eight rows of a fragment then lie in different banks
-  alignas(16) float sums[M * kStride];
+  alignas(16) float sums[M * kStride];  // (M, N), rows kStride apart
 };
 
-struct TileOrigin {
+struct TileOrigin {  // row and column of c where a tile begins
   int m, n;
 };
 
@@ -86,7 +91,7 @@ __device__ inline void store_some(void* p, DType type, int64_t i, bool vectors, 
     if (j < count) store_as(p, type, i + j, v[j]);
 }
 
-// Sums of row `row`, columns `column` to `column + count` (at most 4) -> c.
+// Sums of row `row`, columns from `column` on, of which there are `count` (at most 4) -> c (m, n).
 __device__ inline void finish_four(const GemmProblem& p, bool vectors, int64_t row, int64_t column,
                                    int count, float (&v)[4]) {
   float r[4] = {}, bias[4] = {};

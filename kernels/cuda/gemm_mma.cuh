@@ -6,7 +6,7 @@
 //   global ──16-byte copies──► shared: A (M,step) B (N,step), swizzled      operand_tile.cuh
 //          ──ldmatrix───────► registers: fragments 16 x 32 bytes
 //          ──mma────────────► registers: sums (M / warps_m, N / warps_n) of each warp
-//          ──detour─────────► shared: sums (M,N) ──► c, 16 bytes a thread   gemm_block.cuh
+//          ──detour─────────► shared: sums (M,N) ──► c, 4 elements a thread gemm_block.cuh
 //
 // Per step of 16 k a warp with 64 x 64 outputs loads 8 fragments for 32 products. A lane's sums of
 // a 16 x 8 product are c[0..1]: row lane / 4, columns 2 (lane % 4) and the next; c[2..3]: 8 rows
@@ -46,14 +46,14 @@ struct MmaBlock {
   static constexpr int kWarpN = N / kShape.warps_n / 16;            // and of B
 
   struct Stage {
-    OperandTile<T, M, kStep, kDepthA> a;
-    OperandTile<T, N, kStep, kDepthB> b;
+    OperandTile<T, M, kStep, kDepthA> a;  // (M, kStep), or (kStep, M) where A is stored so
+    OperandTile<T, N, kStep, kDepthB> b;  // (N, kStep) or (kStep, N)
   };
   union Shared {
     Stage stages[kStages];
-    StagedTile<M, N> staged;
+    StagedTile<M, N> staged;  // (M, N), when the ring is no longer read
   };
-  using Sums = float[kWarpM][2 * kWarpN][4];  // products of 16 x 8
+  using Sums = float[kWarpM][2 * kWarpN][4];  // of a lane: 4 of each product of 16 x 8
 
   static __device__ void load(Stage& stage, const GemmProblem& p, const Operand& a,
                               const Operand& b, TileOrigin at, int k) {
@@ -69,7 +69,7 @@ struct MmaBlock {
   static __device__ void multiply_step(Sums& sums, const Stage& stage, int warp_m, int warp_n) {
 #pragma unroll
     for (int block = 0; block < kFragments; ++block) {
-      uint32_t a[kWarpM][4], b[kWarpN][4];
+      uint32_t a[kWarpM][4], b[kWarpN][4];  // fragments of 16 x 32 bytes, a lane's four words
 #pragma unroll
       for (int i = 0; i < kWarpM; ++i) {
         stage.a.fragment(a[i], (warp_m * kWarpM + i) * 16, block);
@@ -107,6 +107,7 @@ struct MmaBlock {
   }
 };
 
+// Blocks: x counts tiles, z the parts of a split k.
 template <class T, int kTile, bool kDepthA, bool kDepthB, bool kNarrow>
 __global__ void __launch_bounds__(kTensorTiles[kTile].threads(), kTensorTiles[kTile].blocks)
     gemm_mma(const GemmProblem p, const GemmWork work) {

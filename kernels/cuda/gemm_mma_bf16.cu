@@ -1,4 +1,5 @@
-// The tensor-core products of bf16; the kernel is in gemm_mma.cuh.
+// The tensor-core products of bf16; kernel, idea and layout are in gemm_mma.cuh.
+// Not yet run on a GPU.
 #include "kernels/cuda/gemm_mma.cuh"
 
 namespace graft::cuda {

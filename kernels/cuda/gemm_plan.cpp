@@ -1,3 +1,5 @@
+// The model of time of gemm_plan.h: waves of blocks, each with some clocks until its first product
+// and then its products, and what a split of k costs besides. Not yet held against a GPU.
 #include "kernels/cuda/gemm_plan.h"
 
 #include <algorithm>
@@ -8,8 +10,9 @@ namespace {
 
 constexpr int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
-// Multiply-adds per clock of one multiprocessor (A100, of its white paper; H100 has twice as many
-// f32 and as many again on tensor cores: the ratios are what matters here).
+// Multiply-adds per clock of one multiprocessor: A100's, of its white paper. H100 has twice as many
+// of each kind, and is planned for as if it had not. Tiles and splits of one product have all the
+// same peak: what it decides is how the products' clocks compare with the constants below.
 double peak(GemmMath math) {
   switch (math) {
     case GemmMath::f32:
@@ -23,6 +26,8 @@ double peak(GemmMath math) {
   return 1;
 }
 
+// Absolute, the same for every device, and guesses: splits and smaller tiles are taken where these
+// say that it pays. A device with another clock, memory or driver has others.
 constexpr double kFill = 1500;           // clocks from a block's start until its first product
 constexpr double kLaunch = 4000;         // clocks that one more kernel costs
 constexpr double kBytesPerClock = 1000;  // of the whole device's memory

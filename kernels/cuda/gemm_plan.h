@@ -6,7 +6,7 @@
 namespace graft::cuda {
 
 // A block of warps_m x warps_n warps computes a tile of m x n outputs, `stages` steps of k in
-// flight.
+// flight. No rate in the tables below has been measured.
 struct GemmTile {
   int m, n;
   int step_bytes;  // of k, in one stage
@@ -21,7 +21,7 @@ struct GemmTile {
 
 // On tensor cores. The larger the tile, the fewer bytes of shared memory an operation reads; the
 // smaller, the more blocks there are for all multiprocessors. The last one takes operands that
-// 16-byte copies cannot read. Rates are estimates until a GPU has been asked.
+// 16-byte copies cannot read.
 constexpr GemmTile kTensorTiles[] = {
     // m, n, step_bytes, stages, warps_m, warps_n, blocks, rate
     {128, 128, 64, 4, 2, 2, 2, 0.80f},
@@ -31,8 +31,9 @@ constexpr GemmTile kTensorTiles[] = {
 };
 constexpr int kAlignedTiles = 3, kNarrowTile = 3;
 
-// On Hopper's tensor cores, with wgmma; four of the warps only start copies. Chosen only where
-// GemmProblem::variant asks for it: no GPU has run this kernel yet, and the rates are guesses.
+// On Hopper's tensor cores, with wgmma. Eight of the twelve warps multiply; of the first four one
+// thread starts all copies, and the others do nothing. Chosen only where GemmProblem::variant asks
+// for it: no GPU has run this kernel yet, and the rates are guesses.
 constexpr GemmTile kWgmmaTiles[] = {
     // m, n, step_bytes, stages, warps_m, warps_n, blocks, rate, cluster
     {128, 256, 128, 4, 12, 1, 1, 0.85f},

@@ -1,4 +1,12 @@
-// The f32 kernel itself; its parts are in gemm_simt.cuh.
+// The f32 kernel itself, of the parts in gemm_simt.cuh. Every tiled product goes like this one:
+//
+//   which tile (M,N) of c is the block's?             tile_origin   gemm_block.cuh
+//   steps of k: A (step,M), B (step,N) to shared,
+//   multiplied there while the next are coming        run_ring      ring.cuh
+//   sums from registers to shared (M,N)               stage_sums    gemm_simt.cuh
+//   from there to c, with bias and activation         finish_tile   gemm_block.cuh
+//
+// Blocks: x counts tiles, z the parts of a split k. Not yet run on a GPU.
 #include "kernels/cuda/gemm_simt.cuh"
 #include "kernels/cuda/ring.cuh"
 

@@ -2,9 +2,9 @@
 //
 // The block's tiles lie depth by depth in shared memory, whatever they are in global memory: A
 // (step,M), B (step,N), both padded by 4. For each depth a thread reads a column of A and a row of
-// B into registers, a few floats each, and adds their outer product to its sums: 8 + 8 floats, in
-// 16-byte reads, for 64 multiply-adds. Within a warp 8 threads lie along m and 4 along n, each with
-// groups of 4 x 4 outputs:
+// B into registers, a few floats each, and adds their outer product to its sums: with tiles of
+// 128 x 128, 8 + 8 floats, in 16-byte reads, for 64 multiply-adds. Within a warp 8 threads lie
+// along m and 4 along n, each with groups of 4 x 4 outputs:
 //
 //        4 threads x 4 columns = 16      the next group of 16
 //      ┌──────────────────────────┬──────────────────────────┐
@@ -20,9 +20,9 @@
 namespace graft::cuda {
 
 struct FloatOperand {  // outer (m or n) by depth (k)
-  const float* data;
-  int64_t stride;
-  int outer, depth;  // sizes; depth is where the block's part of k ends
+  const float* data;  // (outer, depth) or, where depth is not contiguous, (depth, outer)
+  int64_t stride;     // elements from row to row
+  int outer, depth;   // sizes; depth is where the block's part of k ends
   bool depth_contiguous;
   bool vectors;  // rows can be copied 16 bytes at a time
 };
@@ -30,7 +30,7 @@ struct FloatOperand {  // outer (m or n) by depth (k)
 template <int kOuter, int kStep>
 struct DepthMajorTile {
   static constexpr int kStride = kOuter + 4;
-  alignas(16) float elements[kStep * kStride];
+  alignas(16) float elements[kStep * kStride];  // (kStep, kOuter), rows kStride apart
 
   __device__ const float4& four(int depth, int outer) const {
     return *reinterpret_cast<const float4*>(elements + depth * kStride + outer);
@@ -69,6 +69,7 @@ struct DepthMajorTile {
     }
   }
 
+  // 16 bytes at a time: the matrix is contiguous along outer, as the tile is.
   template <int kThreads>
   __device__ void load_rows(const FloatOperand& from, int outer, int depth) {
 #pragma unroll 1
@@ -92,14 +93,14 @@ struct SimtBlock {
   static_assert(kGroupsM >= 1 && kGroupsN >= 1, "a warp computes 32 x 16 at least");
 
   struct Stage {
-    DepthMajorTile<M, kStep> a;
-    DepthMajorTile<N, kStep> b;
+    DepthMajorTile<M, kStep> a;  // (kStep, M)
+    DepthMajorTile<N, kStep> b;  // (kStep, N)
   };
   union Shared {
     Stage stages[kStages];
-    StagedTile<M, N> staged;
+    StagedTile<M, N> staged;  // (M, N), when the ring is no longer read
   };
-  using Sums = float[4 * kGroupsM][4 * kGroupsN];
+  using Sums = float[4 * kGroupsM][4 * kGroupsN];  // of a thread
 
   int row, column;  // of this thread's first group in the tile
 
@@ -112,7 +113,7 @@ struct SimtBlock {
   __device__ void multiply_step(Sums& sums, const Stage& stage) const {
 #pragma unroll 2
     for (int depth = 0; depth < kStep; ++depth) {
-      float a[4 * kGroupsM], b[4 * kGroupsN];
+      float a[4 * kGroupsM], b[4 * kGroupsN];  // of a column of A, of a row of B
 #pragma unroll
       for (int i = 0; i < kGroupsM; ++i) spread(stage.a.four(depth, row + 32 * i), a + 4 * i);
 #pragma unroll

@@ -44,13 +44,13 @@ struct WgmmaBlock {
   static_assert(M == 128 && kThreads == 128 + 2 * 128 && kShape.step_bytes == 128);
 
   struct Stage {
-    BoxTile<T, M, kDepthA> a;
-    BoxTile<T, N, kDepthB, kCluster> b;
+    BoxTile<T, M, kDepthA> a;            // (M, 64), in boxes
+    BoxTile<T, N, kDepthB, kCluster> b;  // (N, 64)
   };
   static_assert(sizeof(Stage) == (M + N) * kStep * sizeof(T), "what the copies bring, no more");
   struct Shared {
     Stage stages[kStages];
-    alignas(16) float staged[kWarps][16 * kPartStride];
+    alignas(16) float staged[kWarps][16 * kPartStride];  // (16, kPart) of each warp
     RingBarriers<kStages, kWarps, kCluster> barriers;
   };
   using Sums = float[N / 2];  // of a lane: rows g and g + 8 of its warp's 16, see ptx::wgmma_k16
@@ -159,6 +159,7 @@ struct WgmmaBlock {
 // 384 threads begin with, 128 * 40 + 256 * 232 is no more than the multiprocessor's 65536.
 constexpr int kCopyRegisters = 40, kMultiplyRegisters = 232;
 
+// a: (m,k) or (k,m), b: (n,k) or (k,n), as the copy engine is told about them.
 template <class T, int kTile, bool kDepthA, bool kDepthB>
 __global__ void __launch_bounds__(kWgmmaTiles[kTile].threads(), kWgmmaTiles[kTile].blocks)
     gemm_wgmma(const GemmProblem p, const GemmWork work, int splits,

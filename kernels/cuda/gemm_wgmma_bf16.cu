@@ -1,4 +1,5 @@
-// Hopper's products of bf16; the kernel is in gemm_wgmma.cuh.
+// Hopper's products of bf16; kernel, idea and layout are in gemm_wgmma.cuh.
+// Not yet run on a GPU.
 #include "kernels/cuda/gemm_wgmma.cuh"
 
 namespace graft::cuda {

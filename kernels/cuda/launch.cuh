@@ -1,6 +1,6 @@
 // The one way a kernel starts, and the one way it gets shared memory. Kernels include this file and
 // ptx.cuh and are then plain C++ but for CUDA's own names; tests/cusim has the same two files for
-// the CPU.
+// the CPU. Not yet run on a GPU.
 #pragma once
 #include <cuda_bf16.h>
 #include <cuda_fp16.h>

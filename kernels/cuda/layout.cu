@@ -16,7 +16,7 @@ constexpr int kTile = 32;
 
 template <class T>
 struct TransposeTile {
-  T element[kTile][kTile + 1];
+  T element[kTile][kTile + 1];  // (kTile, kTile)
 };
 
 struct TransposeShape {
@@ -62,9 +62,9 @@ struct TransposeSmall {
 template <class T>
 struct CopyRows {
   int64_t rows, packs;  // packs of kWidth elements in a row
-  const T* from;
+  const T* from;  // (planes, rows, packs kWidth), rows and planes apart by from_stride
   Strided from_stride;
-  T* to;
+  T* to;  // the same, by to_stride
   Strided to_stride;
 };
 

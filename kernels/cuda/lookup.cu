@@ -20,7 +20,7 @@ namespace {
 
 constexpr int kWarp = 32, kRowsPerBlock = kBlock / kWarp;
 
-// y (columns, count); blockIdx.y: column
+// table (rows, columns), index (count) -> y (columns, count); blockIdx.y: column
 __global__ void __launch_bounds__(kBlock) look_up(const LookupProblem p, const float* table, const int64_t* index,
                                                   float* y) {
   const int64_t i = int64_t(blockIdx.x) * kBlock + threadIdx.x;
@@ -30,7 +30,7 @@ __global__ void __launch_bounds__(kBlock) look_up(const LookupProblem p, const f
   y[column * p.count + i] = known ? table[row * p.columns + column] : NAN;
 }
 
-// blockIdx.y: 32 columns
+// dy (columns, count), index (count) -> dtable (rows, columns); blockIdx.y: 32 columns
 __global__ void __launch_bounds__(kBlock) sum_looked_up(const LookupProblem p, const float* dy,
                                                         const int64_t* index, float* dtable) {
   const int lane = int(threadIdx.x) % kWarp;

@@ -15,7 +15,7 @@ constexpr int kPixels = 4;  // of a thread at a time
 constexpr int kTurns = 4;   // so that the tables are worth their way
 
 struct MixTables {  // a pixel's value times its share
-  PixelTable own, partner;
+  PixelTable own, partner;  // (3, 256)
 };
 
 struct MixBox {
@@ -26,7 +26,7 @@ struct MixBox {
   __device__ bool has(int x, int y) const { return x >= x0 && x < x1 && y >= y0 && y < y1; }
 };
 
-// Pixels [pixel, pixel + kCount) of an image a with partner b, three values each.
+// Pixels [pixel, pixel + kCount) of an image a with partner b -> to, all (height, width, 3).
 template <int kCount, class T>
 __device__ void mix(const MixTables& table, const MixBox& box, bool bgr, int pixel,
                     const uint8_t* a, const uint8_t* b, T* to) {

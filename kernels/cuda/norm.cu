@@ -2,8 +2,9 @@
 // + residual and the activation in another.
 //
 // Statistics are sums of x - pivot and of its square, with the first row as pivot: they are small
-// whatever the mean. A thread adds up a few dozen rows in float, a block its threads' sums in a
-// tree, and the second kernel the blocks' in double; it also moves the running statistics.
+// whatever the mean. A thread adds up its rows in float (at least four, where there are so many), a
+// block its threads' sums in a tree, and the second kernel the blocks' in double; it also moves the
+// running statistics.
 // Bytes moved (S: those of x): 1 S for the statistics, then 2 S, or 3 S with a residual, which is
 // the limit of two passes. Tables of channels come from the cache, once for each thread. Where the
 // kernel that computed x has left its moments, norm_moments.cu takes the place of the first pass.

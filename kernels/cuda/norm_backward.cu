@@ -136,7 +136,7 @@ constexpr int kTileThreads = 1024;  // that add up tiles, of which there are tho
 // sum(g) / m and sum(g xhat) rstd / m of each channel, from pass 1 for pass 2.
 struct MeanGradients {
   Scratch memory;
-  float *offset = nullptr, *factor = nullptr;
+  float *offset = nullptr, *factor = nullptr;  // (channels)
 
   MeanGradients(int64_t channels, bool wanted, Stream stream)
       : memory(wanted ? size_t(2 * padded(channels)) * sizeof(float) : 0, stream) {

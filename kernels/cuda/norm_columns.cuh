@@ -1,4 +1,7 @@
-// What the kernels of batch normalisation know of a thread's channels.
+// What the kernels of batch normalisation know of a thread's channels: mean, scale = rstd gamma and
+// shift = beta, of kWidth neighbours, loaded into registers before the thread walks down its rows
+// (columns.cuh). Tables are (channels) in f32; without gamma it is 1, without beta 0.
+// Not yet run on a GPU.
 #pragma once
 #include "kernels/cuda/columns.cuh"
 #include "kernels/elementwise.h"
@@ -6,6 +9,7 @@
 
 namespace graft::cuda {
 
+// p (channels), or null: then all are `other`.
 template <int kWidth>
 __device__ inline void load_or(float (&v)[kWidth], const float* p, int64_t channel, float other) {
   if (p) return load(v, p + channel);
@@ -16,7 +20,7 @@ __device__ inline void load_or(float (&v)[kWidth], const float* p, int64_t chann
 // z = (x - mean) scale + shift
 template <int kWidth>
 struct NormChannels {
-  float mean[kWidth], scale[kWidth], shift[kWidth];
+  float mean[kWidth], scale[kWidth], shift[kWidth];  // of the thread's channels
 
   __device__ NormChannels(const NormProblem& p, int64_t channel) {
     load(mean, p.mean + channel);

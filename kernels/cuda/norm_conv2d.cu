@@ -1,5 +1,11 @@
-// Convolutions of what a batch norm makes of x: which there are, and their start. The kernels are
-// those of conv2d_mma.cuh.
+// Convolutions of what a batch norm makes of x, and never writes: which there are, and their start.
+// The kernels are those of conv2d.cu, told about the norm by ConvWork.
+//
+//   fprop   a: x ──► normalised in shared memory, b: w    conv2d_norm.cuh
+//   wgrad   a: dy, b: x ──► normalised likewise           the same
+//   dgrad   dx, and of it sums (tiles, 2, channels)       conv2d_notes.cuh, tile_gradients.cuh
+//
+// Bytes moved: those of the convolution; dgrad also reads x. Not yet run on a GPU.
 #include "kernels/norm_conv2d.h"
 
 #include <stdexcept>

@@ -13,9 +13,10 @@ namespace {
 constexpr int kAcross = 4, kDown = 128, kThreads = kAcross * kDown;  // 32 bytes of a tile's moments
 
 struct MomentSums {
-  double shift[kThreads], squares[kThreads];
+  double shift[kThreads], squares[kThreads];  // of a thread each
 };
 
+// x.of (tiles, channels) -> arrays (channels) of `finish`; blockIdx.x: kAcross channels
 __global__ void __launch_bounds__(kThreads)
     merge_moments(const TileMoments x, int64_t rows, int64_t channels, const FinishStatistics finish) {
   GRAFT_SHARED(MomentSums, shared);

@@ -1,4 +1,6 @@
-// What becomes of a channel's mean and variance once they are known.
+// What becomes of a channel's mean and variance once they are known, by one thread for each
+// channel: the arrays (channels) of BatchStatistics, as far as a step of training wants them. The
+// kernel that ends the sums of norm.cu does it, and that of norm_moments.cu. Not yet run on a GPU.
 #pragma once
 #include "kernels/cuda/launch.cuh"
 #include "kernels/norm.h"

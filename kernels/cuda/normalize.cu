@@ -18,7 +18,7 @@ template <class T>
 __global__ void __launch_bounds__(kBlock)
     normalize_pixels(const __grid_constant__ PixelTable values, bool bgr, bool vectors,
                      int64_t count, const uint8_t* pixels, T* y) {
-  GRAFT_SHARED(PixelTable, table);
+  GRAFT_SHARED(PixelTable, table);  // (3, 256)
   for (int c = 0; c < 3; ++c) table.of[c][threadIdx.x] = values.of[c][threadIdx.x];
   __syncthreads();
   const int first = bgr ? 2 : 0, last = 2 - first;

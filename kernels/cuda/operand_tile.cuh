@@ -10,6 +10,7 @@
 // the row: then the eight chunks that a tensor core's load reads at a time, a column of eight rows,
 // lie in different banks, without padding. Global memory is read in whole chunks, by asynchronous
 // copies that put zeros where the matrix has ended; zeros add nothing to a sum.
+// Not yet run on a GPU.
 #pragma once
 #include "kernels/cuda/launch.cuh"
 #include "kernels/cuda/ptx.cuh"
@@ -17,7 +18,7 @@
 namespace graft::cuda {
 
 struct Operand {  // a matrix in global memory
-  const void* data;
+  const void* data;  // (outer, depth) or (depth, outer): the tile's template says which
   int64_t stride;    // elements from row to row
   int outer, depth;  // sizes; depth is where the block's part of k ends
 };
@@ -29,7 +30,7 @@ struct OperandTile {
   static constexpr int kChunks = (kDepthContiguous ? kDepth : kOuter) / kPerChunk;  // in a row
   static_assert(kChunks == 4 || kChunks % 8 == 0, "rows of 64 bytes, or of multiples of 128");
 
-  alignas(16) T elements[kRows * kChunks * kPerChunk];
+  alignas(16) T elements[kRows * kChunks * kPerChunk];  // (kRows, kChunks, kPerChunk), swizzled
 
   // Where a chunk begins. f32 has no transposing load: lanes then read four rows, two chunks each.
   static __device__ int place(int row, int chunk) {

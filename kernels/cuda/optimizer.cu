@@ -17,8 +17,8 @@ namespace {
 constexpr int kParameters = 4;  // of a thread
 
 struct WriteScale {
-  const GradientLimits* limits;
-  GradientScale* out;
+  const GradientLimits* limits;  // one
+  GradientScale* out;            // one
 
   __device__ void operator()(double squares) const {
     const double inverse = double(limits->inverse_loss_scale), most = double(limits->clip_norm);
@@ -32,9 +32,9 @@ struct WriteScale {
 
 template <class G, class C>
 struct Sgd {
-  const SgdStep* step;
+  const SgdStep* step;         // one
   const G* grad;               // (n)
-  const GradientScale* scale;  // or null
+  const GradientScale* scale;  // one or null
   float *param, *momentum;     // (n), momentum null where there is none
   C* copy;                     // (n) or null
 
@@ -67,9 +67,9 @@ struct Sgd {
 
 template <class G, class C>
 struct AdamW {
-  const AdamWFactors* step;
+  const AdamWFactors* step;    // one
   const G* grad;               // (n)
-  const GradientScale* scale;  // or null
+  const GradientScale* scale;  // one or null
   float *param, *m, *v;        // (n)
   C* copy;                     // (n) or null
 

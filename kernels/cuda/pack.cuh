@@ -1,6 +1,12 @@
 // Neighbouring elements of f32, bf16 or f16 in memory, and as floats in registers. A thread moves
 // 16 bytes with one instruction where addresses allow it (kWidth elements), else element by element
-// (kWidth = 1). And how many threads of a kernel do that for a flat array.
+// (kWidth = 1). And the kernel that does so for flat arrays (n), whatever f does with them:
+//
+//   elements   ·  ·  0  1 │ 2  3  4  5 │ 6  7  8  9 │ 10 11  ·  ·     kWidth 4, past 2: a
+//   thread     0            1            2            3               stroke is 16 bytes' end
+//
+// Threads 0 and 3 do theirs element by element.
+// Bytes moved: each array once. Not yet run on a GPU.
 #pragma once
 #include <initializer_list>
 #include <type_traits>

@@ -49,6 +49,7 @@ __global__ void __launch_bounds__(kBlock, 4)
   if constexpr (kTaps) store_raw(tap + out, winner);
 }
 
+// x (n, h.in, w.in, c) -> y (n, h.out, w.out, c)
 template <class T, int kWidth>
 __global__ void __launch_bounds__(kBlock)
     mean_of_windows(const PixelGrid g, const PoolProblem p, const T* x, T* y) {

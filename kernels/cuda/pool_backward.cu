@@ -33,6 +33,7 @@ __global__ void __launch_bounds__(kBlock)
   store(dx + ((at.image * p.h.in + at.row) * p.w.in + at.column) * p.c + at.channel, sum);
 }
 
+// dy (n, h.out, w.out, c) -> dx (n, h.in, w.in, c)
 template <class T, int kWidth>
 __global__ void __launch_bounds__(kBlock)
     mean_gradient(const PixelGrid g, const PoolProblem p, const T* dy, T* dx) {

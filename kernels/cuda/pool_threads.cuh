@@ -1,6 +1,11 @@
 // How threads lie over an image tensor (n,h,w,c) for pooling: blocks take a part of one row of
 // pixels each, threads kWidth channels of a pixel. So what depends on the row is the same for the
 // whole block, and indices within a row are 32 bits.
+//
+//   row of pixels (w,c):   │ pixel 0: pack 0, 1, ... │ pixel 1: pack 0, 1, ... │ ...
+//                            thread 0, 1, ...        up to 256 of a block, `parts` blocks a row
+//
+// Not yet run on a GPU.
 #pragma once
 #include "kernels/cuda/pack.cuh"
 #include "kernels/pool.h"

@@ -1,6 +1,7 @@
 // The only inline PTX: each instruction that C++ has no name for is one function here, and
 // tests/cusim/shadow has the same functions for the CPU. Layouts are those of NVIDIA's "Parallel
-// Thread Execution ISA"; g = lane / 4 and t = lane % 4. Every lane of the warp must take part.
+// Thread Execution ISA"; g = lane / 4 and t = lane % 4. Every lane of the warp must take part in
+// what is `.aligned`. Not yet run on a GPU; there tests/cuda_ptx_test.cu holds them to the ISA.
 #pragma once
 #include <cuda_bf16.h>
 #include <cuda_fp16.h>

@@ -1,7 +1,7 @@
 // Sums of flat arrays and over the rows of a matrix, each in two kernels and in a fixed order.
 //
 // Flat arrays: flat_sum.cuh; over rows: columns.cuh, which has the picture. Bytes moved: each input
-// once, which is the limit, and at most 8 kB of partial sums, or 1024 rows of them; the second
+// once, which is the limit, and at most 8 kB of partial sums, or 1025 rows of them; the second
 // kernel costs its launch.
 // Not yet run on a GPU.
 #include "kernels/reduce.h"
@@ -40,7 +40,7 @@ struct ProductsOf {
 };
 
 struct Write {
-  double* result;
+  double* result;  // one
   __device__ void operator()(double total) const { *result = total; }
 };
 

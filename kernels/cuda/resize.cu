@@ -41,6 +41,7 @@ struct Batch {
   int size;
 };
 
+// -> b.taps, a thread for each position of each side of each cut
 __global__ void __launch_bounds__(kBlock) make_taps(int64_t count, const Batch b) {
   const int64_t i = int64_t(blockIdx.x) * kBlock + threadIdx.x;
   if (i >= count * 2 * b.size) return;
@@ -71,7 +72,8 @@ __global__ void __launch_bounds__(kBlock) make_taps(int64_t count, const Batch b
   b.taps.number[i] = high - low;
 }
 
-// The weighted sum of pixels that lie `step` bytes apart.
+// The weighted sum of pixels (number, 3) that lie `step` bytes apart, by weights (number), `size`
+// apart -> to (3).
 __device__ inline void weigh(const uint8_t* from, int64_t step, const int32_t* weight, int number,
                              int size, uint8_t* to) {
   uint32_t sum[3] = {1u << (kPrecision - 1), 1u << (kPrecision - 1), 1u << (kPrecision - 1)};
@@ -84,7 +86,7 @@ __device__ inline void weigh(const uint8_t* from, int64_t step, const int32_t* w
   for (int c = 0; c < 3; ++c) to[c] = uint8_t(min(max(int32_t(sum[c]) >> kPrecision, 0), 255));
 }
 
-// blockIdx.y: cut
+// cut.rgb (height, width, 3) -> b.narrow (count, most_rows, size, 3); blockIdx.y: cut
 __global__ void __launch_bounds__(kBlock) resize_columns(const Batch b) {
   const int64_t i = int64_t(blockIdx.x) * kBlock + threadIdx.x;  // pixel of the narrow image
   const Cut& cut = b.cuts[blockIdx.y];
@@ -100,7 +102,7 @@ __global__ void __launch_bounds__(kBlock) resize_columns(const Batch b) {
         b.narrow + ((blockIdx.y * b.most_rows + row) * b.size + column) * 3);
 }
 
-// pixels (count, size, size, 3)
+// b.narrow -> pixels (count, size, size, 3); blockIdx.y: cut
 __global__ void __launch_bounds__(kBlock) resize_rows(const Batch b, uint8_t* pixels) {
   const int64_t i = int64_t(blockIdx.x) * kBlock + threadIdx.x;
   const int64_t row = i / b.size;

@@ -5,12 +5,13 @@
 //   step      4 coming   5 coming   6 coming   3 being multiplied      (the next: 4; 7 comes to 3)
 //
 // One barrier a step: it says that everybody has the step's data, and that nobody still reads the
-// place that the next copy overwrites, which is the one of the step before.
+// place that the next copy overwrites, which is the one of the step before. Not yet run on a GPU.
 #pragma once
 #include "kernels/cuda/ptx.cuh"
 
 namespace graft::cuda {
 
+// stages (kStages), in shared memory; a Stage is the caller's, and holds the tiles of one step.
 // bring(stage, step) starts the copies of a step; prepare(stage, step) may change what the thread
 // itself has copied, before others see it; multiply(stage) reads a step. Afterwards the ring's memory
 // is free for other use.

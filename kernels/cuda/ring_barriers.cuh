@@ -46,7 +46,7 @@ struct RingPlace {  // where in the ring somebody is, and the parity of the roun
 // kWarps in each of the cluster's kCluster blocks multiply.
 template <int kStages, int kWarps, int kCluster>
 struct RingBarriers {
-  uint64_t full[kStages], empty[kStages];
+  uint64_t full[kStages], empty[kStages];  // mbarriers, two of each stage
 
   // All threads of all blocks, before the first copy.
   __device__ void begin() {

@@ -1,6 +1,12 @@
-// Rows of a matrix, each done by a team: a warp where rows are short, a block where they are long.
-// A team goes over its row as often as it needs; the first time it comes from memory, then from the
-// first cache, for the rows of a multiprocessor's teams fit there (up to some 16 kB each).
+// Rows of a matrix, each done by a team: a warp where rows are short, a block where they are long
+// or few. A team goes over its row as often as it needs; the first time it comes from memory, then
+// from the first cache, as far as the rows of all teams of a multiprocessor fit there: those of
+// eight blocks with some 16 kB each, those of 64 warps with some 2 kB.
+//
+//   row of x (rows, length)   thread 0, 1, ... kTeam - 1, 0, 1, ...       kWidth elements each
+//   a sum over it             registers ──► tree of each warp ──► shared, warps in their order
+//
+// Bytes moved: with rows that fit, x once. Not yet run on a GPU.
 #pragma once
 #include "kernels/cuda/pack.cuh"
 
@@ -13,7 +19,7 @@ struct RowTeam {
   static constexpr int kTeams = kBlock / kTeam;  // of a block
 
   struct Shared {
-    float value[2][kTeam == 32 ? 1 : kBlock / 32];  // one of each warp; two sums in turn
+    float value[2][kTeam == 32 ? 1 : kBlock / 32];  // of a warp each; two sums in turn
   };
 
   Shared& shared;

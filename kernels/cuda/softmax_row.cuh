@@ -1,4 +1,6 @@
 // What softmax and cross-entropy need of a row: its largest element, and the sum of exponentials.
+// Both are a team's (row_team.cuh), which reads its row twice for them, the second time from the
+// first cache. Exponentials are of x - top, at most 1: none overflows. Not yet run on a GPU.
 #pragma once
 #include <limits>
 
@@ -17,6 +19,7 @@ struct RowExponentials {
   float top, total;  // total of exp_below(x, top)
 };
 
+// x (length): the team's row
 template <int kWidth, class Team, class T>
 __device__ RowExponentials row_exponentials(Team& team, int64_t length, const T* x) {
   float top = -std::numeric_limits<float>::infinity();

@@ -4,7 +4,7 @@
 //
 // A thread adds up what it has of a column, and what the threads of a column have is added one
 // after the other: the same bits every time. A tile has no more than a few hundred rows: their sums
-// are in float, those of the tiles in double (norm_backward.cu).
+// are in float, those of the tiles in double (norm_backward.cu). Not yet run on a GPU.
 #pragma once
 #include "kernels/cuda/conv2d_launch.h"
 #include "kernels/cuda/norm_columns.cuh"
@@ -30,7 +30,7 @@ struct ThreadGradients {  // of the rows that one thread has, in kWidth neighbou
 
 template <int kColumns, int kGroups>
 struct GradientParts {
-  float of[2][kGroups][kColumns];
+  float of[2][kGroups][kColumns];  // sum(g), sum(g (x - mean)) of each group's rows
 };
 
 // The block's threads lie over the tile's columns, kWidth each, in kGroups. -> to (2, stride)

@@ -4,6 +4,7 @@
 // are small whatever the mean. What the threads of a column have is brought to differences from the
 // first one's first value, and added one after the other: the same bits every time. That value is
 // one of n, so the sum of squares is at most n + 1 times the spread, and seldom more than a few times.
+// Not yet run on a GPU.
 #pragma once
 #include "kernels/cuda/launch.cuh"
 #include "kernels/moments.h"
@@ -29,6 +30,7 @@ struct ThreadMoments {  // of the values that one thread has, in kWidth neighbou
 
 template <int kColumns, int kGroups>
 struct MomentParts {
+  // of each group's rows, in each column
   float first[kGroups][kColumns], sum[kGroups][kColumns], squares[kGroups][kColumns];
   int count[kGroups];  // of values in each column
 

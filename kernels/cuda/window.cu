@@ -13,8 +13,8 @@ namespace {
 template <class T>
 struct ToWindows {
   WindowProblem p;
-  const T* x;
-  T* y;
+  const T* x;  // (n, h, w, c)
+  T* y;        // (n, rows, columns, tokens, c)
 
   template <int kWidth>
   __device__ void run(int64_t row, int64_t channel) const {  // row: a token
@@ -39,8 +39,8 @@ struct ToWindows {
 template <class T>
 struct FromWindows {
   WindowProblem p;
-  const T* y;
-  T* x;
+  const T* y;  // (n, rows, columns, tokens, c)
+  T* x;        // (n, h, w, c)
 
   template <int kWidth>
   __device__ void run(int64_t row, int64_t channel) const {  // row: a pixel
@@ -59,6 +59,7 @@ struct FromWindows {
   }
 };
 
+// f.run<W>(row, channel) does W channels of a row of the result (rows, channels).
 template <int kWidth, class F>
 __global__ void __launch_bounds__(kBlock) move_pixels(int64_t count, int64_t packs, const F f) {
   const int64_t i = int64_t(blockIdx.x) * kBlock + threadIdx.x;
