@@ -1,82 +1,256 @@
 #!/usr/bin/env bash
-# Proof on silicon: builds the CUDA kernels for the GPU of this machine, runs their tests on it, the same
-# small cases under compute-sanitizer, and the benchmarks against cuBLASLt, cuDNN and PyTorch, in nine
-# minutes: bench/gpu.sh [OUT]
+# Proof on silicon: builds the CUDA kernels for the GPU of this machine, runs their tests on it, small ones
+# under compute-sanitizer, the benchmarks against cuBLASLt, cuDNN and PyTorch, and, where graft's other
+# libraries are found, the engine's tests and a training step: in nine minutes, bench/gpu.sh [OUT]
 # Needs a GPU, nvcc, CMake and Ninja; GoogleTest and Google Benchmark for tests and benchmarks, installed
 # or below DEPS/usr (packages unpacked with dpkg -x). What is not there is left out, and said.
-# OUT (default build-gpu/out) gets tests.xml, sanitizer.log, bench.json, torch.json and gpu.md, the table.
-# Environment: BUILD (default build-gpu), DEPS, FILTER (benchmarks, a regular expression), SECONDS_LEFT
-# (default 540), PYTHON (default python3).
+#
+# Each family of tests and each group of benchmarks is a process of its own with a time limit, and the table,
+# OUT/gpu.md, is written anew after each: whatever ends this script, no more than one of them is lost.
+# OUT (default build-gpu/out) also gets the logs, bench_GROUP.json and runs.tsv: how each ended.
+# Environment:
+#   BUILD (default build-gpu), DEPS, PYTHON (default python3)
+#   COMMIT        what the table names where there is no .git
+#   STEPS         which steps, in their order (default: tests sanitizer torch benchmarks engine)
+#   BENCH         which groups of benchmarks, in their order; REPETITIONS of each (default 5)
+#   SECONDS_LEFT  for all (default 540); at most, each: BUILD_SECONDS (300), TEST_SECONDS of a family (40),
+#                 SANITIZER_SECONDS of all (90), BENCH_SECONDS of a group (60), ENGINE_SECONDS of a part (150)
 set -uo pipefail
-cd "$(dirname "$0")/.."
+cd "$(dirname "$0")/.." || exit 1
 BUILD=$(realpath -m "${BUILD:-build-gpu}")
 OUT=$(realpath -m "${1:-$BUILD/out}")
 PYTHON=${PYTHON:-python3}
-END=$((SECONDS + ${SECONDS_LEFT:-540}))
+STEPS=${STEPS:-tests sanitizer torch benchmarks engine}
+BENCH=${BENCH:-B2 G5 G1 G2 G4 G3 C1 C2 C4 C5 C3 O1 B1} # what decides most comes first
+END=$((SECONDS + ${SECONDS_LEFT:-540} - 5))            # the last table takes a second or two
+if [ -n "${DEPS:-}" ]; then
+  DEPS=$(realpath "$DEPS") || exit 1
+  for folder in "$DEPS"/usr/lib/*-linux-gnu; do
+    export LD_LIBRARY_PATH="$folder${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}"
+  done
+fi
+failed=0 watch=
 mkdir -p "$OUT" "$BUILD"
-failed=0
+rm -f "$OUT"/{gpu.md,machine.tsv,runs.tsv,clocks.csv,torch.log,build.log} \
+  "$OUT"/{build,tests,sanitizer,bench,engine}_*.{log,json}
 
 left() { echo $((END - SECONDS)); }
 
 step() { # title, command...
   printf '\n== %s (%d s left)\n' "$1" "$(left)"
   shift
-  "$@" || { echo "   FAILED: $*"; failed=1; return 1; }
+  "$@" || { echo "   FAILED"; failed=1; return 1; }
 }
 
-capability() { nvidia-smi --query-gpu=compute_cap --format=csv,noheader | head -1 | tr -d .; }
+# How a run ended: a line of runs.tsv, an up-to-date table, and a line here.
+note() { # step, name, exit code or "skipped", seconds it had or why it was skipped
+  printf '%s\t%s\t%s\t%s\n' "$@" >>"$OUT/runs.tsv"
+  "$PYTHON" bench/gpu_table.py "$OUT" --say "$1" "$2" | sed 's/^/   /'
+}
 
+# One process, for so many seconds at most and never beyond the end.
+run() { # step, name, seconds, log, command...
+  local step=$1 name=$2 seconds=$3 log=$4 code
+  shift 4
+  ((seconds < $(left))) || seconds=$(left)
+  if ((seconds <= 0)); then # "timeout 0" would mean no limit
+    note "$step" "$name" skipped "out of time"
+    return 1
+  fi
+  timeout -k 5 "$seconds" "$@" </dev/null >>"$log" 2>&1
+  code=$?
+  note "$step" "$name" "$code" "$seconds"
+  return "$code"
+}
+
+# ---- what this is about
+
+commit() {
+  if [ -n "${COMMIT:-}" ]; then
+    echo "$COMMIT"
+  elif [ -e .git ] && git rev-parse --short=12 HEAD 2>/dev/null; then
+    [ -z "$(git status --porcelain 2>/dev/null)" ] || echo "(with changes)"
+  else
+    echo "unknown"
+  fi | paste -sd' '
+}
+
+machine() { # -> OUT/machine.tsv
+  local query=name,driver_version,clocks.max.sm,power.limit
+  printf 'commit\t%s\ndate\t%s\n' "$(commit)" "$(date -u +%F)"
+  printf 'gpu\t%s\n' "$(nvidia-smi -i 0 --query-gpu=$query --format=csv,noheader 2>/dev/null)"
+}
+
+capability() { nvidia-smi -i 0 --query-gpu=compute_cap --format=csv,noheader 2>/dev/null | tr -d '. \n'; }
+
+families() { grep -v '^#' bench/gpu_families.txt | tr -d ' ' | grep .; } # the titles lose their spaces, too
+
+# ---- build
+
+configure() { # source, folder, compute capability, options...
+  local source=$1 folder=$2 chip=$3
+  shift 3
+  timeout -k 5 "$(seconds_of "${BUILD_SECONDS:-300}")" cmake -S "$source" -B "$folder" -G Ninja \
+    -DCMAKE_BUILD_TYPE=Release -DCMAKE_CUDA_ARCHITECTURES="$chip-real" \
+    ${DEPS:+-DCMAKE_PREFIX_PATH="$DEPS/usr"} "$@" </dev/null >"$OUT/build_$(basename "$folder").log" 2>&1
+}
+
+seconds_of() { # a limit that is no later than the end, and never 0
+  local seconds=$(($1 < $(left) ? $1 : $(left)))
+  echo $((seconds > 0 ? seconds : 1))
+}
+
+# What CMake did not find, by the log of a configuration that failed.
+missing() {
+  local what
+  what=$(sed -n '/CMake Error/,$p' "$1" | tr -s '\n ' ' ' |
+    grep -oE 'Could NOT find [A-Za-z0-9_]+|Could not find [A-Z_]{3,}|provided by "[^"]+"|graft needs [^;:]+' |
+    sed -E 's/^(Could not find|Could NOT find|provided by)/no/' | awk '!seen[$0]++' | paste -sd, | sed 's/,/, /g')
+  echo "${what:-see $1}"
+}
+
+# All of graft where its libraries are found, else the kernels, which need CUDA alone.
 build() {
-  local chip
-  chip=$(capability) || { echo "nvidia-smi finds no GPU"; return 1; }
-  [ "$chip" = 90 ] && chip=90a
-  cmake -S kernels/cuda -B "$BUILD" -G Ninja -DCMAKE_BUILD_TYPE=Release \
-    -DCMAKE_CUDA_ARCHITECTURES="$chip-real" ${DEPS:+-DCMAKE_PREFIX_PATH="$(realpath "$DEPS")/usr"} \
-    >"$OUT/build.log" 2>&1 && ninja -C "$BUILD" >>"$OUT/build.log" 2>&1 ||
-    { grep -E -A3 'error|CMake Error' "$OUT/build.log" | head -40; return 1; }
+  local target targets=() chip
+  chip=$(capability)
+  [[ $chip =~ ^[0-9]+$ ]] || { note build kernels skipped "nvidia-smi finds no GPU"; return 1; }
+  [ "$chip" != 90 ] || chip=90a
+  if configure . "$BUILD/graft" "$chip" -DGRAFT_CUDA=ON; then
+    FOLDER=$BUILD/graft KERNELS=$BUILD/graft/kernels/cuda
+  else
+    no_engine=$(missing "$OUT/build_graft.log")
+    FOLDER=$BUILD/kernels KERNELS=$BUILD/kernels
+    configure kernels/cuda "$BUILD/kernels" "$chip" ||
+      { grep -A5 'CMake Error' "$OUT/build_kernels.log" | head -40; return 1; }
+  fi
+  sed -n 's/^set(CMAKE_CUDA_COMPILER_VERSION "\(.*\)")$/cuda\t\1/p' \
+    "$FOLDER"/CMakeFiles/*/CMakeCUDACompiler.cmake >>"$OUT/machine.tsv" 2>/dev/null
+  rm -f "$KERNELS/graft_cuda_tests" "$KERNELS/cuda_bench" # what is there afterwards is of this source
+  for target in graft_cuda_tests cuda_bench; do
+    ! ninja -C "$FOLDER" -t query "$target" >/dev/null 2>&1 || targets+=("$target")
+  done
+  [ ${#targets[@]} -gt 0 ] || targets=(graft_cuda)
+  run build kernels "${BUILD_SECONDS:-300}" "$OUT/build.log" ninja -C "$FOLDER" -k 0 "${targets[@]}" ||
+    { grep -s -E -A3 'error|FAILED' "$OUT/build.log" | head -40; return 1; }
 }
+
+# ---- steps
 
 tests() {
-  [ -x "$BUILD/graft_cuda_tests" ] || { echo "   skipped: there is no GoogleTest"; return 0; }
-  timeout $(($(left) < 150 ? $(left) : 150)) "$BUILD/graft_cuda_tests" --gtest_brief=1 \
-    --gtest_output="xml:$OUT/tests.xml" 2>&1 | tail -60
+  local name filter ok=0
+  [ -x "$KERNELS/graft_cuda_tests" ] ||
+    { note tests all skipped "there is no GoogleTest, or it was not built"; return 0; }
+  while IFS='|' read -r name _ filter _ <&3; do
+    run tests "$name" "${TEST_SECONDS:-40}" "$OUT/tests_$name.log" \
+      "$KERNELS/graft_cuda_tests" --gtest_filter="$filter" || ok=1
+  done 3< <(families)
+  return "$ok"
 }
 
-# Small cases of each family, one tool after the other.
-sanitizer() {
-  [ -x "$BUILD/graft_cuda_tests" ] && command -v compute-sanitizer >/dev/null ||
-    { echo "   skipped: there is no compute-sanitizer, or no tests"; return 0; }
-  local small='*Small*:*Odd*:*Edge*:*Norm*:*Pool*:*Softmax*:*Reduce*:*Optimizer*' tool ok=0
-  for tool in memcheck racecheck synccheck; do
-    timeout 40 compute-sanitizer --tool $tool --error-exitcode 9 "$BUILD/graft_cuda_tests" \
-      --gtest_brief=1 --gtest_filter="$small" >>"$OUT/sanitizer.log" 2>&1
-    case $? in
-      0) echo "   $tool: nothing found" ;;
-      124) echo "   $tool: nothing found in 40 s, not finished" ;;
-      *) echo "   $tool: see $OUT/sanitizer.log"; ok=1 ;;
-    esac
-  done
-  return $ok
+sanitizer() { # its three tools side by side
+  local tool tools name filter limit until=$((SECONDS + ${SANITIZER_SECONDS:-90})) ok=0
+  if ! command -v compute-sanitizer >/dev/null || [ ! -x "$KERNELS/graft_cuda_tests" ]; then
+    note sanitizer all skipped "there is no compute-sanitizer, or no tests"
+    return 0
+  fi
+  while IFS='|' read -r name _ _ filter <&3; do
+    [ "$filter" != - ] || continue
+    limit=$((until - SECONDS < 20 ? until - SECONDS : 20)) tools=()
+    for tool in memcheck racecheck synccheck; do
+      run sanitizer "$tool/$name" "$limit" "$OUT/sanitizer_${tool}_$name.log" \
+        compute-sanitizer --tool "$tool" --error-exitcode 9 --print-limit 20 \
+        "$KERNELS/graft_cuda_tests" --gtest_filter="$filter" &
+      tools+=($!)
+    done
+    for tool in "${tools[@]}"; do
+      wait "$tool" || ok=1
+    done
+    if [ "$name" = ptx ] && ((limit > 0 && $(left) > 0)) && ! grep -qs '^\[       OK' "$OUT"/sanitizer_*_ptx.log; then
+      echo "   no test passes under it: the rest is left out"
+      return 1
+    fi
+  done 3< <(families)
+  return "$ok"
 }
 
-benchmarks() {
-  [ -x "$BUILD/cuda_bench" ] || { echo "   skipped: there is no Google Benchmark"; return 0; }
-  timeout $(($(left) - 40)) "$BUILD/cuda_bench" --benchmark_filter="${FILTER:-.}" --benchmark_min_time=0.02 \
-    --benchmark_repetitions=5 --benchmark_enable_random_interleaving=true \
-    --benchmark_out="$OUT/bench.json" --benchmark_out_format=json >"$OUT/bench.log" 2>&1
+has_python() { # modules, torch first
+  timeout "$(seconds_of 60)" "$PYTHON" -c "import $1; assert torch.cuda.is_available()" </dev/null >/dev/null 2>&1
 }
 
 torch() {
-  $PYTHON -c 'import torch; assert torch.cuda.is_available()' 2>/dev/null ||
-    { echo "   skipped: $PYTHON has no PyTorch with CUDA"; return 0; }
-  timeout 60 $PYTHON bench/gpu_torch.py >"$OUT/torch.json"
+  has_python torch || { note torch all skipped "$PYTHON has no PyTorch with CUDA"; return 0; }
+  run torch all 45 "$OUT/torch.log" "$PYTHON" bench/gpu_torch.py
 }
 
-step "build" build || exit 1
-step "tests on the GPU" tests
-step "compute-sanitizer" sanitizer
-step "PyTorch's batch norm and optimisers" torch
-step "benchmarks" benchmarks
-step "table" $PYTHON bench/gpu_table.py "$OUT" --commit "$(git rev-parse --short HEAD 2>/dev/null || echo unknown)"
-cat "$OUT/gpu.md" 2>/dev/null
-exit $failed
+benchmarks() {
+  local group ok=0
+  [ -x "$KERNELS/cuda_bench" ] ||
+    { note bench all skipped "there is no Google Benchmark, or it was not built"; return 0; }
+  timeout "$(seconds_of 3600)" nvidia-smi -i 0 --query-gpu=clocks.sm,power.draw \
+    --format=csv,noheader,nounits -l 2 </dev/null >"$OUT/clocks.csv" 2>/dev/null &
+  watch=$!
+  for group in $BENCH; do
+    run bench "$group" "${BENCH_SECONDS:-60}" "$OUT/bench_$group.log" "$KERNELS/cuda_bench" \
+      --benchmark_filter="^$group/" --benchmark_repetitions="${REPETITIONS:-5}" \
+      --benchmark_enable_random_interleaving=true --benchmark_out="$OUT/bench_$group.json" \
+      --benchmark_out_format=json || ok=1
+  done
+  stop_watch
+  return "$ok"
+}
+
+stop_watch() {
+  [ -z "$watch" ] || { kill "$watch"; wait "$watch"; } 2>/dev/null
+  watch=
+}
+
+# The engine on the device: its tests, and steps of ResNet-50.
+engine() {
+  local seconds=${ENGINE_SECONDS:-150} ok=0
+  [ -z "$no_engine" ] || { note engine all skipped "$no_engine"; return 0; }
+  rm -f "$FOLDER/graft_device_tests" "$FOLDER/model_bench"
+  run engine build "$seconds" "$OUT/engine_build.log" \
+    ninja -C "$FOLDER" -k 0 graft_device_tests model_bench || ok=1
+  if [ ! -x "$FOLDER/graft_device_tests" ]; then
+    note engine tests skipped "not built"
+  else
+    run engine tests "$seconds" "$OUT/engine_tests.log" "$FOLDER/graft_device_tests" || ok=1
+  fi
+  if [ ! -x "$FOLDER/model_bench" ]; then
+    note engine steps skipped "not built"
+  elif has_python "torch, torchvision"; then
+    run engine steps 60 "$OUT/engine_steps.log" "$PYTHON" bench/model_race.py --build "$FOLDER" \
+      --model resnet50 --batch 64 --mode train --device cuda --warmup 5 --rounds 20 || ok=1
+  else
+    # shellcheck disable=SC2016
+    run engine steps 60 "$OUT/engine_steps.log" bash -c 'yes "" | head -25 | "$0" resnet50 64 train 1 cuda' \
+      "$FOLDER/model_bench" || ok=1
+  fi
+  return "$ok"
+}
+
+# ---- all of it
+
+finish() {
+  "$PYTHON" bench/gpu_table.py "$OUT" || failed=1
+  echo
+  cat "$OUT/gpu.md"
+  exit "$failed"
+}
+
+trap stop_watch EXIT
+trap 'exit 130' INT TERM
+no_engine='' FOLDER=$BUILD/none KERNELS=$BUILD/none
+machine >"$OUT/machine.tsv"
+step "build" build || [ -x "$KERNELS/graft_cuda_tests" ] || [ -x "$KERNELS/cuda_bench" ] || finish
+for one in $STEPS; do
+  case $one in
+    tests) step "tests on the GPU" tests ;;
+    sanitizer) step "compute-sanitizer" sanitizer ;;
+    torch) step "PyTorch's batch norm and optimisers" torch ;;
+    benchmarks) step "benchmarks" benchmarks ;;
+    engine) step "the engine on the GPU" engine ;;
+    *) echo "STEPS: '$one' is unknown"; failed=1 ;;
+  esac
+done
+finish

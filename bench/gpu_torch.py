@@ -1,5 +1,6 @@
 """What PyTorch, eager, needs on this GPU for what cuda_bench has no library for: batch norm with ReLU in
-training, and fused optimisers. Prints JSON in the form of Google Benchmark, names ending in /pytorch."""
+training, and fused optimisers. Prints one line of JSON in the form of Google Benchmark, names ending in
+/pytorch."""
 import json
 import statistics
 
@@ -65,7 +66,7 @@ def main():
     rows = [{"name": name, "run_type": "iteration", "us": us} for part in (norms(), optimisers())
             for name, us in part]
     context = {"device": torch.cuda.get_device_name(), "torch": torch.__version__}
-    print(json.dumps({"context": context, "benchmarks": rows}, indent=1))
+    print(json.dumps({"context": context, "benchmarks": rows}))
 
 
 if __name__ == "__main__":

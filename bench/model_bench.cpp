@@ -1,11 +1,15 @@
-// One network, timed from outside: `model_bench MODEL BATCH infer|infer-bf16|train|head [THREADS]` prepares, prints
-// "ready", then for every line on standard input runs one iteration and prints its seconds. So a
-// script can take turns between this and a peer (bench/model_race.py).
+// One network, timed from outside: `model_bench MODEL BATCH infer|infer-bf16|train|head [THREADS
+// [cuda]]` prepares, prints "ready", then for every line on standard input runs one iteration and
+// prints its seconds and the peak memory in MB. So a script can take turns between this and a peer
+// (bench/model_race.py). On a CUDA device: in bf16, from bytes in its memory, as `graft train` does
+// it, and its memory.
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <fstream>
+#include <functional>
 #include <iostream>
+#include <memory>
 
 #include "core/autograd.h"
 #include "core/device.h"
@@ -13,6 +17,7 @@
 #include "core/random.h"
 #include "kernels/parallel.h"
 #include "layers/optimizer.h"
+#include "models/training_step.h"
 #include "models/zoo.h"
 
 namespace {
@@ -50,29 +55,66 @@ void train_step(Classifier& model, Optimizer& optimizer, const Tensor& x, const 
   optimizer.step(1e-4);
 }
 
+// One iteration after the other, on the processor or on a CUDA device.
+std::function<void()> on_processor(Classifier& model, Optimizer* optimizer, int64_t batch) {
+  Tensor x = random_input(batch, model.preprocess.crop);
+  Tensor labels = Tensor::zeros({batch}, DType::i32);
+  return [=, &model] {
+    if (optimizer)
+      train_step(model, *optimizer, x, labels);
+    else
+      infer(model, x);
+  };
+}
+
+std::function<void()> on_cuda(Classifier& model, Optimizer* optimizer, int64_t size) {
+  const int64_t side = model.preprocess.crop;
+  Tensor bytes({size, side, side, 3}, DType::u8);
+  Random random(0, "bench");
+  for (uint8_t *v = bytes.mutable_data<uint8_t>(), *end = v + bytes.size(); v != end; ++v)
+    *v = uint8_t(random.uniform() * 256);
+  const Batch batch{.images = bytes.to(Device::cuda),
+                    .labels = Tensor::zeros({size}, DType::i32).to(Device::cuda)};
+  if (!optimizer)
+    return [=, &model] {
+      NoGrad no_grad;
+      logits_of(model, batch).to(Device::cpu);  // which waits
+    };
+  auto step =
+      std::make_shared<TrainingStep>(TrainingStep::Parts{.model = model, .optimizer = *optimizer});
+  return
+      [=, number = uint64_t(0)]() mutable { step->run(batch, {.step = number++, .rate = 1e-4}); };
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
-  if (argc < 4) return std::puts("usage: model_bench MODEL BATCH infer|infer-bf16|train|head [THREADS]"), 64;
+  if (argc < 4)
+    return std::puts("usage: model_bench MODEL BATCH infer|infer-bf16|train|head [THREADS [cuda]]"),
+           64;
   int64_t batch = std::atoll(argv[2]);
   const std::string mode = argv[3];
   bool training = !mode.starts_with("infer");
   if (argc > 4) cpu::set_thread_count(std::atoi(argv[4]));
+  const bool cuda = argc > 5 && std::string(argv[5]) == "cuda";
+  if (const std::string why = cuda ? why_no_cuda() : ""; !why.empty())
+    return std::fprintf(stderr, "model_bench: %s\n", why.c_str()), 69;
   auto model = make_model(argv[1], 1000);
+  if (cuda) model->place(Device::cuda, DType::bf16);
   if (mode == "head" || mode == "infer-bf16") freeze(*model, "trunk");
   allow_bf16(mode == "infer-bf16");
   model->train(training);
-  Tensor x = random_input(batch, model->preprocess.crop);
-  Tensor labels = Tensor::zeros({batch}, DType::i32);
   std::unique_ptr<Optimizer> optimizer;
   if (training) optimizer = std::make_unique<Optimizer>(*model, OptimizerOptions{});
+  auto iterate =
+      cuda ? on_cuda(*model, optimizer.get(), batch) : on_processor(*model, optimizer.get(), batch);
   std::puts("ready");
   std::fflush(stdout);
   for (std::string line; std::getline(std::cin, line);) {
     double begin = seconds();
-    if (training) train_step(*model, *optimizer, x, labels);
-    else infer(*model, x);
-    std::printf("%.6f %ld\n", seconds() - begin, peak_rss_mb());
+    iterate();
+    std::printf("%.6f %ld\n", seconds() - begin,
+                cuda ? long(peak_cuda_bytes() >> 20) : peak_rss_mb());
     std::fflush(stdout);
   }
 }

@@ -8,6 +8,8 @@ they take turns for --rounds; in mode infer-bf16, a frozen trunk with --trunk-pr
 twice, in f32 and in bf16. Prints one JSON line: medians, p10 and p90 of seconds per iteration,
 images per second, peak memory; ratio (torch / graft, > 1: graft is faster) and, for inference of
 resnet50 and vgg16, of_raw (raw / graft: the share of what its convolutions alone could reach).
+With --device cuda both compute there in bf16, the peer's weights in f32 (autocast); no raw, and the
+memory is the device's. graft begins with bytes, which it normalises; the peer with bf16 pixels.
 """
 import argparse
 import json
@@ -26,12 +28,32 @@ def peer(name, batch, mode, threads, dtype=torch.float32):
     side = 224
     x = torch.randn(batch, 3, side, side).to(dtype=dtype, memory_format=torch.channels_last)
     y = torch.zeros(batch, dtype=torch.long)
+    return iteration(net, x, y, name, mode)
+
+
+def cuda_peer(name, batch, mode):
+    """Eager, channels_last, bf16 by autocast."""
+    torch.backends.cudnn.benchmark = True
+    net = getattr(torchvision.models, name)(weights=None).cuda().to(memory_format=torch.channels_last)
+    x = torch.randn(batch, 3, 224, 224, device="cuda", dtype=torch.bfloat16).to(memory_format=torch.channels_last)
+    run = iteration(net, x, torch.zeros(batch, dtype=torch.long, device="cuda"), name, mode, "cuda")
+
+    def run_and_wait():
+        run()
+        torch.cuda.synchronize()
+    return run_and_wait
+
+
+def iteration(net, x, y, name, mode, device="cpu"):
+    def forward():
+        with torch.autocast(device, dtype=torch.bfloat16, enabled=device == "cuda"):
+            return net(x)
     if mode.startswith("infer"):
         net.eval()
 
         def run():
             with torch.no_grad():
-                net(x)
+                forward()
         return run
     net.train()
     if mode == "head":
@@ -49,7 +71,7 @@ def peer(name, batch, mode, threads, dtype=torch.float32):
 
     def run():
         opt.zero_grad()
-        loss(net(x), y).backward()
+        loss(forward(), y).backward()
         opt.step()
     return run
 
@@ -75,15 +97,18 @@ def main():
     p.add_argument("--batch", type=int, default=32)
     p.add_argument("--mode", choices=["infer", "infer-bf16", "train", "head"], default="infer")
     p.add_argument("--threads", type=int, default=2)
+    p.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
     p.add_argument("--warmup", type=int, default=2)
     p.add_argument("--rounds", type=int, default=10)
     a = p.parse_args()
-    programs = {"graft": [f"{a.build}/model_bench", a.model, str(a.batch), a.mode, str(a.threads)]}
-    if a.mode.startswith("infer") and a.model in ("resnet50", "vgg16"):
+    on_cuda = a.device == "cuda"
+    programs = {"graft": [f"{a.build}/model_bench", a.model, str(a.batch), a.mode, str(a.threads), a.device]}
+    if a.mode.startswith("infer") and a.model in ("resnet50", "vgg16") and not on_cuda:
         programs["raw"] = [f"{a.build}/raw_conv", a.model, str(a.batch)]
     programs = {side: Turns(command) for side, command in programs.items()}
-    peers = {"torch": peer(a.model, a.batch, a.mode, a.threads)}
-    if a.mode == "infer-bf16":
+    peers = {"torch": cuda_peer(a.model, a.batch, a.mode) if on_cuda else
+             peer(a.model, a.batch, a.mode, a.threads)}
+    if a.mode == "infer-bf16" and not on_cuda:
         peers["torch_bf16"] = peer(a.model, a.batch, a.mode, a.threads, torch.bfloat16)
     times = {side: [] for side in [*programs, *peers]}
     rss = 0
@@ -97,16 +122,18 @@ def main():
         if i >= a.warmup:
             for side, (seconds, _) in results.items():
                 times[side].append(seconds)
-    out = {"model": a.model, "batch": a.batch, "mode": a.mode, "threads": a.threads, "rounds": a.rounds,
-           "torch_version": torch.__version__}
+    out = {"model": a.model, "batch": a.batch, "mode": a.mode, "device": a.device, "threads": a.threads,
+           "rounds": a.rounds, "torch_version": torch.__version__}
     for side, values in times.items():
         values.sort()
         out[side] = {"median_s": round(statistics.median(values), 4),
                      "p10_s": round(values[len(values) // 10], 4),
                      "p90_s": round(values[-1 - len(values) // 10], 4),
                      "images_per_second": round(a.batch / statistics.median(values), 2)}
-    out["graft"]["peak_rss_mb"] = rss
-    out["torch"]["peak_rss_mb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+    memory = "peak_device_mb" if on_cuda else "peak_rss_mb"
+    out["graft"][memory] = rss
+    out["torch"][memory] = (torch.cuda.max_memory_allocated() >> 20 if on_cuda else
+                            resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
     out["ratio"] = round(out["torch"]["median_s"] / out["graft"]["median_s"], 3)
     if "raw" in out:
         out["of_raw"] = round(out["raw"]["median_s"] / out["graft"]["median_s"], 3)

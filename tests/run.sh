@@ -116,6 +116,7 @@ EOF
 step "layering" $PYTHON tests/layering.py .
 step "CUDA sources" $PYTHON tests/cuda_sources.py .
 step "catalogue of published weights" $PYTHON tests/catalogue.py
+step "bench/gpu.sh without a GPU" $PYTHON -m pytest -q -n2 tests/gpu --junitxml="$RESULTS/gpu.xml"
 step "build" build "$BUILD" all -DGRAFT_TESTS=ON -DGRAFT_BENCH=ON -DCMAKE_CUDA_FLAGS=-Xptxas=-v
 step "reference values: operations" $PYTHON tests/op_reference.py "$GRAFT_REFERENCE_DIR"
 step "reference values: images" $PYTHON tests/decode_reference.py "$GRAFT_REFERENCE_DIR"

@@ -1,19 +1,8 @@
 #include "kernels/vendor/kernels.h"
 
-#include <cublasLt.h>
-#include <cudnn.h>
-
 #include "kernels/vendor/conv2d.h"
 #include "kernels/vendor/gemm.h"
-
-namespace {
-
-std::string versions() {
-  return "cuBLASLt " + std::to_string(cublasLtGetVersion()) + ", cuDNN " +
-         std::to_string(cudnnGetVersion());
-}
-
-}  // namespace
+#include "kernels/vendor/versions.h"
 
 const graft::VendorKernels* graft_vendor_kernels() {
   using namespace graft;
@@ -24,6 +13,6 @@ const graft::VendorKernels* graft_vendor_kernels() {
       &vendor::conv2d_fprop,
       &vendor::conv2d_dgrad,
       &vendor::conv2d_wgrad,
-      &versions};
+      &vendor::versions};
   return &table;
 }

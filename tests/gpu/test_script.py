@@ -1,0 +1,266 @@
+"""bench/gpu.sh without a GPU: the programs that it calls are stubs, which say what they are told to. Its order,
+its limits, and what it says of what is missing, slow or broken."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+sys.path.insert(0, str(ROOT / "bench"))
+import gpu_table  # noqa: E402
+
+# Each writes its name and arguments to $CALLS. $SLOW and $BROKEN are patterns of calls that hang or fail.
+STUB = """#!/bin/bash
+call="$(basename "$0") $*"
+echo "$call" >>"$CALLS"
+[[ -n $SLOW && $call =~ $SLOW ]] && { echo '[ RUN      ] A.hangs'; exec sleep 60; }
+[[ -n $BROKEN && $call =~ $BROKEN ]] && { echo 'it is broken'; exit 3; }
+"""
+STUBS = {
+    "nvidia-smi": """case $* in
+*compute_cap*) echo 9.0 ;;
+*name,driver*) echo 'NVIDIA H200, 580.1, 1980 MHz, 700.00 W' ;;
+*-l*) echo '1755, 600.5'; exec sleep 60 ;;
+esac""",
+    "cmake": """[[ $* == *'-S . '* && -n $MISSING ]] && { printf 'CMake Error at x:\\n  %s\\n' "$MISSING"; exit 1; }
+while [ "$1" != -B ]; do shift; done
+mkdir -p "$2/CMakeFiles/3.25.1"
+echo 'set(CMAKE_CUDA_COMPILER_VERSION "13.0.88")' >"$2/CMakeFiles/3.25.1/CMakeCUDACompiler.cmake" """,
+    "ninja": """[ "$3" = -t ] && { [[ -z $WITHOUT || ! $5 =~ $WITHOUT ]]; exit; }
+folder=$2 kernels=$2
+[ "$(basename "$folder")" = kernels ] || kernels=$folder/kernels/cuda
+mkdir -p "$kernels"
+for target in "${@:5}"; do
+  to=$folder; [[ $target == *cuda* ]] && to=$kernels
+  [[ -n $UNBUILT && $target =~ $UNBUILT ]] || cp "$PROGRAMS/$target" "$to/"
+done
+[ -z "$UNBUILT" ]""",
+    "compute-sanitizer": """echo '========= COMPUTE-SANITIZER'
+"${@:7}"
+echo '========= ERROR SUMMARY: 0 errors'""",
+}
+PASSES = r"""printf '[ RUN      ] A.b\n[       OK ] A.b (1 ms)\n[==========] 1 test from 1 test suite ran.\n'"""
+PROGRAMS = {
+    "graft_cuda_tests": PASSES,
+    "graft_device_tests": PASSES,
+    "graft_cuda": "",
+    "model_bench": "while read -r _; do echo '0.032000 900'; done",
+    "cuda_bench": r"""for a in "$@"; do
+  [[ $a == --benchmark_filter=* ]] && group=${a//[^A-Z0-9]/}
+  [[ $a == --benchmark_out=* ]] && out=${a#*=}
+done
+row() { echo "{\"name\": \"$group/a/bf16/$1/manual_time\", \"run_type\": \"iteration\", \"us\": $2}"; }
+echo "{\"context\": {\"libraries\": \"cuDNN 91300\"}, \"benchmarks\": [$(row own 1.0), $(row vendor 2.0)]}" >"$out" """,
+}
+
+
+class Result:
+    def __init__(self, code, said, calls, out, seconds):
+        self.code, self.said, self.calls, self.seconds = code, said, calls, seconds
+        self.table = (out / "gpu.md").read_text()
+
+    def row(self, name):
+        for line in self.table.splitlines():
+            cells = [cell.strip() for cell in line.split("|")[1:-1]]
+            if cells and name in (cells[0], cells[0].split(":")[0].strip("`")):
+                return cells[1:]
+        raise AssertionError(f"no row {name} in\n{self.table}")
+
+    def of(self, program):
+        return [call.split(" ", 1)[1] for call in self.calls if call.startswith(program + " ")]
+
+
+@pytest.fixture
+def script(tmp_path):
+    calls = tmp_path / "calls"
+    folders = {name: tmp_path / name for name in ("bin", "programs", "out", "build")}
+    for folder in folders.values():
+        folder.mkdir()
+    python = folders["bin"] / "python"  # without PyTorch, whatever this one has
+    python.write_text(f"#!/bin/bash\n[ \"$1\" = -c ] && exit 1\nexec {sys.executable} \"$@\"\n")
+    for folder, programs in (("bin", STUBS), ("programs", PROGRAMS)):
+        for name, body in programs.items():
+            (folders[folder] / name).write_text(STUB + body + "\n")
+    for path in [*folders["bin"].iterdir(), *folders["programs"].iterdir()]:
+        path.chmod(0o755)
+
+    def start(**environment):
+        calls.write_text("")
+        given = {name: os.environ[name] for name in ("HOME", "LANG") if name in os.environ}
+        given |= {"PATH": f"{folders['bin']}:/usr/bin:/bin", "CALLS": str(calls), "PROGRAMS": str(folders["programs"]),
+                  "BUILD": str(folders["build"]), "PYTHON": str(python), "COMMIT": "abc1234", "SLOW": "", "BROKEN": "",
+                  "MISSING": "", "WITHOUT": "", "UNBUILT": "", **environment}
+        return subprocess.Popen([ROOT / "bench/gpu.sh", folders["out"]], env=given, text=True,
+                                stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+    def run(without=(), **environment):
+        for name in without:
+            (folders["bin"] / name).unlink()
+        begin = time.monotonic()
+        process = start(**environment)
+        said, errors = process.communicate(timeout=300)
+        assert errors == ""
+        seconds = time.monotonic() - begin
+        return Result(process.returncode, said, calls.read_text().splitlines(), folders["out"], seconds)
+
+    run.start, run.out = start, folders["out"]
+    return run
+
+
+def test_all_of_it(script):
+    r = script()
+    assert r.code == 0, r.said
+    families = gpu_table.families()
+    filters = [call.removeprefix("--gtest_filter=") for call in r.of("graft_cuda_tests")]
+    small = [family.small for family in families if family.small != "-"]
+    assert filters == [family.tests for family in families] + [one for one in small for _ in gpu_table.TOOLS]
+    tools = [call.split()[1] for call in r.of("compute-sanitizer")]
+    assert sorted(tools[:3]) == sorted(gpu_table.TOOLS) and len(tools) == 3 * len(small)
+    groups = [call.split("^")[1].split("/")[0] for call in r.of("cuda_bench")]
+    assert groups == "B2 G5 G1 G2 G4 G3 C1 C2 C4 C5 C3 O1 B1".split()
+    assert set(groups) == {goal.group for goal in gpu_table.GOALS}
+    order = ["cmake", "graft_cuda_tests", "compute-sanitizer", "cuda_bench", "graft_device_tests", "model_bench"]
+    assert sorted(order, key=[call.split()[0] for call in r.calls].index) == order
+    assert r.table.startswith("NVIDIA H200; driver 580.1; at most 1980 MHz and 700.00 W; CUDA 13.0.88; cuDNN 91300; "
+                              "commit abc1234; ")
+    assert "SM clock 1755 (1755 to 1755) MHz, power 600" in r.table
+    assert r.row("ptx") == ["1 passed"] + 3 * ["nothing found, 1 passed"]
+    assert r.row("engine")[0] == "1 passed"
+    assert r.row("B2")[1:] == ["1", "2.00", "0.85", "met"]
+    assert "2000 images/s, median of 20 steps; no peer" in r.table
+    assert "-DCMAKE_CUDA_ARCHITECTURES=90a-real" in r.of("cmake")[0]
+    assert r.said.endswith(r.table)
+
+
+def test_what_is_slow_is_lost_alone(script):
+    r = script(SLOW="(graft_cuda_tests .*TensorCores|cuda_bench .*G1)", TEST_SECONDS="2", BENCH_SECONDS="2",
+               SANITIZER_SECONDS="4", BENCH="G1 G2")
+    assert r.code == 1
+    assert r.row("gemm")[0] == "**not finished**, stopped after 2 s in A.hangs; until then no test"
+    assert all(re.fullmatch(r"\*\*not finished\*\*, stopped after [1-4] s; no test, nothing known", cell)
+               for cell in r.row("gemm")[1:])
+    assert r.row("wgmma")[:2] == ["1 passed", "skipped: out of time"]
+    assert r.row("ptx")[1] == "nothing found, 1 passed"
+    assert r.row("G1")[-1] == "**not measured**: stopped after 2 s"
+    assert r.row("G2")[-1] == "met"
+    assert r.row("C1")[-1] == "**not measured**: not run"
+    assert r.seconds < 60
+
+
+def test_no_time_is_left(script):
+    r = script(SECONDS_LEFT="9", SLOW="graft_cuda_tests .*Ptx", BENCH="B2")
+    assert r.code == 1
+    assert r.row("ptx")[0].startswith("**not finished**, stopped after ")
+    assert r.row("gemm") == ["skipped: out of time"] * 4
+    assert r.row("B2")[-1] == "**not measured**: skipped: out of time"
+    assert r.row("engine")[0] == "skipped: not built"
+    assert r.seconds < 60
+    assert r.of("cuda_bench") == []
+    assert "(0 s left)" in r.said or "(-" in r.said
+
+
+def test_no_time_at_all(script):
+    r = script(SECONDS_LEFT="0")
+    assert r.code == 1
+    assert "**Build: skipped: out of time.**" in r.table
+    assert r.of("ninja") == [call for call in r.of("ninja") if " -t " in call]
+
+
+def test_a_build_that_hangs(script):
+    r = script(SLOW="ninja .*-k 0", BUILD_SECONDS="2")
+    assert r.code == 1
+    assert "**Build: stopped after 2 s.**" in r.table
+    assert r.row("ptx") == ["not run"] * 4
+
+
+def test_a_program_that_is_not_built(script):
+    r = script(UNBUILT="cuda_bench", STEPS="tests benchmarks")
+    assert r.code == 1
+    assert "**Build: exit code 1.**" in r.table
+    assert r.row("ptx")[0] == "1 passed"
+    assert r.row("G1")[-1] == "**not measured**: skipped: there is no Google Benchmark, or it was not built"
+
+
+def test_what_was_built_before_does_not_count(script):
+    assert script(STEPS="tests").row("ptx")[0] == "1 passed"
+    r = script(UNBUILT="cuda", STEPS="tests")
+    assert r.row("ptx")[0] == "not run"
+    assert r.code == 1
+
+
+@pytest.mark.parametrize("error, said", [
+    ("Could NOT find HDF5 (missing: HDF5_LIBRARIES C)", "no HDF5"),
+    ("Could not find DNNL_INCLUDE_DIR using the\n  following files: dnnl.hpp", "no DNNL_INCLUDE_DIR"),
+    ('By not providing "Findfmt.cmake" CMake looked for one provided by\n  "fmt"\n' + 2 * "Could NOT find HDF5\n",
+     'no "fmt", no HDF5'),
+    ("graft needs oneDNN 2 (of Debian 12)", "graft needs oneDNN 2 (of Debian 12)"),
+])
+def test_without_libraries_there_are_the_kernels(script, error, said):
+    r = script(MISSING=error, STEPS="engine tests", BENCH="G1")
+    assert r.code == 0, r.said
+    assert r.row("engine")[0] == f"skipped: {said}"
+    assert r.row("ptx")[0] == "1 passed"
+    assert r.of("graft_device_tests") == []
+
+
+def test_without_google_tests(script):
+    r = script(MISSING="Could NOT find GTest", WITHOUT="graft_cuda_tests|cuda_bench")
+    assert r.code == 0, r.said
+    assert r.row("ptx") == ["skipped: there is no GoogleTest, or it was not built"] + \
+        ["skipped: there is no compute-sanitizer, or no tests"] * 3
+
+
+def test_without_compute_sanitizer(script):
+    r = script(without=["compute-sanitizer"], STEPS="sanitizer")
+    assert r.code == 0
+    assert r.row("ptx")[1:] == ["skipped: there is no compute-sanitizer, or no tests"] * 3
+
+
+def test_where_compute_sanitizer_cannot_run(script):
+    r = script(BROKEN="compute-sanitizer", STEPS="sanitizer")
+    assert r.code == 1
+    assert len(r.of("compute-sanitizer")) == 3
+    assert r.row("ptx")[1] == "**not finished**, exit code 3; no test, nothing known"
+    assert r.row("gemm")[1] == "not run"
+
+
+def test_without_a_gpu(script):
+    r = script(BROKEN="nvidia-smi")
+    assert r.code == 1
+    assert "**Build: skipped: nvidia-smi finds no GPU.**" in r.table
+    assert r.of("cmake") == []
+
+
+def test_results_of_an_earlier_run_are_gone(script):
+    for name in ("bench_G1.json", "tests_ptx.log", "sanitizer_memcheck_ptx.log", "torch.log"):
+        (script.out / name).write_text(json.dumps({}))
+    r = script(STEPS="tests", BROKEN="^graft_cuda_tests")
+    assert r.row("ptx")[0] == "**not finished**, exit code 3; until then no test"
+    assert sorted(path.name for path in script.out.glob("*_*") if path.name != "build_graft.log") == \
+        sorted(f"tests_{family.name}.log" for family in gpu_table.families())
+
+
+def test_unknown_steps_are_said(script):
+    r = script(STEPS="tests speed", COMMIT="")
+    assert r.code == 1
+    assert "STEPS: 'speed' is unknown" in r.said
+    assert re.search(r"; commit (unknown|[0-9a-f]{12}( \(with changes\))?); ", r.table)
+
+
+@pytest.mark.parametrize("signal", ["kill", "terminate"])
+def test_whatever_ends_it_the_table_is_there(script, signal):
+    process = script.start(SLOW="graft_cuda_tests .*TensorCores", TEST_SECONDS="2")
+    while "TensorCores" not in (script.out.parent / "calls").read_text():
+        assert process.poll() is None
+        time.sleep(0.02)
+    getattr(process, signal)()
+    process.communicate(timeout=300)
+    assert process.returncode != 0
+    r = Result(process.returncode, "", [], script.out, 0)
+    assert r.row("ptx")[0] == "1 passed"
