@@ -15,8 +15,9 @@ Tensor pixels_of(int64_t n) {  // (n,1,1,3), the i-th all i
 }
 
 Batch four() {
-  return {.images = pixels_of(4), .labels = Tensor::from<int32_t>({4}, std::vector<int32_t>{3, 2, 1, 0}), .indices = {9, 8, 7, 6},
-          .number = 5};
+  const std::vector<int32_t> labels{3, 2, 1, 0};
+  return {.images = pixels_of(4), .labels = Tensor::from<int32_t>({4}, labels),
+          .indices = {9, 8, 7, 6}, .number = 5};
 }
 
 TEST(FirstSamples, OfABatchOfPixels) {

@@ -40,7 +40,9 @@ struct Learner {
 };
 
 Batch batch() {
-  Batch batch{.images = Tensor({3, kSide, kSide, 3}, DType::u8), .labels = Tensor::from<int32_t>({3}, std::vector<int32_t>{1, 0, 1})};
+  Batch batch{.images = Tensor({3, kSide, kSide, 3}, DType::u8), .labels = Tensor({3}, DType::i32)};
+  const int32_t labels[] = {1, 0, 1};
+  std::copy(labels, labels + 3, batch.labels.mutable_data<int32_t>());
   Random random(3, "pixels");
   for (int64_t i = 0; i < batch.images.size(); ++i)
     batch.images.mutable_data<uint8_t>()[i] = uint8_t(random.next());
