@@ -10,6 +10,7 @@
 #include "kernels/cuda/capture.h"
 #include "kernels/cuda/check.h"
 #include "kernels/cuda/tensor_map.h"
+#include "kernels/driver.h"
 
 namespace graft::cuda {
 namespace {
@@ -137,6 +138,19 @@ int device_count() noexcept {
 }
 
 void use_device(int index) { check(cudaSetDevice(index), "cudaSetDevice"); }
+
+// Where the driver is missing the answer is cudaErrorInsufficientDriver, too.
+DriverAnswer ask_driver() noexcept {
+  DriverAnswer answer{.built_with = CUDART_VERSION};
+  cudaDriverGetVersion(&answer.driver);
+  int count = 0;
+  const cudaError_t error = cudaGetDeviceCount(&count);
+  cudaGetLastError();
+  answer.too_old = error == cudaErrorInsufficientDriver && answer.driver > 0;
+  if (error != cudaSuccess && error != cudaErrorNoDevice && error != cudaErrorInsufficientDriver)
+    answer.failure = std::string(cudaGetErrorString(error)) + " (" + cudaGetErrorName(error) + ")";
+  return answer;
+}
 
 DeviceInfo device_info() {
   cudaDeviceProp p{};
