@@ -30,6 +30,18 @@ int attribute(cudaDeviceAttr which, int device) {
   return value;
 }
 
+DeviceInfo read_info(int device) {
+  cudaDeviceProp p{};
+  check(cudaGetDeviceProperties(&p, device), "cudaGetDeviceProperties");
+  return {p.name,
+          p.major,
+          p.minor,
+          p.multiProcessorCount,
+          p.totalGlobalMem,
+          p.sharedMemPerBlockOptin,
+          p.sharedMemPerMultiprocessor};
+}
+
 // The device's own pool, told once to keep what is released: giving it back at every
 // synchronisation, as it would, costs more than the kernels that use it.
 cudaMemPool_t pool() {
@@ -152,16 +164,15 @@ DriverAnswer ask_driver() noexcept {
   return answer;
 }
 
+// cudaGetDeviceProperties is slow, and the first layer asks at each call.
 DeviceInfo device_info() {
-  cudaDeviceProp p{};
-  check(cudaGetDeviceProperties(&p, current_device()), "cudaGetDeviceProperties");
-  return {p.name,
-          p.major,
-          p.minor,
-          p.multiProcessorCount,
-          p.totalGlobalMem,
-          p.sharedMemPerBlockOptin,
-          p.sharedMemPerMultiprocessor};
+  thread_local int device = -1;
+  thread_local DeviceInfo info;
+  if (int now = current_device(); now != device) {
+    info = read_info(now);
+    device = now;
+  }
+  return info;
 }
 
 int multiprocessors() {
