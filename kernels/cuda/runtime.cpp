@@ -129,7 +129,7 @@ std::string megabytes(size_t bytes) { return std::to_string(bytes >> 20) + " MiB
   cudaGetLastError();  // the failure has been told, the next call starts afresh
   throw OutOfMemory("out of " + std::string(kind) + " memory: " + megabytes(bytes) +
                         " asked for, " + megabytes(free) + " of " + megabytes(total) +
-                        " free on the device; a smaller batch needs less",
+                        " free on the device",
                     bytes);
 }
 
