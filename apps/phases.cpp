@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "kernels/runtime.h"
+
 namespace graft::app {
 namespace {
 
@@ -33,6 +35,16 @@ std::string with_norms_as_they_were(const std::string& text) {
   return plan.text();
 }
 
+std::unique_ptr<Optimizer> optimizer_of(Classifier& model, const OptimizerOptions& options) {
+  try {
+    return std::make_unique<Optimizer>(model, options);
+  } catch (const cuda::OutOfMemory& e) {
+    fail(Fault::os, "training: the gradients and moments of {} parameters do not fit into the memory of the "
+         "CUDA device: {}; freeze more (--freeze trunk), or use --device cpu",
+         parameter_count(model, true), e.what());
+  }
+}
+
 }  // namespace
 
 void make_recipe(TrainRun& s) {
@@ -50,7 +62,7 @@ void enter_phase(TrainRun& s) {
   OptimizerOptions options = optimizer_options(phase.options);
   options.rate_factors = rate_factors_in(s);
   if (o.l2_sp > 0) options.no_decay = s.pull->paths();
-  s.optimizer = std::make_unique<Optimizer>(*s.model, options);
+  s.optimizer = optimizer_of(*s.model, options);
   open_cache(s);
   make_loaders(s);
   make_settings(s);

@@ -3,6 +3,7 @@
 #include "apps/kernel_file.h"
 #include "core/check.h"
 #include "core/kernel_choice.h"
+#include "kernels/runtime.h"
 
 namespace graft::app {
 namespace {
@@ -48,7 +49,7 @@ void add_place(Command& command, PlaceOptions& o) {
 Place::Place(const Common& common, const PlaceOptions& o) {
   const std::string missing = common.device == "cpu" ? "" : why_no_cuda();
   if (common.device == "cuda" && !missing.empty())
-    fail(Fault::unavailable, "--device cuda: {}; use --device cpu", missing);
+    fail(Fault::unavailable, "--device cuda: {}; --device cpu does without", missing);
   if (common.device == "auto" && !missing.empty() && built_with_cuda())
     say("notice: " + missing + "; computing on the processor");
   if (common.device != "cpu" && missing.empty()) {
@@ -65,7 +66,12 @@ Place::Place(const Common& common, const PlaceOptions& o) {
 
 void Place::bring(Classifier& model) const {
   allow_tf32(precision == "tf32");
-  model.place(device, type_of(precision));
+  try {
+    model.place(device, type_of(precision));
+  } catch (const cuda::OutOfMemory& e) {
+    fail(Fault::os, "the weights do not fit into the memory of the CUDA device: {}; --device cpu does "
+         "without", e.what());
+  }
 }
 
 }  // namespace graft::app

@@ -6,6 +6,7 @@
 #include "apps/training.h"
 #include "core/autograd.h"
 #include "io/source_file.h"
+#include "kernels/runtime.h"
 #include "models/saved.h"
 
 namespace graft::app {
@@ -53,6 +54,11 @@ std::vector<Ranked> classify(Classifier& model, const Tensor& pixels, int top, V
   return ranked;
 }
 
+[[noreturn]] void refuse_image(const std::string& file) {
+  fail(Fault::os, "{}: one image does not fit into the memory of the CUDA device; --device cpu does "
+       "without", printable(file));
+}
+
 void report(Json& document, const Common& common, const std::string& file,
             const std::vector<Ranked>& ranked) {
   if (!common.json) {
@@ -86,6 +92,8 @@ int run_predict(const PredictOptions& o) {
       if (o.strict || o.images.size() == 1 || e.fault == Fault::io) throw;
       say(std::string("graft: skipped: ") + e.what());
       code = int(e.fault);
+    } catch (const cuda::OutOfMemory&) {
+      refuse_image(file);
     }
   }
   if (o.common.json) print(document);

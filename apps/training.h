@@ -72,6 +72,8 @@ struct TrainingHooks {
   std::function<void()> step_done, epoch_done;
   std::function<bool()> stop;
 };
+// What mixes the images of a batch, drawn for this step; none where nothing does.
+std::optional<Mix> mix_of(const Batch& batch, const TrainingSettings& settings, int64_t step);
 TrainingStep step_of(Classifier& model, Optimizer& optimizer, const TrainingSettings& settings);
 // One update; -> the batch's mean loss.
 double train_step(TrainingStep& step, Classifier& model, Optimizer& optimizer, const Batch& batch,

@@ -6,6 +6,7 @@
 #include "core/check.h"
 #include "core/dispatch.h"
 #include "core/staging.h"
+#include "kernels/driver.h"
 #include "kernels/memory.h"
 
 namespace graft {
@@ -18,6 +19,17 @@ thread_local Device kernels_on = Device::cpu;
 thread_local cuda::Stream current;
 
 [[noreturn]] void refuse_cuda() { fail(Fault::unavailable, "device cuda: {}", why_no_cuda()); }
+
+std::string why_no_device() {
+  cuda::DriverAnswer answer;
+  if constexpr (kWithCuda) answer = cuda::ask_driver();
+  if (answer.too_old)
+    return fmt::format("the NVIDIA driver is too old, update it: it is of CUDA {}.{}, and {} is needed",
+                       answer.driver / 1000, answer.driver % 1000 / 10, answer.built_with / 1000);
+  if (!answer.failure.empty())
+    return fmt::format("the NVIDIA driver does not work, see what nvidia-smi says: {}", answer.failure);
+  return "no CUDA device or driver was found";
+}
 
 const void* checked(const Tensor& t, DType dtype) {
   GRAFT_CHECK(t.dtype() == dtype, "kernel: a tensor {} has type {}, read as {}", t.shape(),
@@ -35,7 +47,7 @@ bool built_with_cuda() { return kWithCuda; }
 
 std::string why_no_cuda() {
   if constexpr (kWithCuda) {
-    if (cuda::device_count() == 0) return "no CUDA device or driver was found";
+    if (cuda::device_count() == 0) return why_no_device();
     const cuda::DeviceInfo info = cuda::device_info();
     if (info.major < kOldest)
       return fmt::format("{} has compute capability {}.{}, {}.0 is needed", info.name, info.major,

@@ -59,12 +59,13 @@ void TrainingStep::prepare(const StepNumbers& numbers) {
   loss_scale_.copy_from(Tensor::full({}, float(numbers.loss_scale)));
 }
 
-// What is captured: nothing here waits for the device.
+// What is captured: nothing here waits for the device. Of an infinite loss the gradients may be
+// finite, and would teach: infinity times 0 is NaN, so that they are not.
 void TrainingStep::queue(const Input& input) {
   parts_.optimizer.zero_grad();
   const Tensor value = loss_of(input);
   loss_.copy_from(value);
-  value.backward(loss_scale_);
+  value.backward(add(loss_scale_, scale(loss_, 0.0f)));
   if (parts_.pull) parts_.pull->add_gradient(loss_scale_);
   parts_.optimizer.apply();
 }

@@ -30,7 +30,8 @@ struct StepNumbers {  // besides the batch, what differs from step to step
 
 struct StepResult {
   double loss = 0;             // mean over the batch
-  std::optional<double> norm;  // of the gradients; none: they were not finite, nothing was learnt
+  std::optional<double> norm;  // of the gradients; none: they or the loss were not finite, nothing
+                               // was learnt
 };
 
 class TrainingStep {

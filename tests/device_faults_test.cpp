@@ -2,6 +2,7 @@
 // nothing leaks, and where the device still works the next step is as if nothing had been.
 #ifdef GRAFT_CUSIM
 #include "models/zoo.h"
+#include "tests/cusim/driver_sim.h"
 #include "tests/cusim/runtime_sim.h"
 #include "tests/device.h"
 #include "tests/layer_helpers.h"
@@ -86,6 +87,15 @@ TEST_F(DeviceFaults, NoDeviceOrAnOldOne) {
   EXPECT_EQ(why_no_cuda(), "no CUDA device or driver was found");
   sim::inject({.major = 7});
   EXPECT_EQ(why_no_cuda(), "cusim has compute capability 7.0, 8.0 is needed");
+}
+
+TEST_F(DeviceFaults, ADriverThatGivesNoDeviceSaysWhy) {
+  sim::inject_driver("11.4");
+  EXPECT_EQ(why_no_cuda(), "the NVIDIA driver is too old, update it: it is of CUDA 11.4, and 12 is needed");
+  sim::inject_driver("unknown error");
+  EXPECT_EQ(why_no_cuda(), "the NVIDIA driver does not work, see what nvidia-smi says: unknown error");
+  sim::inject_driver("");
+  EXPECT_EQ(why_no_cuda(), "");
 }
 
 }  // namespace

@@ -166,6 +166,12 @@ void expect_same(const Case& c) {
   EXPECT_TRUE(changed(eager.means, captured.means).empty());
 }
 
+TensorMap parameters_of(Module& model) {
+  TensorMap all;
+  each_param(model, [&](const std::string& path, Param& p) { all[path] = p.clone(Device::cpu); });
+  return all;
+}
+
 class DeviceStep : public DeviceTest {};
 
 // One batch of the four has another size.
@@ -188,6 +194,27 @@ TEST_F(DeviceStep, F16WhereTheLossScaleIsTooLarge) {
                .weighted = true, .batches = {2, 2, 2, 2}};
   expect_same(c);
   EXPECT_EQ(train(c, true).norms.back(), -1);
+}
+
+// Of logits 3e38 and -3e38 the loss is infinite and its gradient is not.
+TEST_F(DeviceStep, AnInfiniteLossTeachesNothing) {
+  for (bool may_capture : {false, true}) {
+    Learner run({.network = smallest, .ema = 0.9});
+    TrainingStep step = run.step(may_capture);
+    for (int i = 0; i < 2; ++i) step.run(batch_of(2, 0), numbers_of(run.c, i));
+    each_param(*run.model, [](const std::string& path, Param& p) {
+      if (path == "head.0.bias") p.copy_from(Tensor::from({4}, {3e38f, -3e38f, 0, 0}));
+    });
+    const TensorMap before = parameters_of(*run.model), moments = run.optimizer->state();
+    const TensorMap means = run.average->state();
+    const StepResult result = step.run(batch_of(2, 0), numbers_of(run.c, 2));
+    EXPECT_EQ(step.captured(), may_capture);
+    EXPECT_TRUE(std::isinf(result.loss)) << result.loss;
+    EXPECT_FALSE(result.norm);
+    EXPECT_TRUE(changed(before, parameters_of(*run.model)).empty());
+    EXPECT_TRUE(changed(moments, run.optimizer->state()).empty());
+    EXPECT_TRUE(changed(means, run.average->state()).empty());
+  }
 }
 
 TEST_F(DeviceStep, CosineHead) { expect_same({.plan = "trunk", .head = "cosine"}); }

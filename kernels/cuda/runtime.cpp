@@ -10,6 +10,7 @@
 #include "kernels/cuda/capture.h"
 #include "kernels/cuda/check.h"
 #include "kernels/cuda/tensor_map.h"
+#include "kernels/driver.h"
 
 namespace graft::cuda {
 namespace {
@@ -27,6 +28,18 @@ int attribute(cudaDeviceAttr which, int device) {
   int value = 0;
   check(cudaDeviceGetAttribute(&value, which, device), "cudaDeviceGetAttribute");
   return value;
+}
+
+DeviceInfo read_info(int device) {
+  cudaDeviceProp p{};
+  check(cudaGetDeviceProperties(&p, device), "cudaGetDeviceProperties");
+  return {p.name,
+          p.major,
+          p.minor,
+          p.multiProcessorCount,
+          p.totalGlobalMem,
+          p.sharedMemPerBlockOptin,
+          p.sharedMemPerMultiprocessor};
 }
 
 // The device's own pool, told once to keep what is released: giving it back at every
@@ -116,7 +129,7 @@ std::string megabytes(size_t bytes) { return std::to_string(bytes >> 20) + " MiB
   cudaGetLastError();  // the failure has been told, the next call starts afresh
   throw OutOfMemory("out of " + std::string(kind) + " memory: " + megabytes(bytes) +
                         " asked for, " + megabytes(free) + " of " + megabytes(total) +
-                        " free on the device; a smaller batch needs less",
+                        " free on the device",
                     bytes);
 }
 
@@ -138,16 +151,28 @@ int device_count() noexcept {
 
 void use_device(int index) { check(cudaSetDevice(index), "cudaSetDevice"); }
 
+// Where the driver is missing the answer is cudaErrorInsufficientDriver, too.
+DriverAnswer ask_driver() noexcept {
+  DriverAnswer answer{.built_with = CUDART_VERSION};
+  cudaDriverGetVersion(&answer.driver);
+  int count = 0;
+  const cudaError_t error = cudaGetDeviceCount(&count);
+  cudaGetLastError();
+  answer.too_old = error == cudaErrorInsufficientDriver && answer.driver > 0;
+  if (error != cudaSuccess && error != cudaErrorNoDevice && error != cudaErrorInsufficientDriver)
+    answer.failure = std::string(cudaGetErrorString(error)) + " (" + cudaGetErrorName(error) + ")";
+  return answer;
+}
+
+// cudaGetDeviceProperties is slow, and the first layer asks at each call.
 DeviceInfo device_info() {
-  cudaDeviceProp p{};
-  check(cudaGetDeviceProperties(&p, current_device()), "cudaGetDeviceProperties");
-  return {p.name,
-          p.major,
-          p.minor,
-          p.multiProcessorCount,
-          p.totalGlobalMem,
-          p.sharedMemPerBlockOptin,
-          p.sharedMemPerMultiprocessor};
+  thread_local int device = -1;
+  thread_local DeviceInfo info;
+  if (int now = current_device(); now != device) {
+    info = read_info(now);
+    device = now;
+  }
+  return info;
 }
 
 int multiprocessors() {

@@ -1,15 +1,18 @@
 """The program on a CUDA device that is simulated (GRAFT_SIM, a graft built with GRAFT_CUDA=SIM): the same
 answers as on the processor, and every fault of a device as one line and an exit code."""
 
+import hashlib
 import json
 import os
+import re
 from pathlib import Path
 
 import pytest
 
 from conftest import SMALL, Program, losses, make_data
 
-FIRST_EPOCH = 1100  # calls of the runtime, after which the second one is on its way
+AFTER_LOADING = 600  # calls of the runtime, after which the first epoch is on its way,
+FIRST_EPOCH = 1100   # and the second one
 TINY = [*SMALL, "--batch", 2, "--image-size", 8, "--augment", "none"]
 
 
@@ -32,6 +35,16 @@ def few(tmp_path_factory):
 def faults(**given):
     text = ",".join(f"{name}={value}" for name, value in given.items())
     return {**os.environ, "GRAFT_SIM_FAULTS": text}
+
+
+def only_notice(result):
+    notices = [line for line in result.err.splitlines() if line.startswith("notice: ")]
+    assert len(notices) == 1, result.err
+    return notices[0]
+
+
+def hashes(folder):
+    return {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in folder.glob("*.h5")}
 
 
 def train(sim, few, *more, device="cuda", out="run", epochs=1, code=0, **options):
@@ -97,13 +110,6 @@ def test_what_has_no_effect_on_the_processor_is_said(graft, few):
         assert len(told) == 1 and option[0] in told[0] and "CUDA device" in told[0]
 
 
-def test_a_stopped_run_goes_on_with_the_same_bits(sim, few):
-    whole = train(sim, few, "--precision", "bf16", epochs=2, out="whole").json
-    train(sim, few, "--precision", "bf16", epochs=2, code=69, env=faults(fail_at=FIRST_EPOCH, sticky=1))
-    resumed = sim("train", "--resume", "--out", "run", "--device", "cuda", "--json").json
-    assert losses(resumed) == losses(whole)
-
-
 def test_predict(sim, few):
     train(sim, few, "--precision", "f32")
     image = next((few / "val" / "red").iterdir())
@@ -119,33 +125,123 @@ def test_no_device_and_an_old_one(sim, few):
     assert "no CUDA device" in message and "--device cpu" in message
     assert "7.0" in train(sim, few, code=69, env=faults(major=7)).message
     auto = train(sim, few, device="auto", env=faults(devices=0))
-    assert auto.json["device"] == "cpu" and auto.err.count("notice:") == 1
+    assert auto.json["device"] == "cpu" and "no CUDA device" in only_notice(auto)
 
 
-def test_out_of_memory_is_said(sim, few):
-    message = train(sim, few, code=71, env=faults(budget=3_700_000)).message
-    assert "out of device memory" in message or "does not fit" in message
-    assert "--batch" in message or "freeze more" in message
+@pytest.mark.parametrize("says, reason", [
+    ("11.4", "the NVIDIA driver is too old, update it: it is of CUDA 11.4, and 12 is needed"),
+    ("unknown error", "the NVIDIA driver does not work, see what nvidia-smi says: unknown error"),
+])
+def test_a_driver_that_gives_no_device_says_why(sim, few, says, reason):
+    environment = {**os.environ, "GRAFT_SIM_DRIVER": says}
+    message = train(sim, few, code=69, env=environment).message
+    assert message == f"graft: --device cuda: {reason}; --device cpu does without"
+    auto = train(sim, few, device="auto", env=environment)
+    assert auto.json["device"] == "cpu"
+    assert only_notice(auto) == f"notice: {reason}; computing on the processor"
 
 
-def test_a_batch_that_is_too_large_says_which_is_not(sim, few):
-    larger = [{"--batch": 4, "--image-size": 32}.get(TINY[i - 1], TINY[i]) for i in range(len(TINY))]
-    args = ["train", *larger, "--data", few, "--freeze", "none", "--cache", "off", "--epochs", 1, "--device",
-            "cuda", "--precision", "f32", "--out", "large"]
-    message = sim(*args, code=71, env=faults(budget=6_500_000)).message
-    assert "a batch of 4 images does not fit" in message and "one of 2 does: --batch 2" in message
+LARGE = [*SMALL, "--batch", 4, "--image-size", 32, "--augment", "none", "--device", "cuda", "--precision", "f32"]
 
 
-def test_a_device_that_fails_leaves_the_checkpoint_whole(sim, few):
-    message = train(sim, few, code=69, env=faults(fail_at=300, sticky=1)).message
-    assert "CUDA device failed" in message
+def large(sim, few, batch, *more, code=0, budget):
+    args = [batch if LARGE[i - 1] == "--batch" else LARGE[i] for i in range(len(LARGE))]
+    return sim("train", *args, "--data", few, "--out", "large", *more, code=code, env=faults(budget=budget))
 
 
-def test_one_failure_ends_in_one_line(sim, few):
-    for call in (1, 40, 300):
-        result = train(sim, few, out=f"run{call}", code=None, env=faults(fail_at=call))
-        assert result.code in (69, 71), result.err
-        assert len([line for line in result.err.splitlines() if line.startswith("graft: ")]) == 1
+@pytest.mark.parametrize("budget, what, what_to_do", [
+    (1_000_000, "the weights do not fit into the memory of the CUDA device", "--device cpu does without"),
+    (3_000_000, "the gradients and moments of 230402 parameters do not fit", "freeze more (--freeze trunk)"),
+])
+def test_what_a_network_keeps_on_the_device_and_does_not_fit(sim, few, budget, what, what_to_do):
+    message = train(sim, few, code=71, env=faults(budget=budget)).message
+    assert what in message and message.count("out of device memory") == 1 and what_to_do in message
+
+
+@pytest.mark.parametrize("budget, how", [
+    (6_500_000, ["--freeze", "none", "--cache", "off", "--epochs", 1]),
+    (5_600_000, ["--freeze", "until:layer2", "--cache", "memory", "--epochs", 2]),
+])
+def test_a_batch_that_is_too_large_says_which_is_not(sim, few, budget, how):
+    message = large(sim, few, 4, *how, code=71, budget=budget).message
+    assert message == ("graft: training: a batch of 4 images does not fit into the memory of the CUDA device; "
+                       "one of 2 does: --batch 2")
+    large(sim, few, 2, *how, budget=budget)
+
+
+def test_no_batch_fits(sim, few):
+    message = large(sim, few, 4, "--freeze", "none", "--cache", "off", code=71, budget=5_000_000).message
+    assert message == ("graft: training: a batch of 4 images does not fit into the memory of the CUDA device; "
+                       "freeze more (--freeze trunk) or take a smaller --image-size")
+
+
+def test_an_evaluation_that_is_too_large_says_what_is_not(sim, few):
+    large(sim, few, 4, "--freeze", "trunk", "--epochs", 1, budget=1 << 30)
+    place = ["--device", "cuda", "--precision", "f32", "--threads", 1]
+    args = ["--weights", "large/model.h5", *place]
+
+    def evaluate(batch, budget, code):
+        options = ["--data", few / "train", "--batch", batch]
+        return sim("eval", *args, *options, code=code, env=faults(budget=budget))
+
+    too_large = "graft: evaluation: a batch of 4 images does not fit into the memory of the CUDA device; "
+    assert evaluate(4, 1_570_000, 71).message == too_large + "one of 2 does: --batch 2"
+    evaluate(2, 1_570_000, 0)
+    assert evaluate(4, 1_270_000, 71).message.startswith(too_large + "use --device cpu")
+    image = next((few / "val" / "red").iterdir())
+    message = sim("predict", *args, image, code=71, env=faults(budget=1_270_000)).message
+    assert message.endswith(": one image does not fit into the memory of the CUDA device; --device cpu does "
+                            "without")
+
+
+def test_a_device_that_fails_in_a_later_epoch_leaves_the_checkpoint_whole(sim, few):
+    """The one run fails, goes on and fails again: nothing that it had written changes, and from there it
+    goes on with the same bits."""
+    precise = ["--precision", "bf16"]
+    whole = train(sim, few, *precise, epochs=2, out="whole").json
+    broken = faults(fail_at=FIRST_EPOCH, sticky=1)
+    message = train(sim, few, *precise, epochs=2, code=69, env=broken).message
+    assert "the CUDA device failed: " in message and "injected failure" in message
+    assert message.endswith("; the last checkpoint is whole, go on from it with: graft train --resume --out run")
+    run = sim.folder / "run"
+    good = hashes(run)
+    assert {"model.h5", "checkpoint.h5"} <= good.keys()
+    assert len((run / "events.jsonl").read_text().splitlines()) == 1
+    sim("verify", "run/model.h5")
+    resume = ["train", "--resume", "--out", "run", "--device", "cuda"]
+    again = sim(*resume, code=69, env=faults(fail_at=AFTER_LOADING, sticky=1)).message
+    assert "the last checkpoint is whole" in again
+    assert hashes(run) == good
+    assert losses(sim(*resume, "--json").json) == losses(whole)
+    sim("verify", "run/model.h5")
+
+
+@pytest.mark.parametrize("given, code, said", [
+    ({"fail_at": 1}, 71, r"the weights do not fit into the memory of the CUDA device: out of device memory: "
+                         r"\d+ bytes asked for; --device cpu does without"),
+    ({"fail_at": 40}, 69, r"the CUDA device failed: \w+: injected failure"),
+    ({"fail_at": AFTER_LOADING, "sticky": 1}, 69, r"the CUDA device failed: \w+: injected failure( \(sticky\))?; "
+                                                  r"nothing was saved yet"),
+], ids=["allocation", "loading", "training"])
+def test_one_failure_ends_in_one_line(sim, few, given, code, said):
+    result = train(sim, few, code=code, env=faults(**given))
+    lines = [line for line in result.err.splitlines() if line.startswith("graft: ")]
+    assert len(lines) == 1 and re.fullmatch("graft: " + said, lines[0]), result.err
+    assert hashes(sim.folder / "run") == {}
+
+
+def test_a_loss_that_explodes_leaves_the_good_epochs(sim, few):
+    """Two steps an epoch, each of which makes the head a million times larger: the seventh breaks it."""
+    args = ["train", *TINY, "--data", few, "--freeze", "trunk", "--cache", "off", "--epochs", 6, "--lr", 1e6,
+            "--weight-decay", 1, "--momentum", 0, "--device", "cuda", "--precision", "f32", "--out", "run"]
+    message = sim(*args, code=70).message
+    assert "at step 7, not finite from fc.weight on" in message
+    run = sim.folder / "run"
+    good = hashes(run)
+    assert {"model.h5", "checkpoint.h5"} <= good.keys()
+    assert len((run / "events.jsonl").read_text().splitlines()) == 3
+    assert sim("train", "--resume", "--out", "run", "--device", "cuda", code=70).message == message
+    assert hashes(run) == good
 
 
 def test_precision_needs_a_device(sim, few):
