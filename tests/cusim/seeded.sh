@@ -60,6 +60,42 @@ mix: no barrier after the tables | mix.cu        | /__syncthreads/d             
 mix: box one column wider     | mix.cu           | s/x < x1/x <= x1/                                          | plain
 mix: rows of another image    | mix.cu           | s/p.partners\[image\] \* bytes/image * bytes/            | plain
 mix: pixels past the last     | mix.cu           | s/turn < kTurns \&\& pixel < size/turn < kTurns/          | asan
+none of arrays                | reduce.cu        |                                                            | -
+array: no barrier in the sum  | flat_sum.cuh     | /half > 0; half/{n;d}                                      | race
+array: elements past the last | flat_sum.cuh     | s/if (i + kWidth <= n)/if (i < n)/                         | plain
+array: last pack as a whole   | pack.cuh         | s/if (i >= 0 \&\& i + kWidth <= n)/if (i >= 0 \&\& i < n)/ | plain
+columns: no barrier in a block | columns.cuh     | /half >= g.across/{n;d}                                    | race
+columns: no barrier at last   | columns.cuh      | /half >= kFinishAcross/{n;d}                               | race
+columns: tree of one step less | columns.cuh     | s/half >= g.across/half > g.across/                        | plain
+columns: sums of another image | columns.cuh     | s/g.images + blockIdx.z/g.images/                          | plain
+lookup: numbers past the last | lookup.cu        | s/i < p.count \&\& index/index/                            | asan
+optimizer: momentum of nothing | optimizer.cu    | s/if (!s.first_step) load/load/                            | plain
+dropout: words side by side   | dropout.cu       | s/at + 16 \* w/at + kWidth * w/                             | plain
+none of norms                 | norm.cu          |                                                            | -
+norm: pivot of another channel | norm.cu         | s/load(pivot, f.x + channel)/load(pivot, f.x)/             | plain
+norm: no barrier in the moments | norm_moments.cu | /half >= kAcross/{n;d}                                    | race
+norm: gradient of another scale | norm_backward.cu | s/rows \* r \* r/rows * r/                                 | plain
+none of rows                  | row_team.cuh     |                                                            | -
+row: no barrier               | row_team.cuh     | /__syncthreads/d                                           | race
+row: sums in the same place   | row_team.cuh     | /turn ^= 1/d                                               | race
+row: past the last            | row_team.cuh     | s/if (team.row < rows) f/f/                                | asan
+row: variance around zero     | layer_norm.cu    | s/(v\[j\] - m) \* (v\[j\] - m)/v[j] * v[j]/                 | plain
+row: largest of a thread      | softmax_row.cuh  | /top = team.largest/d                                      | plain
+row: targets of a thread      | cross_entropy.cu | s/, below = team.sum(below)//                              | plain
+none of pixels                | pool.cu          |                                                            | -
+pixel: last of equals wins    | pool.cu          | s/v\[j\] > best\[j\]/v[j] >= best[j]/                      | plain
+pixel: a window too few       | pool_threads.cuh | s/axis.stride) + 1/axis.stride) + 2/                       | plain
+pixel: no barrier in a tile   | layout.cu        | /__syncthreads/d                                           | race
+pixel: taps past the box      | resize.cu        | s/min(int(centre + reach + 0.5), in)/int(centre + reach + 0.5)/ | plain
+none of depthwise             | conv2d_depthwise.cu |                                                         | -
+depthwise: no barrier, filter | conv2d_depthwise.cu | 0,/__syncthreads/{//d}                                  | race
+depthwise: no barrier, sums   | conv2d_depthwise.cu | /sums.of\[first\]\[lane\] = sum/{n;d}                   | race
+depthwise: pixel of all phases | conv2d_depthwise.cu | /start = {at.image/d                                   | plain
+none of the first layer       | conv2d_first.cu  |                                                            | -
+first layer: no barrier, table | conv2d_first.cu | /load_table(shared.table/{n;d}                             | race
+first layer: no barrier, patch | conv2d_first.cu | /load_patch(patch, shared/{n;d}                            | race
+first layer: patch over patch | conv2d_first.cu  | /the patch is no longer read/d                             | race
+first layer: around the image | conv2d_first.cu  | s/inside \&\& channel < 3 ?/channel < 3 ?/                 | asan
 none with wgmma               | gemm_wgmma.cuh   |                                                            | -
 wgmma: no wait for the copy   | gemm_wgmma.cuh   | /barriers.wait(place)/d                                    | plain
 wgmma: other parity of full   | ring_barriers.cuh | s/full\[at.stage\], at.parity)/full[at.stage], at.parity ^ 1)/ | plain
@@ -140,14 +176,29 @@ plant() { # folder, file, sed command
   ! cmp -s "kernels/cuda/$2" "$1/kernels/cuda/$2"
 }
 
+program_of() { # name, file -> what runs the kernel
+  case $1 in
+    *conv*) echo seeded_conv ;;
+    *wgmma*) echo seeded_wgmma ;;
+    *cluster*) echo seeded_cluster ;;
+    array:* | columns:* | lookup:* | optimizer:* | dropout:* | *"of arrays") echo seeded_arrays ;;
+    norm:* | *"of norms") echo seeded_norm ;;
+    row:* | *"of rows") echo seeded_rows ;;
+    pixel:* | *"of pixels") echo seeded_pixels ;;
+    depthwise:* | *"of depthwise") echo seeded_depthwise ;;
+    "first layer:"* | *"of the first layer") echo seeded_first ;;
+    *) case $2 in
+         attention*) echo seeded_attention ;;
+         mix*) echo seeded_mix ;;
+         *) echo seeded ;;
+       esac ;;
+  esac
+}
+
 one_bug() { # name, file, sed command, expected build -> says and returns whether all is as it should be
-  local at="$work/${1//[^a-z0-9]/_}" builds=$4 passes=0 build program=seeded
+  local at="$work/${1//[^a-z0-9]/_}" builds=$4 passes=0 build program
   [[ $1 != none* ]] || builds="plain asan race" passes=9
-  [[ $1 != *conv* ]] || program=seeded_conv
-  [[ $2 != attention* ]] || program=seeded_attention
-  [[ $2 != mix* ]] || program=seeded_mix
-  [[ $1 != *wgmma* ]] || program=seeded_wgmma
-  [[ $1 != *cluster* ]] || program=seeded_cluster
+  program=$(program_of "$1" "$2")
   plant "$at" "$2" "$3" || { echo "$1: the sed command changes nothing in $2"; return 1; }
   for build in $builds; do
     build_as "$build" "$at" tests/cusim/$program.cpp || { echo "$1: does not compile"; return 1; }
