@@ -141,7 +141,7 @@ if [ "${GRAFT_QUICK:-0}" = 0 ]; then
   step "unit tests under both" programs asan "$BUILD-asan" \
     '*OnnxZoo*:*RealSqueezeNet*:*Keras.EveryFlip*:*ModelFile.UnsealedFlips*'
   step "command line on a simulated CUDA device" env GRAFT="$BUILD/graft" GRAFT_SIM="$BUILD-asan/graft" \
-    "$CLI_PYTHON" -m pytest -q tests/cli/test_device.py -k "not measured" \
+    "$CLI_PYTHON" -m pytest -q -n2 tests/cli/test_device.py -k "not measured" \
     --junitxml="$RESULTS/cli_device.xml"
   step "build with the thread sanitizer" build "$BUILD-tsan" \
     graft_thread_tests "${LIGHT[@]}" -DGRAFT_SANITIZE=thread
