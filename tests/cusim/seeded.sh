@@ -129,7 +129,7 @@ cluster: same rows for both   | gemm_wgmma.cuh   | /at.m += int(ptx::cluster_ran
 '
 FLAGS=(-std=c++20 -g1 -fno-strict-aliasing -w -Wno-psabi -isystem "$CUDA_HEADERS")
 SAN=(-fsanitize=address,undefined -fno-sanitize-recover=all)
-simulator=(async_copy barriers before box_copy checks cluster crash fiber graph_sim mbarrier runtime_sim
+simulator=(async_copy barriers before box_copy checks cluster crash driver_sim fiber graph_sim mbarrier runtime_sim
   scheduler shared_arena spans tensor_core warp wgmma)
 
 compile() { # folder with the sources, file, object, options...
