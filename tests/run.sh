@@ -59,7 +59,7 @@ suite() { # name, folder, ctest options...
 # and ctest starts a program anew for each of its tests.
 programs() { # name, folder, tests to leave out, as a filter of GoogleTest
   local log
-  export ASAN_OPTIONS=detect_stack_use_after_return=0 GTEST_TOTAL_SHARDS=16
+  local -x ASAN_OPTIONS=detect_stack_use_after_return=0 GTEST_TOTAL_SHARDS=16
   find "$2" -name '*_tests' -type f -executable | sort | while IFS= read -r program; do
     for part in {0..15}; do echo "$program $part $RESULTS/$1.$(basename "$program").$part"; done
   done | xargs -P2 -L1 bash -c 'GTEST_SHARD_INDEX=$2 timeout '"$LIMIT"' "$1" --gtest_brief=1 \
