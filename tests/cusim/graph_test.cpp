@@ -2,21 +2,16 @@
 // launch, and all that must be refused.
 #include "kernels/graph.h"
 
-#include <gtest/gtest.h>
-
 #include <cmath>
 #include <functional>
 
-#include "tests/cusim/runtime_sim.h"
+#include "tests/cusim/fresh_device.h"
 
 namespace graft::cuda {
 namespace {
 
-struct GraphTest : testing::Test {
-  ~GraphTest() override {
-    destroy(stream);
-    sim::reset();  // which refuses blocks that were never released
-  }
+struct GraphTest : sim::FreshDevice {
+  ~GraphTest() override { destroy(stream); }
 
   Graph captured(const std::function<void()>& work) {
     begin_capture(stream);

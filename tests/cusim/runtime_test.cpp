@@ -1,18 +1,14 @@
 // The simulated runtime: what it makes visible that a GPU only shows now and then.
-#include <gtest/gtest.h>
-
 #include <cmath>
 #include <cstring>
 #include <vector>
 
-#include "tests/cusim/runtime_sim.h"
+#include "tests/cusim/fresh_device.h"
 
 namespace graft::cuda {
 namespace {
 
-struct Runtime : testing::Test {
-  ~Runtime() override { sim::reset(); }
-};
+struct Runtime : sim::FreshDevice {};
 
 struct Pinned {
   explicit Pinned(size_t count)
