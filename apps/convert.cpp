@@ -16,7 +16,7 @@
 namespace graft::app {
 namespace {
 
-constexpr const char* kFooter = R"(Examples:
+constexpr const char* kConvertFooter = R"(Examples:
   graft convert resnet18.pth resnet18.h5 --classes imagenet_class_index.json
   graft convert resnet50_keras.h5 trunk.h5 --until layer3
   graft convert run/model.h5 model.safetensors
@@ -168,7 +168,7 @@ Run add_convert(CLI::App& program) {
          "others");
   c.flag("--allow-nonfinite", o->allow_nonfinite, "Accept weights that are NaN or infinite");
   add_common(c, o->common);
-  c.footer(kFooter);
+  c.footer(kConvertFooter);
   return [o] { return run_convert(*o); };
 }
 

@@ -17,7 +17,7 @@
 namespace graft::app {
 namespace {
 
-constexpr const char* kFooter = R"(Example:
+constexpr const char* kDemoFooter = R"(Example:
   graft demo --out story)";
 constexpr const char* kModel = "resnet10_small";
 
@@ -228,7 +228,7 @@ Run add_demo(CLI::App& program) {
   c.integer("--seeds", o->seeds, 1, 100, "Repetitions of the target, each with new pictures");
   c.flag("--quick", o->quick, "Far fewer of everything, to see that it runs");
   add_common(c, o->common);
-  c.footer(kFooter);
+  c.footer(kDemoFooter);
   return [o] { return run_demo(*o); };
 }
 

@@ -10,7 +10,7 @@
 namespace graft::app {
 namespace {
 
-constexpr const char* kFooter = R"(Example:
+constexpr const char* kEvalFooter = R"(Example:
   graft eval --weights run/model.h5 --data photos/val)";
 
 struct EvalOptions {
@@ -87,7 +87,7 @@ Run add_eval(CLI::App& program) {
          "twice the time (Krizhevsky et al., NeurIPS 2012); none");
   add_place(c, o->place);
   add_common(c, o->common);
-  c.footer(kFooter);
+  c.footer(kEvalFooter);
   return [o] { return run_eval(*o); };
 }
 

@@ -12,7 +12,7 @@
 namespace graft::app {
 namespace {
 
-constexpr const char* kFooter = R"(Examples:
+constexpr const char* kInspectFooter = R"(Examples:
   graft inspect run/model.h5
   graft inspect --model resnet18)";
 
@@ -142,7 +142,7 @@ Run add_inspect(CLI::App& program) {
   c.text("file", o->file, "Model file or weights");
   c.text("--model", o->model, "A network by name instead");
   add_common(c, o->common);
-  c.footer(kFooter);
+  c.footer(kInspectFooter);
   return [o] { return run_inspect(*o); };
 }
 

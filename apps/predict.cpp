@@ -12,7 +12,7 @@
 namespace graft::app {
 namespace {
 
-constexpr const char* kFooter = R"(Example:
+constexpr const char* kPredictFooter = R"(Example:
   graft predict --weights run/model.h5 photo.jpg other.png)";
 
 struct PredictOptions {
@@ -115,7 +115,7 @@ Run add_predict(CLI::App& program) {
          "et al., NeurIPS 2012); none");
   add_place(c, o->place);
   add_common(c, o->common);
-  c.footer(kFooter);
+  c.footer(kPredictFooter);
   return [o] { return run_predict(*o); };
 }
 

@@ -15,7 +15,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr const char* kFooter = R"(The file that was published is kept, by its hash, in --cache: $GRAFT_CACHE, else
+constexpr const char* kPullFooter = R"(The file that was published is kept, by its hash, in --cache: $GRAFT_CACHE, else
 $XDG_CACHE_HOME/graft, else ~/.cache/graft. A broken download goes on where it stopped.
 Examples:
   graft models --pretrained
@@ -92,7 +92,7 @@ Run add_pull(CLI::App& program) {
   c.text("--catalogue", o->catalogue, "Catalogue of your own, in JSON");
   c.integer("--stall", o->stall, 1, 3600, "Seconds without a byte that end an attempt");
   add_common(c, o->common);
-  c.footer(kFooter);
+  c.footer(kPullFooter);
   return [o] { return run_pull(*o); };
 }
 

@@ -10,7 +10,7 @@
 namespace graft::app {
 namespace {
 
-constexpr const char* kFooter = R"(Examples:
+constexpr const char* kSoupFooter = R"(Examples:
   graft train --weights resnet18.h5 --data photos --head-solver lbfgs --out probe
   graft train --weights resnet18.h5 --data photos --recipe lp-ft --out tuned
   graft soup --alpha 0.5 probe/model.h5 tuned/model.h5 -o robust.h5   # as WiSE-FT
@@ -120,7 +120,7 @@ Run add_soup(CLI::App& program) {
   c.number("--alpha", o->alpha, 0, 1, "Share of the second of two models; without it all have the "
            "same");
   add_common(c, o->common);
-  c.footer(kFooter);
+  c.footer(kSoupFooter);
   return [o, c] { return run_soup(*o, c.given("--alpha")); };
 }
 

@@ -18,7 +18,7 @@
 namespace graft::app {
 namespace {
 
-constexpr const char* kFooter = R"(Examples:
+constexpr const char* kTrainFooter = R"(Examples:
   graft train --weights resnet18.h5 --data photos --freeze trunk --epochs 10 --out run
   graft train --weights resnet18.h5 --data photos --head-solver lbfgs
   graft train --weights resnet18.h5 --data photos --augment none --cache photos.cache
@@ -279,7 +279,7 @@ Run add_train(CLI::App& program) {
   Command command(program, "train", "Train a classifier on your images");
   auto options = std::make_shared<TrainOptions>();
   add_train_options(command, *options);
-  command.footer(kFooter);
+  command.footer(kTrainFooter);
   return [options, command] { return run_train(*options, command); };
 }
 

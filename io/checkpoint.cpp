@@ -8,13 +8,13 @@ namespace graft {
 namespace fs = std::filesystem;
 namespace {
 
-constexpr const char* kFormat = "graft checkpoint";
+constexpr const char* kCheckpointFormat = "graft checkpoint";
 
 Checkpoint read_one(const fs::path& path) {
   Hdf5Reader file(path);
   Checkpoint c;
   c.model = get_model(file);
-  GRAFT_CHECK(file.text("/", "format") == kFormat,
+  GRAFT_CHECK(file.text("/", "format") == kCheckpointFormat,
               "{}: is a model, not a checkpoint: nothing to resume; give it as --weights",
               file.name());
   GRAFT_CHECK(file.sealed(), "{}: its checksum is gone: the file was cut or edited", file.name());
@@ -54,7 +54,7 @@ fs::path previous_checkpoint(const fs::path& path) {
 // A damaged newest is not kept: it would push out the previous one, which is good.
 void write_checkpoint(const fs::path& path, const Checkpoint& c) {
   Hdf5Writer file(path);
-  put_model(file, c.model, kFormat);
+  put_model(file, c.model, kCheckpointFormat);
   put_tensors(file, "/optimizer", c.optimizer);
   if (!c.extra.empty()) put_tensors(file, "/extra", c.extra);
   file.group("/integers");

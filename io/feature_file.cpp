@@ -7,8 +7,8 @@
 namespace graft {
 namespace {
 
-constexpr const char* kFormat = "graft features";
-constexpr int64_t kVersion = 1;
+constexpr const char* kFeatureFormat = "graft features";
+constexpr int64_t kFeatureVersion = 1;
 constexpr size_t kBlockBytes = size_t(32) << 20;
 
 std::string block_path(size_t block) { return fmt::format("/features/{}", block); }
@@ -36,11 +36,11 @@ Tensor stacked(std::span<const FeatureEntry> entries) {
 }
 
 void check_header(const Hdf5Reader& file, const std::string& network) {
-  GRAFT_CHECK(file.has_attribute("/", "format") && file.text("/", "format") == kFormat,
+  GRAFT_CHECK(file.has_attribute("/", "format") && file.text("/", "format") == kFeatureFormat,
               "{}: is no file of features", file.name());
   const int64_t version = file.integer("/", "version");
-  GRAFT_CHECK(version == kVersion, "{}: has version {}, this program reads {}", file.name(),
-              version, kVersion);
+  GRAFT_CHECK(version == kFeatureVersion, "{}: has version {}, this program reads {}", file.name(),
+              version, kFeatureVersion);
   GRAFT_CHECK(file.sealed(), "{}: its checksum is gone: it was cut or edited", file.name());
   GRAFT_CHECK(file.text("/", "network") == network, "{}: is of another network", file.name());
 }
@@ -57,8 +57,8 @@ void write_features(const std::filesystem::path& path, const std::string& networ
                     const std::vector<FeatureEntry>& entries) {
   GRAFT_CHECK(!entries.empty(), "features: nothing to write");
   Hdf5Writer file(path);
-  file.attribute("/", "format", std::string(kFormat));
-  file.attribute("/", "version", kVersion);
+  file.attribute("/", "format", std::string(kFeatureFormat));
+  file.attribute("/", "version", kFeatureVersion);
   file.attribute("/", "network", network);
   file.tensor("/keys", keys_of(entries));
   const size_t each = std::max<size_t>(1, entries[0].value.bytes());

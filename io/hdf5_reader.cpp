@@ -15,7 +15,6 @@ using hdf5::Id;
 using Wide = unsigned __int128;
 
 constexpr size_t kMaxAttributes = 100'000;
-constexpr int kMaxRank = 32;
 constexpr int64_t kLarge = 1 << 14;  // elements of a tensor
 
 herr_t collect_name(hid_t, const char* name, const H5A_info_t*, void* names) try {
@@ -60,9 +59,9 @@ struct Hdf5Reader::Impl : hdf5::Tree {
 
   // Shape of what holds `width` bytes per element; the product is checked against `limit`.
   Shape shape_of(hid_t space, size_t width, const std::string& where, uint64_t limit) const {
-    hsize_t dims[kMaxRank];
+    hsize_t dims[H5S_MAX_RANK];
     int rank = H5Sget_simple_extent_ndims(space);
-    check(rank >= 0 && rank <= kMaxRank && H5Sget_simple_extent_type(space) != H5S_NULL, where,
+    check(rank >= 0 && rank <= H5S_MAX_RANK && H5Sget_simple_extent_type(space) != H5S_NULL, where,
           "has no shape");
     check(H5Sget_simple_extent_dims(space, dims, nullptr) >= 0, where, "has no shape");
     Wide bytes = width;

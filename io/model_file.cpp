@@ -10,7 +10,7 @@
 namespace graft {
 namespace {
 
-constexpr int64_t kVersion = 1;
+constexpr int64_t kModelVersion = 1;
 constexpr const char* kAbout =
     "A neural network by graft. /tensors keeps published names and shapes; /preprocess makes its "
     "input from an image; /classes names its outputs in order.";
@@ -126,10 +126,10 @@ void check_format(const Hdf5Reader& file) {
   GRAFT_CHECK(is_ours(file), "{}: is HDF5, but no model of graft: convert it with `graft convert`",
               file.name());
   int64_t version = file.integer("/", "version");
-  GRAFT_CHECK(version <= kVersion && version > 0,
+  GRAFT_CHECK(version <= kModelVersion && version > 0,
               "{}: was written by a newer graft: its format is version {}, this program reads up "
               "to {}; update graft",
-              file.name(), version, kVersion);
+              file.name(), version, kModelVersion);
   GRAFT_CHECK(file.sealed() || !file.has_attribute("/", "checksum"),
               "{}: its checksum is gone: the file was cut or edited since graft wrote it; after an "
               "edit on purpose delete the attribute \"checksum\" of /",
@@ -174,7 +174,7 @@ TensorMap get_tensors(const Hdf5Reader& file, const std::string& group) {
 void put_model(Hdf5Writer& file, const ModelFile& model, const std::string& format) {
   check_names(model);
   file.attribute("/", "format", format);
-  file.attribute("/", "version", kVersion);
+  file.attribute("/", "version", kModelVersion);
   file.attribute("/", "about", std::string(kAbout));
   file.group("/arch");
   file.attribute("/arch", "name", model.architecture);

@@ -8,7 +8,7 @@ namespace {
 
 // 0x1950a86a20f9469cfc6c, as torch/serialization.py has it.
 constexpr std::string_view kMagic = "\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19";
-constexpr int64_t kVersion = 1001;
+constexpr int64_t kProtocol = 1001;
 
 // Reads the pickle at byte `at` and moves on behind it.
 Pickle next_pickle(const InputFile& file, int64_t& at) {
@@ -26,7 +26,7 @@ void check_magic(const InputFile& file, int64_t& at) {
               file.name());
   Pickle version = next_pickle(file, at);
   bool known = version.kind(version.root()) == Pickle::Kind::integer &&
-               version.integer(version.root()) == kVersion;
+               version.integer(version.root()) == kProtocol;
   GRAFT_CHECK(known, "{}: is of a version of PyTorch's files that never was; get it again",
               file.name());
 }

@@ -24,7 +24,7 @@ constexpr const char* kRebuilds[] = {
 constexpr const char* kOthers[] = {"collections.OrderedDict", "torch.Tensor",
                                    "torch.nn.parameter.Parameter"};
 constexpr int kMaxWrapping = 4;  // rebuild calls around each other, and dicts around the state dict
-constexpr size_t kMaxRank = 32;
+constexpr size_t kMaxDims = 32;
 // A value can stand in many places of a short file: what is copied for each place is limited.
 constexpr size_t kMaxTensors = 20'000;
 constexpr size_t kMaxSkipped = 1000;
@@ -248,7 +248,7 @@ class StateFinder {
 
   Shape numbers(Ref tuple) const {
     std::span<const Ref> items = tuple_of(pickle_, tuple, 0);
-    GRAFT_CHECK(items.size() <= kMaxRank, "{} dimensions; {} are the most", items.size(), kMaxRank);
+    GRAFT_CHECK(items.size() <= kMaxDims, "{} dimensions; {} are the most", items.size(), kMaxDims);
     Shape values;
     for (Ref item : items) values.push_back(pickle_.integer(item));
     return values;

@@ -66,9 +66,9 @@ void require_one_storage(const Names& windows, const std::string& file) {
                 escaped(item->first), escaped(first.key), escaped(windows[0]->first));
 }
 
-class Loader {
+class StorageLoader {
  public:
-  Loader(const std::string& file, const OpenStorage& open) : file_(file), open_(open) {}
+  StorageLoader(const std::string& file, const OpenStorage& open) : file_(file), open_(open) {}
 
   void load(const Names& windows) {  // those of one storage
     require_one_storage(windows, file_);
@@ -126,7 +126,7 @@ TensorMap load_tensors(const TorchTensors& tensors, const std::string& file,
                        const OpenStorage& open) {
   std::map<std::string, Names> by_storage;
   for (const auto& item : tensors) by_storage[item.second.storage.key].push_back(&item);
-  Loader loader(file, open);
+  StorageLoader loader(file, open);
   for (const auto& [key, windows] : by_storage) loader.load(windows);
   return std::move(loader.tensors);
 }

@@ -7,7 +7,7 @@
 namespace graft {
 namespace {
 
-constexpr int64_t kGrain = 1 << 14;
+constexpr int64_t kPullGrain = 1 << 14;
 
 // g += alpha loss_scale (w - w0)
 void pull(const Tensor& w, const Tensor& w0, double alpha, const Tensor& loss_scale, Tensor g) {
@@ -19,7 +19,7 @@ void pull(const Tensor& w, const Tensor& w0, double alpha, const Tensor& loss_sc
   const float factor = float(alpha * double(*loss_scale.data()));
   const float *value = w.data(), *start = w0.data();
   float* grad = g.mutable_data();
-  cpu::parallel_for(w.size(), kGrain, [&](int64_t begin, int64_t end) {
+  cpu::parallel_for(w.size(), kPullGrain, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) grad[i] += factor * (value[i] - start[i]);
   });
 }

@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """Expected values of whole networks, made with PyTorch and torchvision, for models_golden_test.cpp.
 
-  tests/golden.py --run build/graft_models_tests              the usual networks, one at a time
+  tests/golden.py --run build/graft_models_tests --jobs 2     the usual networks, two at a time
   tests/golden.py --run build/graft_models_tests --slow       what that leaves out; takes hours
   tests/golden.py --out DIR --archs resnet18 squeezenet1_1    only the files
 
@@ -31,6 +31,7 @@ not zero. Dropout is off. DIR/<arch> then holds
 Regimes: head trains the last layer only, last the last stage too, all everything.
 """
 import argparse
+import concurrent.futures
 import copy
 import functools
 import hashlib
@@ -466,7 +467,9 @@ def left_out(binary):
 
 def make_apart(arch, args, out):
     """In a process of its own, so that its memory is free before the next one starts."""
-    child = multiprocessing.get_context("fork").Process(
+    context = multiprocessing.get_context("forkserver")  # whose server has no threads that fork breaks
+    context.set_forkserver_preload(["torch", "torchvision"])
+    child = context.Process(
         target=make, args=(arch, os.path.join(out, arch), regimes_of(arch, args), args.size,
                            args.batch, args.seed))
     child.start()
@@ -474,23 +477,29 @@ def make_apart(arch, args, out):
     return child.exitcode == 0
 
 
+def compare_one(arch, args):
+    """Makes the network's files, runs its tests, removes them. -> whether all is well"""
+    start, out = time.time(), tempfile.mkdtemp(prefix="graft_golden_")
+    env = {"OMP_NUM_THREADS": "1", **os.environ, "GRAFT_GOLDEN_DIR": out}
+    if args.xml:
+        env["GTEST_OUTPUT"] = f"xml:{args.xml}/{os.path.basename(args.run)}.{arch}.xml"
+    try:
+        ok = make_apart(arch, args, out)
+        made = time.time()
+        ok = ok and subprocess.run([args.run, f"--gtest_filter=*Golden*/{arch}__*", "--gtest_brief=1"],
+                                   env=env).returncode == 0
+    finally:
+        shutil.rmtree(out)
+    print(f"{arch}: {'ok' if ok else 'FAILED'}, {made - start:.1f} s to make, "
+          f"{time.time() - made:.1f} s to test", flush=True)
+    return ok
+
+
 def run(args):
-    """Makes the files of each network, runs its tests, removes them. -> networks that failed"""
-    failed = []
-    for arch in args.archs:
-        start, out = time.time(), tempfile.mkdtemp(prefix="graft_golden_")
-        try:
-            ok = make_apart(arch, args, out)
-            made = time.time()
-            ok = ok and subprocess.run(
-                [args.run, f"--gtest_filter=*Golden*/{arch}__*", "--gtest_brief=1"],
-                env={"OMP_NUM_THREADS": "1", **os.environ, "GRAFT_GOLDEN_DIR": out}).returncode == 0
-        finally:
-            shutil.rmtree(out)
-        print(f"{arch}: {'ok' if ok else 'FAILED'}, {made - start:.1f} s to make, "
-              f"{time.time() - made:.1f} s to test", flush=True)
-        failed += [] if ok else [arch]
-    return failed
+    """-> networks that failed"""
+    with concurrent.futures.ThreadPoolExecutor(args.jobs) as pool:
+        ok = pool.map(lambda arch: compare_one(arch, args), args.archs)
+        return [arch for arch, well in zip(args.archs, ok) if not well]
 
 
 def print_names(archs):
@@ -506,6 +515,9 @@ def main():
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", help="folder for the files")
     parser.add_argument("--run", metavar="BINARY", help="make, test and remove one after the other")
+    parser.add_argument("--jobs", type=int, default=1,
+                        help="so many at a time, on one core each; the largest takes 6 GB; with --run")
+    parser.add_argument("--xml", metavar="FOLDER", help="for GoogleTest's reports; with --run")
     parser.add_argument("--names", action="store_true",
                         help="print digests of all tensors' names and shapes, for published_names.h")
     parser.add_argument("--archs", nargs="+", help="the usual ones if not given")

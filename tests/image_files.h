@@ -216,7 +216,7 @@ inline Bytes make_png(int width, int height, const Bytes& rows, const PngForm& f
 }
 
 // The Error that `call` throws, or a failure of the test.
-template <class Call> Error error_of(Call call) {
+template <class Call> Error thrown_by(Call call) {
   try {
     call();
   } catch (const Error& error) {

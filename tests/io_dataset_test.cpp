@@ -17,7 +17,7 @@ namespace graft {
 namespace {
 
 namespace fs = std::filesystem;
-using test::error_of;
+using test::thrown_by;
 using test::Folder;
 using test::write_text;
 
@@ -67,18 +67,18 @@ TEST(Dataset, WhatIsLeftOutIsCounted) {
 
 TEST(Dataset, MissingEmptyAndSingle) {
   Folder folder;
-  EXPECT_EQ(error_of([&] { open_split(folder / "none"); }).fault, Fault::no_input);
-  EXPECT_EQ(error_of([&] { open_dataset(folder / "none"); }).fault, Fault::no_input);
-  EXPECT_EQ(error_of([&] { open_split(folder.path()); }).fault, Fault::data);
+  EXPECT_EQ(thrown_by([&] { open_split(folder / "none"); }).fault, Fault::no_input);
+  EXPECT_EQ(thrown_by([&] { open_dataset(folder / "none"); }).fault, Fault::no_input);
+  EXPECT_EQ(thrown_by([&] { open_split(folder.path()); }).fault, Fault::data);
   add_files(folder, {"a/1.jpg"});
-  Error error = error_of([&] { open_split(folder.path()); });
+  Error error = thrown_by([&] { open_split(folder.path()); });
   EXPECT_EQ(error.fault, Fault::data);
   EXPECT_TRUE(contains(error.what(), "only one class"));
   DatasetOptions single;
   single.allow_single_class = true;
   EXPECT_EQ(open_split(folder.path(), single).train.samples.size(), 1u);
   fs::create_directory(folder / "b");
-  error = error_of([&] { open_split(folder.path()); });
+  error = thrown_by([&] { open_split(folder.path()); });
   EXPECT_EQ(error.fault, Fault::data);
   EXPECT_TRUE(contains(error.what(), folder / "b"));
   DatasetOptions empty;
@@ -93,7 +93,7 @@ TEST(Dataset, NoPermissionNamesTheFolder) {
   Folder folder;
   add_files(folder, {"a/1.jpg", "b/1.jpg"});
   ::chmod((folder / "b").c_str(), 0);
-  Error error = error_of([&] { open_split(folder.path()); });
+  Error error = thrown_by([&] { open_split(folder.path()); });
   ::chmod((folder / "b").c_str(), 0700);
   EXPECT_EQ(error.fault, Fault::permission);
   EXPECT_TRUE(contains(error.what(), folder / "b"));
@@ -102,7 +102,7 @@ TEST(Dataset, NoPermissionNamesTheFolder) {
 TEST(Dataset, TrainAndValNeedTheSameClasses) {
   Folder folder;
   add_files(folder, {"train/a/1.jpg", "train/b/1.jpg", "train/c/1.jpg", "val/a/2.jpg", "val/d/2.jpg"});
-  Error error = error_of([&] { open_split(folder.path()); });
+  Error error = thrown_by([&] { open_split(folder.path()); });
   EXPECT_EQ(error.fault, Fault::data);
   EXPECT_TRUE(contains(error.what(), "Only in train: b, c. Only in val: d")) << error.what();
   fs::rename(folder / "val/d", folder / "val/b");
@@ -128,7 +128,7 @@ TEST(Dataset, SymbolicLinks) {
   EXPECT_EQ(data.report.left_out["folder seen before (a link)"], 3);
   DatasetOptions inside;
   inside.links_outside = false;
-  Error error = error_of([&] { open_dataset(folder.path(), inside); });
+  Error error = thrown_by([&] { open_dataset(folder.path(), inside); });
   EXPECT_EQ(error.fault, Fault::data);
   EXPECT_TRUE(contains(error.what(), "b/more"));
   fs::remove(folder / "b/more");
@@ -154,7 +154,7 @@ TEST(Dataset, SpecialFilesAreNotTaken) {
   Dataset data = open_dataset(folder.path());
   EXPECT_EQ(data.samples.size(), 2u);
   EXPECT_EQ(data.report.left_out["not a regular file"], 1);
-  EXPECT_EQ(error_of([&] { open_dataset(folder / "b/fifo.jpg"); }).fault, Fault::data);
+  EXPECT_EQ(thrown_by([&] { open_dataset(folder / "b/fifo.jpg"); }).fault, Fault::data);
 }
 
 TEST(Dataset, ValSplitIsStable) {
@@ -228,7 +228,7 @@ TEST(Dataset, GivenClassesMatchByNameAliasOrNumber) {
   EXPECT_EQ(data.samples[1].label, 3);
   EXPECT_EQ(data.samples[2].label, 1);
   add_files(folder, {"4/1.jpg"});
-  Error error = error_of([&] { open_dataset(folder.path(), options); });
+  Error error = thrown_by([&] { open_dataset(folder.path(), options); });
   EXPECT_EQ(error.fault, Fault::data);
   EXPECT_TRUE(contains(error.what(), "/4: the model has no class"));
   options.names = {"10", "2", "4"};  // names win over numbers
@@ -293,7 +293,7 @@ class Csv : public ::testing::Test {
   }
   std::string message(const std::string& text, const DatasetOptions& options = {}) {
     std::string path = csv(text);
-    Error error = error_of([&] { open_split(path, options); });
+    Error error = thrown_by([&] { open_split(path, options); });
     EXPECT_EQ(error.fault, Fault::data);
     EXPECT_TRUE(contains(error.what(), "data.csv")) << error.what();
     return error.what();

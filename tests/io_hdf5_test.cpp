@@ -205,7 +205,7 @@ TEST(Hdf5, ForeignFilesCutAnywhereAreErrors) {
   make(dir / "f.h5",
        [](hid_t f) { dataset(f, "x", H5T_IEEE_F32LE, {3}, kValues, H5T_NATIVE_FLOAT); });
   std::string whole = slurp(dir / "f.h5");
-  for (size_t n = 0; n < whole.size(); ++n) {
+  for (size_t n = 0; n < whole.size(); n += kChildStride) {
     spill(dir / "cut.h5", whole.substr(0, n));
     error_of([&] { read_tensors(dir / "cut.h5"); });
   }

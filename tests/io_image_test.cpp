@@ -22,7 +22,7 @@ Image decoded(const test::Bytes& bytes, const DecodeOptions& options = {}) {
   return decode_image(bytes, file_name, options);
 }
 std::string message_of(const test::Bytes& bytes, const DecodeOptions& options = {}) {
-  Error error = error_of([&] { decoded(bytes, options); });
+  Error error = thrown_by([&] { decoded(bytes, options); });
   EXPECT_EQ(error.fault, Fault::data);
   EXPECT_TRUE(std::string(error.what()).starts_with("photo\\n.jpg")) << error.what();
   return error.what();
@@ -98,7 +98,7 @@ TEST(Image, EveryTruncationOfAJpegIsAnError) {
     message_of({whole.begin(), whole.end() - 1});
     auto corner = [](int, int) { return Box{0, 0, 64, 8}; };  // the rest of the file counts too
     test::Bytes cut(whole.begin(), whole.begin() + long(whole.size() * 15 / 16));
-    EXPECT_EQ(error_of([&] { decode_region(cut, "x", {}, corner); }).fault, Fault::data);
+    EXPECT_EQ(thrown_by([&] { decode_region(cut, "x", {}, corner); }).fault, Fault::data);
   }
 }
 
@@ -422,11 +422,11 @@ TEST(Image, ZlibBombsAreBounded) {
 
 TEST(SourceFile, RefusesWhatIsNoFile) {
   Folder folder;
-  EXPECT_EQ(error_of([&] { read_source(folder / "none"); }).fault, Fault::no_input);
-  EXPECT_EQ(error_of([&] { read_source(folder.path()); }).fault, Fault::data);
+  EXPECT_EQ(thrown_by([&] { read_source(folder / "none"); }).fault, Fault::no_input);
+  EXPECT_EQ(thrown_by([&] { read_source(folder.path()); }).fault, Fault::data);
   ASSERT_EQ(::mkfifo((folder / "fifo").c_str(), 0600), 0);
-  EXPECT_EQ(error_of([&] { read_source(folder / "fifo"); }).fault, Fault::data);
-  EXPECT_EQ(error_of([&] { read_source("/dev/zero"); }).fault, Fault::data);
+  EXPECT_EQ(thrown_by([&] { read_source(folder / "fifo"); }).fault, Fault::data);
+  EXPECT_EQ(thrown_by([&] { read_source("/dev/zero"); }).fault, Fault::data);
   int fd = ::socket(AF_UNIX, SOCK_STREAM, 0);
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
@@ -435,7 +435,7 @@ TEST(SourceFile, RefusesWhatIsNoFile) {
   EXPECT_THROW(read_source(folder / "socket"), Error);
   ::close(fd);
   write_text(folder / "big", "12345");
-  EXPECT_EQ(error_of([&] { read_source(folder / "big", 4); }).fault, Fault::data);
+  EXPECT_EQ(thrown_by([&] { read_source(folder / "big", 4); }).fault, Fault::data);
 }
 
 TEST(SourceFile, PermissionIsNamed) {
@@ -443,7 +443,7 @@ TEST(SourceFile, PermissionIsNamed) {
   Folder folder;
   write_text(folder / "secret", "x");
   ::chmod((folder / "secret").c_str(), 0);
-  Error error = error_of([&] { read_source(folder / "secret"); });
+  Error error = thrown_by([&] { read_source(folder / "secret"); });
   EXPECT_EQ(error.fault, Fault::permission);
   EXPECT_TRUE(contains(error.what(), "secret"));
 }

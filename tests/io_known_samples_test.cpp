@@ -13,8 +13,8 @@ using test::make_png;
 using test::picture;
 using test::small;
 
-struct Data {
-  explicit Data(int count) {
+struct Pictures {
+  explicit Pictures(int count) {
     set.classes = {"a", "b"};
     set.root = folder.path();
     for (int i = 0; i < count; ++i) {
@@ -82,7 +82,7 @@ int64_t compare(Loader& plain, Loader& keeping, Keeper& keeper, uint64_t epoch) 
 }
 
 TEST(KnownSamples, ComeBackInTheirPlaces) {
-  Data data(23);
+  Pictures data(23);
   test::write_text(data.set.samples[4].path, "no image");
   for (int threads : {0, 3}) {
     LoaderOptions options{.batch = 5, .shuffle = true, .seed = 3, .threads = threads,
@@ -100,7 +100,7 @@ TEST(KnownSamples, ComeBackInTheirPlaces) {
 }
 
 TEST(KnownSamples, AreNeverThoseOfOtherBytes) {
-  Data data(12);
+  Pictures data(12);
   Keeper keeper;
   LoaderOptions options{.batch = 4, .threads = 2, .known = keeper.known()};
   auto made = [&] {
@@ -118,7 +118,7 @@ TEST(KnownSamples, AreNeverThoseOfOtherBytes) {
 }
 
 TEST(KnownSamples, ViewsTakeTurns) {
-  Data data(10);
+  Pictures data(10);
   Keeper keeper;
   const Transform transform(small(), Augment{});
   LoaderOptions options{.batch = 4, .shuffle = true, .seed = 3, .cache_bytes = 1 << 20};

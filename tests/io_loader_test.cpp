@@ -13,7 +13,7 @@
 namespace graft {
 namespace {
 
-using test::error_of;
+using test::thrown_by;
 using test::Folder;
 using test::make_jpeg;
 using test::make_png;
@@ -189,7 +189,7 @@ TEST(Loader, TooManyBadImagesEndTheRun) {
       Loader loader(data.set, Transform(small()), {.batch = 2, .threads = threads, .strict = strict});
       loader.start(0);
       if (strict) {
-        EXPECT_EQ(error_of([&] { rest_of(loader); }).fault, Fault::data);
+        EXPECT_EQ(thrown_by([&] { rest_of(loader); }).fault, Fault::data);
       } else {
         EXPECT_EQ(rest_of(loader).size(), 6u);  // one is always allowed
       }
@@ -198,7 +198,7 @@ TEST(Loader, TooManyBadImagesEndTheRun) {
   data.damage(4);
   Loader loader(data.set, Transform(small()), {.batch = 2});
   loader.start(0);
-  Error error = error_of([&] { rest_of(loader); });
+  Error error = thrown_by([&] { rest_of(loader); });
   EXPECT_EQ(error.fault, Fault::data);
   EXPECT_NE(std::string(error.what()).find("2 of 12 images"), std::string::npos) << error.what();
 }

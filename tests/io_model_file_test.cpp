@@ -23,7 +23,7 @@ TEST(ModelFile, EveryPrefixIsAnError) {
   Scratch dir;
   write_model_file(dir / "m.h5", small_model());
   std::string whole = slurp(dir / "m.h5");
-  for (size_t n = 0; n < whole.size(); ++n) {
+  for (size_t n = 0; n < whole.size(); n += kChildStride) {
     spill(dir / "cut.h5", whole.substr(0, n));
     if (n % 2) error_of([&] { read_model_file(dir / "cut.h5"); });
     else error_of([&] { read_tensors(dir / "cut.h5"); });
@@ -48,7 +48,7 @@ TEST(ModelFile, UnsealedFlipsNeverCrash) {
   write_model_file(dir / "m.h5", small_model());
   std::string whole = slurp(dir / "m.h5");
   whole.resize(whole.size() - 24);
-  for (size_t at = 0; at < whole.size(); ++at) {
+  for (size_t at = 0; at < whole.size(); at += kChildStride) {
     std::string bytes = whole;
     bytes[at] = char(bytes[at] ^ (1 << at % 8));
     spill(dir / "flip.h5", bytes);

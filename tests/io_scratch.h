@@ -46,6 +46,14 @@ inline void spill(const fs::path& path, const std::string& bytes) {
   std::ofstream(path, std::ios::binary | std::ios::trunc) << bytes;
 }
 
+// Bytes between two places at which a file is damaged, where a child process has to read it: under a
+// sanitizer each takes up to 0.1 s.
+#ifdef __SANITIZE_ADDRESS__
+constexpr size_t kChildStride = 13;
+#else
+constexpr size_t kChildStride = 1;
+#endif
+
 // The message of the Error that f throws; anything else fails the test.
 template <class F>
 std::string error_of(F f, Fault fault = Fault::data) {

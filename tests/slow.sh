@@ -11,7 +11,7 @@ export OMP_WAIT_POLICY=passive
 rm -rf "$RESULTS" && mkdir -p "$RESULTS" || exit 1
 failed=0
 
-GTEST_OUTPUT="xml:$RESULTS/" /usr/bin/python3 tests/golden.py --slow --run "$BUILD/graft_models_tests" ||
+/usr/bin/python3 tests/golden.py --slow --run "$BUILD/graft_models_tests" --xml "$RESULTS" ||
   failed=1
 GRAFT="$BUILD/graft" "$BUILD/python/bin/python" -m pytest --slow -m slow -v tests/cli \
   --junitxml="$RESULTS/cli.xml" || failed=1
