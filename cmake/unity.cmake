@@ -1,4 +1,4 @@
-# Several files compiled as one (GRAFT_UNITY), for the sanitizers' builds: half the time of the compiler. What
+# Several files compiled as one, in half the time: GRAFT_UNITY=tests, or all, for the sanitizers' builds. What
 # one file names for itself must then be no other's; those that are better off alone are listed here.
 set(alone
   models/convnext.cpp models/densenet.cpp models/efficientnet.cpp models/googlenet.cpp  # a Table each,
@@ -9,10 +9,10 @@ set(alone
   tests/layers_schedule_test.cpp tests/models_golden_test.cpp
   tests/models_ridge_test.cpp tests/models_training_step_test.cpp)
 set_source_files_properties(${alone} PROPERTIES SKIP_UNITY_BUILD_INCLUSION ON)
-set(targets graft)
-foreach(name core layers io models)
-  list(APPEND targets graft_${name} graft_${name}_tests)
-endforeach()
+set(targets graft_core_tests graft_layers_tests graft_io_tests graft_models_tests)
+if(GRAFT_UNITY STREQUAL "all")
+  list(APPEND targets graft_core graft_layers graft_io graft_models graft)
+endif()
 foreach(target ${targets})
   if(TARGET ${target})
     set_target_properties(${target} PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE 8)

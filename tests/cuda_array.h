@@ -4,12 +4,10 @@
 #include <gtest/gtest.h>
 
 #include <cstdint>
+#include <functional>
 #include <vector>
 
 #include "kernels/runtime.h"
-#ifdef GRAFT_CUSIM
-#include "tests/cusim/orders.h"
-#endif
 
 namespace graft::cuda {
 
@@ -42,20 +40,12 @@ class Array {
   T *block_, *data_;
 };
 
-// Runs a test body in every order that cusim has, or once on a GPU.
-template <class Body>
-void on_device(const Body& body) {
-#ifdef GRAFT_CUSIM
-  cusim::in_every_order(body);
-#else
-  if (device_count() == 0) GTEST_SKIP() << "no CUDA device";
-  body();
-#endif
-}
+// Runs a test body in every order that cusim has (tests/cusim/on_device.cpp), or once on a GPU
+// (tests/cuda_on_device.cpp): the rest of a test is compiled once for both.
+void on_device(const std::function<void()>& body);
 
 // The same for what only Hopper has (compute capability 9.0).
-template <class Body>
-void on_hopper(const Body& body) {
+inline void on_hopper(const std::function<void()>& body) {
   if (device_count() > 0 && device_info().major != 9) GTEST_SKIP() << "not a GPU of Hopper's kind";
   on_device(body);
 }

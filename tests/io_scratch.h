@@ -46,8 +46,8 @@ inline void spill(const fs::path& path, const std::string& bytes) {
   std::ofstream(path, std::ios::binary | std::ios::trunc) << bytes;
 }
 
-// Bytes between two places at which a file is damaged, where a child process has to read it: under a
-// sanitizer each takes up to 0.1 s.
+// Bytes between two places at which a file is damaged, where a child process has to read it: under
+// a sanitizer each takes up to 0.1 s.
 #ifdef __SANITIZE_ADDRESS__
 constexpr size_t kChildStride = 13;
 #else

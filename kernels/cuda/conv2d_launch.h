@@ -4,7 +4,6 @@
 
 #include "kernels/cuda/conv2d_geometry.h"
 #include "kernels/cuda/gemm_plan.h"
-#include "kernels/cuda/launch.cuh"
 #include "kernels/norm.h"
 
 namespace graft::cuda {
@@ -78,12 +77,5 @@ bool in_chunks(ConvPass pass, GemmMath math, const ConvWork& work);
 // Runs one pass by this plan, and by one that is chosen here.
 void conv2d(ConvPass pass, GemmMath math, ConvWork work, const GemmPlan& plan, Stream stream);
 void conv2d(ConvPass pass, GemmMath math, const ConvWork& work, Stream stream);
-
-inline Launch conv_launch(const ConvWork& c, const GemmTile& tile, int splits, size_t shared,
-                          Stream stream) {
-  const auto tiles = int64_t((c.most_m + tile.m - 1) / tile.m) * ((c.n + tile.n - 1) / tile.n);
-  return {dim3(unsigned(tiles), unsigned(c.parts), unsigned(splits)), dim3(unsigned(tile.threads())),
-          shared, stream};
-}
 
 }  // namespace graft::cuda

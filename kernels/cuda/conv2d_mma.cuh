@@ -9,6 +9,7 @@
 // Blocks: x counts tiles, y groups and phases, z the parts of a split depth.
 #pragma once
 #include "kernels/cuda/conv2d_block.cuh"
+#include "kernels/cuda/conv2d_grid.cuh"
 #include "kernels/cuda/conv2d_norm.cuh"
 #include "kernels/cuda/gemm_mma.cuh"
 

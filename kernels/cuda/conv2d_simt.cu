@@ -4,6 +4,7 @@
 //
 // Blocks: x counts tiles, y groups and phases, z the parts of a split depth. Not yet run on a GPU.
 #include "kernels/cuda/conv2d_block.cuh"
+#include "kernels/cuda/conv2d_grid.cuh"
 #include "kernels/cuda/gemm_simt.cuh"
 #include "kernels/cuda/ring.cuh"
 

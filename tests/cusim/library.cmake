@@ -7,7 +7,7 @@ find_path(CUDA_HEADERS cuda_bf16.h HINTS ENV CUDA_PATH ENV CUDA_HOME PATHS /usr/
 
 function(cusim_library name options kernel_options)
   file(GLOB simulator CONFIGURE_DEPENDS ${cusim_folder}/*.cpp)
-  list(FILTER simulator EXCLUDE REGEX "_test\\.cpp$|/(race|tsan_hooks|seeded.*)\\.cpp$")
+  list(FILTER simulator EXCLUDE REGEX "_test\\.cpp$|/(race|tsan_hooks|on_device|seeded.*)\\.cpp$")
   file(GLOB kernels CONFIGURE_DEPENDS ${cusim_root}/kernels/cuda/*.cu ${cusim_root}/kernels/cuda/*.cpp)
   list(FILTER kernels EXCLUDE REGEX "/(runtime|graph)\\.cpp$")  # those of the simulator stand for them
   set_source_files_properties(${kernels} PROPERTIES LANGUAGE CXX)

@@ -1,11 +1,13 @@
-// The orders that every kernel is tested in. The seed of the random one changes from run to run of
-// the suite and is printed where a test fails; GRAFT_SEED sets it.
+// The orders that every kernel is tested in, or the one that GRAFT_ORDER names. The seed of the random
+// one changes from run to run of the suite and is printed where a test fails; GRAFT_SEED sets it.
 #pragma once
 #include <gtest/gtest.h>
 
 #include <cstdlib>
 #include <ctime>
+#include <stdexcept>
 #include <string>
+#include <vector>
 
 #include "tests/cusim/cusim.h"
 
@@ -19,23 +21,26 @@ inline uint64_t suite_seed() {
   return seed;
 }
 
-inline std::string name_of(Order order) {
-  switch (order) {
-    case Order::forward:
-      return "forward";
-    case Order::reverse:
-      return "reverse";
-    case Order::random:
-      return "random, GRAFT_SEED=" + std::to_string(suite_seed());
-  }
-  return "?";
+struct NamedOrder {
+  Order order;
+  std::string name;
+};
+
+inline std::vector<NamedOrder> orders() {
+  const std::vector<NamedOrder> all = {
+      {Order::forward, "forward"}, {Order::reverse, "reverse"}, {Order::random, "random"}};
+  const char* wanted = std::getenv("GRAFT_ORDER");
+  if (!wanted) return all;
+  for (const NamedOrder& order : all)
+    if (order.name == wanted) return {order};
+  throw std::runtime_error(std::string("GRAFT_ORDER=") + wanted + ": no such order");
 }
 
 // Calls body() in each order, with the order's name in the trace of what fails.
 template <class Body>
 void in_every_order(const Body& body) {
-  for (Order order : {Order::forward, Order::reverse, Order::random}) {
-    SCOPED_TRACE(name_of(order));
+  for (const auto& [order, name] : orders()) {
+    SCOPED_TRACE(name + ", GRAFT_SEED=" + std::to_string(suite_seed()));
     config.order = order;
     config.seed = suite_seed();
     body();
