@@ -38,7 +38,7 @@ build() { # folder, targets ("all"), cmake options...
   local folder=$1 targets=$2
   shift 2
   cmake -S . -B "$folder" -G Ninja "$@" >"$folder.log" 2>&1 &&
-    ninja -C "$folder" -t cleandead >>"$folder.log" 2>&1 && # programs() would find what is no target any more
+    ninja -C "$folder" -t cleandead >>"$folder.log" 2>&1 && # or programs() finds what is no target now
     ninja -C "$folder" $targets >>"$folder.log" 2>&1 || {
     grep -E -A3 'error|FAILED|CMake Error' "$folder.log" | head -60
     return 1
@@ -104,8 +104,8 @@ step "bench/gpu.sh without a GPU" $PYTHON -m pytest -q -n2 tests/gpu --junitxml=
 # Kernels are tested for races here, and under the sanitizers below, which see more than the plain build.
 CUSIM=race
 [ "${GRAFT_QUICK:-0}" = 0 ] || CUSIM="plain;race"
-step "build" build "$BUILD" all -DGRAFT_TESTS=ON -DGRAFT_BENCH=ON -DGRAFT_UNITY=tests -DCMAKE_CUDA_FLAGS=-Xptxas=-v \
-  "-DGRAFT_CUSIM=$CUSIM"
+step "build" build "$BUILD" all -DGRAFT_TESTS=ON -DGRAFT_BENCH=ON -DGRAFT_UNITY=tests \
+  -DCMAKE_CUDA_FLAGS=-Xptxas=-v "-DGRAFT_CUSIM=$CUSIM"
 step "reference values: operations" $PYTHON tests/op_reference.py "$GRAFT_REFERENCE_DIR"
 step "reference values: images" $PYTHON tests/decode_reference.py "$GRAFT_REFERENCE_DIR"
 step "unit tests" programs unit "$BUILD" ""
