@@ -467,7 +467,7 @@ def left_out(binary):
 
 def make_apart(arch, args, out):
     """In a process of its own, so that its memory is free before the next one starts."""
-    context = multiprocessing.get_context("forkserver")  # whose server has no threads that fork breaks
+    context = multiprocessing.get_context("forkserver")  # fork would copy the locks of --jobs' threads
     context.set_forkserver_preload(["torch", "torchvision"])
     child = context.Process(
         target=make, args=(arch, os.path.join(out, arch), regimes_of(arch, args), args.size,
@@ -514,9 +514,9 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", help="folder for the files")
-    parser.add_argument("--run", metavar="BINARY", help="make, test and remove one after the other")
+    parser.add_argument("--run", metavar="BINARY", help="make the files of each network, test it, remove them")
     parser.add_argument("--jobs", type=int, default=1,
-                        help="so many at a time, on one core each; the largest takes 6 GB; with --run")
+                        help="so many at a time, on one core each; with --run")
     parser.add_argument("--xml", metavar="FOLDER", help="for GoogleTest's reports; with --run")
     parser.add_argument("--names", action="store_true",
                         help="print digests of all tensors' names and shapes, for published_names.h")
