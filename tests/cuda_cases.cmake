@@ -5,5 +5,5 @@ if(NOT TARGET cuda_cases)
   add_library(cuda_cases OBJECT ${cuda_cases})
   target_include_directories(cuda_cases PRIVATE ${cuda_cases_root})
   target_link_libraries(cuda_cases PRIVATE GTest::gtest)
-  target_compile_options(cuda_cases PRIVATE ${typed} $<$<CONFIG:Release>:-O1>)  # compiled a third sooner
+  target_compile_options(cuda_cases PRIVATE ${sanitize_typed} $<$<CONFIG:Release>:-O1>)  # compiled a third sooner
 endif()
