@@ -102,7 +102,9 @@ void fprop_of_values(Fprop& f, const Tensor& x, bool moments) {
       [&] { return name_of("fprop", f.type, f.p, f.last); }, run);
   if constexpr (kWithCuda) {
     if (kernels.own && moments)
-      f.take_moments(cuda::conv2d_moment_tiles(f.math, f.p, from.data, f.filter));
+      f.take_moments(from.norm ? cuda::norm_conv2d_moment_tiles(f.math, f.p, *from.norm, from.data,
+                                                                f.filter)
+                               : cuda::conv2d_moment_tiles(f.math, f.p, from.data, f.filter));
     if (from.norm)
       return cuda::norm_conv2d_fprop(f.math, f.p, *from.norm, from.data, f.filter, f.last, f.to,
                                      f.type, stream());

@@ -32,7 +32,8 @@ enum class GemmMath {
 };
 
 enum class GemmVariant {
-  automatic,  // the kernel that is expected to be the fastest, of those before Hopper's
+  automatic,  // the kernel that is expected to be the fastest
+  mma,        // of those that every device has
   wgmma,      // Hopper's own, on the devices and for the operands that it can take: in bf16 and f16
 };
 

@@ -1,7 +1,8 @@
 // Convolutions of what a batch norm makes of x, act((x - mean) rstd gamma + beta). In fprop and
 // wgrad x is normalised on its way into the kernels, and never written; the padding is zero after
-// that. The results are those of batch_norm_forward and a convolution, bit for bit. dgrad begins
-// what comes next, the norm's own backward pass.
+// that. The results are those of batch_norm_forward and a convolution, bit for bit where mma runs
+// both: wgmma, which reads memory as it is, adds in another order. dgrad begins what comes next, the
+// norm's own backward pass.
 #pragma once
 #include "kernels/conv2d.h"
 #include "kernels/norm.h"
@@ -14,6 +15,10 @@ bool has_norm_conv2d_fprop(GemmMath math, const Conv2dProblem& p, const NormProb
                            const void* x, const void* w);
 bool has_norm_conv2d_wgrad(GemmMath math, const Conv2dProblem& p, const NormProblem& norm,
                            const void* x, const void* dy);
+
+// As conv2d_moment_tiles, for norm_conv2d_fprop.
+TileGrid norm_conv2d_moment_tiles(GemmMath math, const Conv2dProblem& p, const NormProblem& norm,
+                                  const void* x, const void* w);
 
 // As conv2d_fprop and conv2d_wgrad. Throw std::invalid_argument for what they do not have.
 void norm_conv2d_fprop(GemmMath math, const Conv2dProblem& p, const NormProblem& norm,

@@ -140,7 +140,7 @@ TEST(CudaGemm, PlansSuitTheShape) {
   auto plan = [](GemmMath math, int64_t m, int64_t n, int64_t k) {
     GemmProblem p{.math = math, .m = m, .n = n, .k = k};
     p.a_stride = k, p.b_stride = n;
-    return plan_gemm(p, 108);  // A100
+    return plan_gemm(p, {108, false});  // A100
   };
   EXPECT_EQ(plan(GemmMath::bf16, 4096, 4096, 4096), (GemmPlan{0, 1}));
   EXPECT_EQ(plan(GemmMath::f32, 4096, 4096, 4096), (GemmPlan{0, 1}));

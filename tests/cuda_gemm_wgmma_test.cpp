@@ -117,15 +117,20 @@ GemmProblem sized(GemmMath math, int64_t m, int64_t n, int64_t k) {
   return p;
 }
 
-TEST(CudaGemmWgmma, OnlyWhereItIsAskedFor) {
-  auto plan = [](GemmProblem p, GemmVariant variant) {
+constexpr GemmDevice kH100{132, true};
+
+TEST(CudaGemmWgmma, WhereItIsExpectedToBeFaster) {
+  auto plan = [](GemmProblem p, GemmVariant variant, bool works = true) {
     p.variant = variant;
-    return plan_gemm(p, 132);  // H100
+    return plan_gemm(p, {132, works});
   };
   constexpr auto kAutomatic = GemmVariant::automatic, kWgmma = GemmVariant::wgmma;
   const GemmProblem large = sized(GemmMath::bf16, 4096, 4096, 4096);
-  EXPECT_FALSE(plan(large, kAutomatic).wgmma);
+  EXPECT_EQ(plan(large, kAutomatic), wgmma_plan(kClusterTile));
   EXPECT_EQ(plan(large, kWgmma), wgmma_plan(kClusterTile));
+  EXPECT_FALSE(plan(large, GemmVariant::mma).wgmma);
+  for (auto variant : {kAutomatic, kWgmma}) EXPECT_FALSE(plan(large, variant, false).wgmma);
+  EXPECT_FALSE(plan(sized(GemmMath::bf16, 32, 10, 512), kAutomatic).wgmma);  // a tile nearly empty
   EXPECT_EQ(plan(sized(GemmMath::f16, 100352, 128, 256), kWgmma), wgmma_plan(1));
   EXPECT_GT(plan(sized(GemmMath::f16, 64, 1000, 2048), kWgmma).splits, 1);
   EXPECT_FALSE(plan(sized(GemmMath::tf32, 4096, 4096, 4096), kWgmma).wgmma);
@@ -136,7 +141,7 @@ TEST(CudaGemmWgmma, ClustersWhereTheyPay) {
   auto tile = [](int64_t m, int64_t n, int64_t k) {
     GemmProblem p = sized(GemmMath::bf16, m, n, k);
     p.variant = GemmVariant::wgmma;
-    return plan_gemm(p, 132).tile;
+    return plan_gemm(p, kH100).tile;
   };
   EXPECT_EQ(tile(8192, 8192, 8192), kClusterTile);
   EXPECT_EQ(tile(50176, 256, 1024), kClusterTile);  // a 1 x 1 convolution of 256 images
@@ -150,8 +155,8 @@ TEST(CudaGemmWgmma, OperandsThatItCannotTakeGoElsewhere) {
   for (GemmProblem p : {stride, address}) {
     p.variant = GemmVariant::wgmma;
     EXPECT_FALSE(wgmma_takes(p));
-    EXPECT_EQ(plan_gemm(p, 132).tile, kNarrowTile);
-    EXPECT_FALSE(plan_gemm(p, 132).wgmma);
+    EXPECT_EQ(plan_gemm(p, kH100).tile, kNarrowTile);
+    EXPECT_FALSE(plan_gemm(p, kH100).wgmma);
     EXPECT_THROW(gemm(p, wgmma_plan(0), {}), std::invalid_argument);
   }
 }
@@ -163,7 +168,7 @@ TEST(CudaGemmWgmma, PlannedByTheProblem) {
       c.aligned = aligned;
       GemmProblem p = sized(c.math, c.m, c.n, stride_of(c, c.k));
       p.variant = GemmVariant::wgmma;
-      c.plan = plan_gemm(p, multiprocessors());
+      c.plan = plan_gemm(p, gemm_device());
       EXPECT_EQ(c.plan.wgmma, aligned);
       run_case(c);
     }

@@ -242,12 +242,12 @@ TEST(Ptx, BoxCopies) {
     for (int r = 0; r < kRows; ++r)
       for (int c = 0; c < kColumns; ++c) elements[size_t(r * kStride + c)] = uint16_t(r * 128 + c);
     const Array<uint16_t> from(elements);
-    const TensorMap map = encode({.type = DType::bf16,
-                                  .data = from.data(),
-                                  .rows = kRows,
-                                  .columns = kColumns,
-                                  .stride = kStride,
-                                  .box_rows = 64});
+    const TensorMap map = encode(TensorBoxes{.type = DType::bf16,
+                                             .data = from.data(),
+                                             .rows = kRows,
+                                             .columns = kColumns,
+                                             .stride = kStride,
+                                             .box_rows = 64});
     for (auto [row, column] : {std::pair{0, 0}, {10, 40}, {-3, -5}, {69, 99}, {-63, 8}, {200, 0}}) {
       const Array<uint16_t> to(2 * 64 * 64);
       launch(copy_box, {dim3(1), dim3(96), sizeof(Box), {}}, map, row, column, to.data());
@@ -260,6 +260,79 @@ TEST(Ptx, BoxCopies) {
             << "element " << i << " of the box at " << row << ", " << column;
       }
     }
+  });
+}
+
+// Pixels of images, as a 3 x 2 filter with stride 2, padding and dilation meets them.
+__global__ void copy_pixels(const __grid_constant__ TensorMap map, const PixelBox from,
+                            uint16_t* to) {
+  if constexpr (ptx::kHopper) {
+    GRAFT_SHARED(Box, shared);
+    init(&shared.barrier, 1);
+    if (threadIdx.x == 0) {
+      ptx::barrier_arrive_expect(&shared.barrier, int(sizeof shared.elements));
+      ptx::copy_pixels_async(shared.elements, map, from, &shared.barrier);
+    }
+    ptx::barrier_wait(&shared.barrier, 0);
+    for (int i = int(threadIdx.x); i < 64 * 64; i += int(blockDim.x)) to[i] = shared.elements[i];
+  }
+}
+
+TEST(Ptx, PixelCopies) {
+  on_hopper([] {
+    constexpr int kImages = 3, kHeight = 7, kWidth = 9, kChannels = 72;
+    std::vector<uint16_t> elements(kImages * kHeight * kWidth * kChannels);
+    for (size_t i = 0; i < elements.size(); ++i) elements[i] = uint16_t(1 + i);
+    const Array<uint16_t> from(elements);
+    const BoxSide h{.size = kHeight, .lower = -1, .stride = 2, .outputs = 3},
+        w{.size = kWidth, .lower = -2, .stride = 1, .outputs = 10};
+    const TensorMap map = encode(PixelBoxes{.type = DType::bf16, .data = from.data(), .images = kImages,
+                                  .h = h, .w = w, .channels = kChannels, .box_pixels = 64});
+    for (auto [image, i, j, channel, down, right] :
+         {std::tuple(0, 0, 0, 0, 0, 0), {0, 0, 0, 64, 2, 3}, {1, 2, 9, 8, 4, 1}, {2, 1, 5, 0, 0, 3},
+          {0, 2, 0, 72, 1, 1}}) {  // from output (i, j) of the image on; the last: no channels there
+      const Array<uint16_t> to(64 * 64);
+      const PixelBox box{image, h.lower + h.stride * i, w.lower + w.stride * j, channel, down, right};
+      launch(copy_pixels, {dim3(1), dim3(96), sizeof(Box), {}}, map, box, to.data());
+      const std::vector<uint16_t> got = to.host();
+      for (int line = 0; line < 64; ++line) {
+        const int output = (image * h.outputs + i) * w.outputs + j + line;
+        const int n = output / (h.outputs * w.outputs);
+        const int y = h.lower + output / w.outputs % h.outputs * h.stride + down;
+        const int x = w.lower + output % w.outputs * w.stride + right;
+        const bool inside = n < kImages && y >= 0 && y < kHeight && x >= 0 && x < kWidth;
+        for (int k = 0; k < 64; ++k) {
+          const int c = channel + k, at = ((n * kHeight + y) * kWidth + x) * kChannels + c;
+          const int place = line * 64 + (k / 8 ^ line % 8) * 8 + k % 8;
+          ASSERT_EQ(got[size_t(place)], inside && c < kChannels ? uint16_t(1 + at) : 0)
+              << "row " << line << ", channel " << k << " of the box at " << image << " " << i;
+        }
+      }
+    }
+  });
+}
+
+// Two of three warps meet by name, twice; the third never does.
+__global__ void meet_by_name(int* to) {
+  GRAFT_SHARED(Box, shared);
+  int* slots = reinterpret_cast<int*>(shared.elements);
+  const int thread = int(threadIdx.x);
+  if (thread >= 64) return;
+  slots[thread] = thread;
+  ptx::barrier_sync(1, 64);
+  const int other = slots[63 - thread];
+  ptx::barrier_sync(1, 64);
+  slots[thread] = 100 + other;
+  ptx::barrier_sync(2, 64);
+  to[thread] = slots[63 - thread];
+}
+
+TEST(Ptx, BarriersOfSomeWarps) {
+  on_device([] {
+    const Array<int> to(64);
+    launch(meet_by_name, {dim3(1), dim3(96), sizeof(Box), {}}, to.data());
+    const std::vector<int> got = to.host();
+    for (int i = 0; i < 64; ++i) ASSERT_EQ(got[size_t(i)], 100 + i);
   });
 }
 
@@ -320,12 +393,12 @@ TEST(Ptx, BoxCopiesToBothBlocks) {
     std::vector<uint16_t> elements(128 * 64);
     for (size_t i = 0; i < elements.size(); ++i) elements[i] = uint16_t(i);
     const Array<uint16_t> from(elements), to(4 * 64 * 64);
-    const TensorMap map = encode({.type = DType::bf16,
-                                  .data = from.data(),
-                                  .rows = 128,
-                                  .columns = 64,
-                                  .stride = 64,
-                                  .box_rows = 32});
+    const TensorMap map = encode(TensorBoxes{.type = DType::bf16,
+                                             .data = from.data(),
+                                             .rows = 128,
+                                             .columns = 64,
+                                             .stride = 64,
+                                             .box_rows = 32});
     launch(copy_to_both, {dim3(4), dim3(96), sizeof(Box), {}, 2}, map, to.data());
     const std::vector<uint16_t> got = to.host();
     for (int i = 0; i < 4 * 64 * 64; ++i) {

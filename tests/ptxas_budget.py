@@ -24,7 +24,7 @@ BUDGET = [  # kernel, its template arguments; registers of a thread at most; 655
     (r"gemm_mma<float, 2,", 128),   # 32 x 32 a warp
     (r"gemm_mma<\w+, 2,", 108),
     (r"gemm_mma<\w+, 3,", 104),
-    (r"gemm_wgmma<", 168),          # what 384 threads begin with; setmaxnreg then shares them out anew
+    (r"(gemm|conv2d)_wgmma<", 168),  # what 384 threads begin with; setmaxnreg then shares them out anew
     (r"gemm_simt<", 128),
     (r"gemm_add_splits", 48),
     (r"conv2d_mma<.*float, 0,", 255),  # as gemm_mma, and where each copied row is

@@ -97,14 +97,17 @@ BatchStatistics statistics_to(const Arrays& a) {
 void own_statistics(const Conv2dProblem& p, Pass pass, const Arrays& a, int i) {
   auto* moments = a.moments.at<cuda::ChannelMoments>(0);
   const cuda::ConvLastStep last{.moments = moments};
-  if (pass == Pass::norm_fprop)
-    cuda::norm_conv2d_fprop(kMath, p, a.norm_of_x(p), a.x.at(i), a.w.at(i), last, a.y.at(i), kType,
-                            {});
-  else
-    cuda::conv2d_fprop(kMath, p, a.x.at(i), a.w.at(i), last, a.y.at(i), kType, {});
-  cuda::batch_norm_statistics(p.n * p.out_h() * p.out_w(), p.k,
-                              {moments, cuda::conv2d_moment_tiles(kMath, p, a.x.at(i), a.w.at(i))},
-                              statistics_to(a), {});
+  const void *x = a.x.at(i), *w = a.w.at(i);
+  cuda::TileGrid tiles{};
+  if (pass == Pass::norm_fprop) {
+    const NormProblem norm = a.norm_of_x(p);
+    tiles = cuda::norm_conv2d_moment_tiles(kMath, p, norm, x, w);
+    cuda::norm_conv2d_fprop(kMath, p, norm, x, w, last, a.y.at(i), kType, {});
+  } else {
+    tiles = cuda::conv2d_moment_tiles(kMath, p, x, w);
+    cuda::conv2d_fprop(kMath, p, x, w, last, a.y.at(i), kType, {});
+  }
+  cuda::batch_norm_statistics(p.n * p.out_h() * p.out_w(), p.k, {moments, tiles}, statistics_to(a), {});
 }
 
 cuda::NormGradients<bf16> gradients_to(const Conv2dProblem& p, const Arrays& a, int i) {

@@ -5,6 +5,9 @@
 //   depth-contiguous   one box: a row is one outer index, 64 depth indices long
 //   outer-contiguous   a box for every 64 outer indices: a row is one depth index, 64 outer long
 //
+// Of what a convolution gathers from images a row is an output pixel and a tap's channels: pixels
+// are outer in a depth-contiguous tile, depth in the other.
+//
 // A tile that all kCluster blocks of a cluster want is copied in parts, one by each block, to all.
 // Not yet run on a GPU.
 #pragma once
@@ -24,12 +27,31 @@ struct BoxTile {
 
   // The matrix at `data`, (outer, depth) or (depth, outer), which such tiles are taken from.
   static TensorMap map(DType type, const void* data, int64_t outer, int64_t depth, int64_t stride) {
-    return encode({.type = type,
-                   .data = data,
-                   .rows = kDepthContiguous ? outer : depth,
-                   .columns = kDepthContiguous ? depth : outer,
-                   .stride = stride,
-                   .box_rows = kDepthContiguous ? kPart : kDepth});
+    return encode(TensorBoxes{.type = type,
+                              .data = data,
+                              .rows = kDepthContiguous ? outer : depth,
+                              .columns = kDepthContiguous ? depth : outer,
+                              .stride = stride,
+                              .box_rows = kDepthContiguous ? kPart : kDepth});
+  }
+
+  static constexpr int kBoxPixels = kDepthContiguous ? kPart : kDepth;
+
+  // Starts the copies of this block's part of a tile of gathered pixels, to be called by one thread
+  // of each block: box_at(o) is the box whose first outer index is o of the tile.
+  template <class BoxAt>
+  __device__ void gather(const TensorMap& map, const BoxAt& box_at, uint64_t* barrier) {
+    constexpr int kBoxes = kDepthContiguous ? 1 : kPart / kRow;
+    const int first = kCluster > 1 ? int(ptx::cluster_rank()) * kPart : 0;
+#pragma unroll 1
+    for (int box = 0; box < kBoxes; ++box) {
+      const int o = first + box * kRow;
+      T* to = elements + o * kRow;  // of both: kDepth is kRow
+      if constexpr (kCluster > 1)
+        ptx::copy_pixels_to_blocks(to, map, box_at(o), barrier, (1u << kCluster) - 1);
+      else
+        ptx::copy_pixels_async(to, map, box_at(o), barrier);
+    }
   }
 
   // Starts the copies of this block's part of the tile at (outer, depth), to be called by one

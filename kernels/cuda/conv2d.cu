@@ -2,8 +2,8 @@
 // the parts of a split depth.
 //
 // A pass is a matrix product for each group, in dgrad for each phase of the stride, too
-// (conv2d_geometry.h); all of them are planned as one (gemm_plan.h), on the f32 units or with
-// mma.sync, never with wgmma. Where depth is split, each split leaves its sums in f32, and they are
+// (conv2d_geometry.h); all of them are planned as one (gemm_plan.h), on the f32 units, with mma.sync
+// or, on Hopper, with wgmma. Where depth is split, each split leaves its sums in f32, and they are
 // added here, in their order: the same bits every time.
 //
 //   partial (splits, parts, most_m, n) ──► a block's 32 x 32, a thread's four columns ──► result
@@ -15,6 +15,7 @@
 #include <string>
 
 #include "kernels/cuda/conv2d_block.cuh"
+#include "kernels/cuda/tensor_map.h"
 
 namespace graft::cuda {
 namespace {
@@ -120,16 +121,6 @@ int parts_of(ConvPass pass, const Conv2dProblem& p) {
   return p.groups * (pass == ConvPass::dgrad ? p.stride_h * p.stride_w : 1);
 }
 
-GemmPlan plan_conv(ConvPass pass, GemmMath math, const ConvWork& c) {
-  const Sizes size = sizes_of(pass, c.problem);
-  const bool chunks = in_chunks(pass, math, c);
-  GemmProblem p{
-      .math = math, .m = size.m * parts_of(pass, c.problem), .n = size.n, .k = size.depth};
-  const int64_t step = chunks || !on_tensor_cores(math) ? 16 : 1;
-  p.a_stride = p.b_stride = step;  // all that the planner asks of them: can chunks be copied
-  return plan_gemm(p, multiprocessors());
-}
-
 // What the blocks of a pass have to do by a plan.
 struct Shares {
   bool chunks;
@@ -138,11 +129,43 @@ struct Shares {
 
   Shares(ConvPass pass, GemmMath math, const ConvWork& c, const GemmPlan& plan)
       : chunks(in_chunks(pass, math, c)),
-        tile(!on_tensor_cores(math) ? kSimtTiles[plan.tile]
-                                    : kTensorTiles[chunks ? plan.tile : kNarrowTile]),
-        split(split_k(sizes_of(pass, c.problem).depth, tile.step_bytes / element_size(math),
-                      plan.splits)) {}
+        tile(plan.wgmma               ? kWgmmaTiles[plan.tile]
+             : !on_tensor_cores(math) ? kSimtTiles[plan.tile]
+                                      : kTensorTiles[chunks ? plan.tile : kNarrowTile]),
+        split(split_k(depth_of(pass, c, plan), tile.step_bytes / element_size(math), plan.splits)) {
+  }
+
+ private:
+  static int64_t depth_of(ConvPass pass, const ConvWork& c, const GemmPlan& plan) {
+    return plan.wgmma ? int64_t(wgmma_steps(pass, c.problem)) * kWgmmaDepth : sizes_of(pass, c.problem).depth;
+  }
 };
+
+template <class T>
+void launch_half(ConvPass pass, const ConvWork& c, const GemmPlan& plan, const Shares& shares,
+                 Stream stream) {
+  if (plan.wgmma)
+    launch_wgmma_conv<T>(pass, c, plan, shares.split.count, stream);
+  else
+    launch_tensor_conv<T>(pass, c, plan, shares.chunks, shares.split.count, stream);
+}
+
+// Along one side, whether the copy engine can gather a pass's image; its outputs are `outputs`.
+bool can_gather(const Side& side, int outputs) {
+  const BoxSide boxes{side.size, side.lowest(), side.scale, outputs};
+  return outputs > 0 && boxes.encodable() && side.offset(0) <= kMostOffset &&
+         side.offset(side.taps - 1) <= kMostOffset;
+}
+
+bool can_gather(ConvPass pass, const Conv2dProblem& p) {
+  if (pass != ConvPass::dgrad)
+    return can_gather(forward_side(int(p.h), p.stride_h, p.pad_top, p.dilation_h, int(p.r)),
+                      int(p.out_h())) &&
+           can_gather(forward_side(int(p.w), p.stride_w, p.pad_left, p.dilation_w, int(p.s)),
+                      int(p.out_w()));
+  return can_gather(backward_side(int(p.out_h()), 1, p.pad_top, p.dilation_h, int(p.r), 0), int(p.h)) &&
+         can_gather(backward_side(int(p.out_w()), 1, p.pad_left, p.dilation_w, int(p.s), 0), int(p.w));
+}
 
 }  // namespace
 
@@ -151,6 +174,25 @@ bool in_chunks(ConvPass pass, GemmMath math, const ConvWork& c) {
   const int64_t per_chunk = 16 / element_size(math);
   const bool channels = p.c / p.groups % per_chunk == 0, filters = p.k / p.groups % per_chunk == 0;
   return aligned(c.a, 16) && aligned(c.b, 16) && channels && (pass == ConvPass::fprop || filters);
+}
+
+bool wgmma_takes(ConvPass pass, GemmMath math, const ConvWork& c) {
+  const Conv2dProblem& p = c.problem;
+  const bool whole_taps = pass != ConvPass::wgrad || p.c % kWgmmaDepth == 0;
+  const bool one_phase = pass != ConvPass::dgrad || (p.stride_h == 1 && p.stride_w == 1);
+  return element_size(math) == 2 && p.groups == 1 && whole_taps && one_phase && !c.norm.of.mean &&
+         in_chunks(pass, math, c) && p.n > 0 && can_gather(pass, p);
+}
+
+GemmPlan plan_conv(ConvPass pass, GemmMath math, const ConvWork& c) {
+  const Sizes size = sizes_of(pass, c.problem);
+  const bool chunks = in_chunks(pass, math, c);
+  GemmProblem p{
+      .math = math, .m = size.m * parts_of(pass, c.problem), .n = size.n, .k = size.depth};
+  const int64_t step = chunks || !on_tensor_cores(math) ? 16 : 1;
+  p.a_stride = p.b_stride = step;  // all that the planner asks of them: can chunks be copied
+  p.variant = wgmma_takes(pass, math, c) ? GemmVariant::automatic : GemmVariant::mma;
+  return plan_gemm(p, gemm_device());
 }
 
 int64_t note_rows(ConvPass pass, GemmMath math, const ConvWork& c, const GemmPlan& plan) {
@@ -190,6 +232,8 @@ void conv2d(ConvPass pass, GemmMath math, ConvWork c, const GemmPlan& plan, Stre
   const Sizes size = sizes_of(pass, p);
   if (size.m == 0 || size.n == 0) return;
   if (is_depthwise(p)) return launch_depthwise(pass, math, c, stream);
+  if (plan.wgmma && (!wgmma_takes(pass, math, c) || device_info().major != 9))
+    throw std::invalid_argument("conv2d: a plan for wgmma, and a problem or a GPU that is not");
   const Shares shares(pass, math, c, plan);
   const GemmSplit& split = shares.split;
   const bool splits = split.count > 1;
@@ -205,10 +249,10 @@ void conv2d(ConvPass pass, GemmMath math, ConvWork c, const GemmPlan& plan, Stre
       launch_tensor_conv<float>(pass, c, plan, shares.chunks, split.count, stream);
       break;
     case GemmMath::bf16:
-      launch_tensor_conv<__nv_bfloat16>(pass, c, plan, shares.chunks, split.count, stream);
+      launch_half<__nv_bfloat16>(pass, c, plan, shares, stream);
       break;
     case GemmMath::f16:
-      launch_tensor_conv<__half>(pass, c, plan, shares.chunks, split.count, stream);
+      launch_half<__half>(pass, c, plan, shares, stream);
       break;
   }
   if (splits) add_splits(pass, c, split.count, stream);
@@ -235,10 +279,14 @@ ConvWork fprop_work(const Conv2dProblem& p, const void* x, const void* w, const 
           .moments = last.moments};
 }
 
-TileGrid conv2d_moment_tiles(GemmMath math, const Conv2dProblem& p, const void* x, const void* w) {
-  const ConvWork c{.problem = p, .a = x, .b = w};
+TileGrid moment_tiles(GemmMath math, const ConvWork& c) {
+  const Conv2dProblem& p = c.problem;
   const GemmPlan plan = plan_conv(ConvPass::fprop, math, c);
   return rows_in_tiles(p.n * p.out_h() * p.out_w(), note_rows(ConvPass::fprop, math, c, plan));
+}
+
+TileGrid conv2d_moment_tiles(GemmMath math, const Conv2dProblem& p, const void* x, const void* w) {
+  return moment_tiles(math, {.problem = p, .a = x, .b = w});
 }
 
 void conv2d_fprop(GemmMath math, const Conv2dProblem& p, const void* x, const void* w,

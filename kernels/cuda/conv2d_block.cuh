@@ -13,7 +13,7 @@
 
 namespace graft::cuda {
 
-__device__ inline const void* advance(const void* p, int64_t elements, int size) {
+GRAFT_HD inline const void* advance(const void* p, int64_t elements, int size) {
   return static_cast<const char*>(p) + elements * size;
 }
 
@@ -28,7 +28,7 @@ struct ConvPart {  // of one group and phase, as a matrix product
   int64_t out;     // offset of the group's first result, elements
   int phase_h, phase_w;
 
-  __device__ ConvPart(const ConvWork& c, int part) {
+  GRAFT_HD ConvPart(const ConvWork& c, int part) {
     const Conv2dProblem& p = c.problem;
     const int phases = kPass == ConvPass::dgrad ? p.stride_h * p.stride_w : 1;
     const int group = part / phases, phase = part % phases;
@@ -118,6 +118,23 @@ __device__ inline int64_t partial_offset(const ConvWork& c, int split, int part,
   return ((int64_t(split) * c.parts + part) * c.most_m + row) * c.n;
 }
 
+// Four staged sums of row `row`, columns from `column` on, -> the result, which is noted where
+// that is wanted; or the partial sums of this split, of part number `number`.
+template <ConvPass kPass, class Notes>
+__device__ void finish_conv_four(const ConvWork& c, const ConvPart<kPass>& part, int split,
+                                 int number, int row, int column, const float* staged,
+                                 Notes& notes) {
+  const int count = min(part.n - column, 4);
+  if (row >= part.m || count <= 0) return;
+  const float4 sums = *reinterpret_cast<const float4*>(staged);
+  float v[4] = {sums.x, sums.y, sums.z, sums.w};
+  if (c.partial)
+    return store_some(c.partial, DType::f32, partial_offset(c, split, number, row) + column,
+                      c.n % 4 == 0, count, v);
+  const int64_t to = finish_result(c, part, row, column, count, v);
+  if (Notes::wanted(c)) notes.add(c, to, count, v);
+}
+
 template <ConvPass kPass, int M, int N, int kThreads>
 __device__ void finish_conv_tile(const ConvWork& c, const ConvPart<kPass>& part,
                                  StagedTile<M, N>& tile, TileOrigin at) {
@@ -129,21 +146,9 @@ __device__ void finish_conv_tile(const ConvWork& c, const ConvPart<kPass>& part,
   const int column = at.n + int(threadIdx.x) % kFours * 4, count = min(part.n - column, 4);
   Notes notes(c, part.out + column, count);
 #pragma unroll 1
-  for (int i = int(threadIdx.x); i < M * kFours; i += kThreads) {
-    const int row = at.m + i / kFours;
-    if (row >= part.m || column >= part.n) continue;
-    const float4 sums = *reinterpret_cast<const float4*>(
-        tile.sums + i / kFours * StagedTile<M, N>::kStride + i % kFours * 4);
-    float v[4] = {sums.x, sums.y, sums.z, sums.w};
-    if (c.partial) {
-      store_some(c.partial, DType::f32,
-                 partial_offset(c, int(blockIdx.z), int(blockIdx.y), row) + column, c.n % 4 == 0,
-                 count, v);
-      continue;
-    }
-    const int64_t to = finish_result(c, part, row, column, count, v);
-    if (noted) notes.add(c, to, count, v);
-  }
+  for (int i = int(threadIdx.x); i < M * kFours; i += kThreads)
+    finish_conv_four(c, part, int(blockIdx.z), int(blockIdx.y), at.m + i / kFours, column,
+                     tile.sums + i / kFours * StagedTile<M, N>::kStride + i % kFours * 4, notes);
   if (noted)
     notes.store(reinterpret_cast<typename Notes::Parts&>(tile), c, noted_tile<M>(c, part, at));
 }
@@ -162,9 +167,7 @@ __device__ void finish_empty_tile(const ConvWork& c, const ConvPart<kPass>& part
 // Which tile: numbered down columns of eight, as in gemm_block.cuh.
 template <int M, int N>
 __device__ TileOrigin conv_tile(const ConvWork& c) {
-  GemmProblem p;
-  p.m = c.most_m, p.n = c.n;
-  return tile_origin<M, N>(p, int(blockIdx.x));
+  return tile_origin<M, N>(c.most_m, c.n, int(blockIdx.x));
 }
 
 }  // namespace graft::cuda

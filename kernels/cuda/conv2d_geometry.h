@@ -56,6 +56,9 @@ struct Side {
   int first_tap = 0, tap_step = 1;  // tap t is row first_tap + tap_step t of the filter
 
   GRAFT_HD int start(int i) const { return scale * i + origin; }
+  // What the lowest of the taps meets at pixel 0, and how far above it tap t does.
+  GRAFT_HD int lowest() const { return origin + (step < 0 ? step * (taps - 1) : 0); }
+  GRAFT_HD int offset(int t) const { return origin + step * t - lowest(); }
 };
 
 GRAFT_HD inline Side forward_side(int size, int stride, int pad, int dilation, int taps) {

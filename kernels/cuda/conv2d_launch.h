@@ -50,6 +50,9 @@ struct ConvWork {  // a kernel's parameter
 template <class T>  // __nv_bfloat16, __half, or float for tf32
 void launch_tensor_conv(ConvPass pass, const ConvWork& work, const GemmPlan& plan, bool chunks,
                         int splits, Stream stream);
+template <class T>  // __nv_bfloat16 or __half
+void launch_wgmma_conv(ConvPass pass, const ConvWork& work, const GemmPlan& plan, int splits,
+                       Stream stream);
 void launch_simt_conv(ConvPass pass, const ConvWork& work, const GemmPlan& plan, int splits,
                       Stream stream);
 
@@ -66,7 +69,8 @@ ConvWork dgrad_work(const Conv2dProblem& p, const void* dy, const void* w, void*
 // how many tiles there are.
 int64_t note_rows(ConvPass pass, GemmMath math, const ConvWork& work, const GemmPlan& plan);
 int64_t note_tiles(ConvPass pass, GemmMath math, const ConvWork& work, const GemmPlan& plan);
-int64_t note_tiles(ConvPass pass, GemmMath math, const ConvWork& work);  // by the one chosen here
+int64_t note_tiles(ConvPass pass, GemmMath math, const ConvWork& work);  // by the one that is planned
+TileGrid moment_tiles(GemmMath math, const ConvWork& work);              // of fprop, likewise
 
 // Checks the problem and fills in what follows from it.
 ConvWork conv_work(ConvPass pass, GemmMath math, ConvWork work);
@@ -74,7 +78,18 @@ ConvWork conv_work(ConvPass pass, GemmMath math, ConvWork work);
 // Whether both matrices are made of 16-byte chunks: of C of a group, and but for fprop of K.
 bool in_chunks(ConvPass pass, GemmMath math, const ConvWork& work);
 
-// Runs one pass by this plan, and by one that is chosen here.
+// Whether Hopper's kernels can run a pass, and its steps of depth there: conv2d_wgmma.cuh.
+bool wgmma_takes(ConvPass pass, GemmMath math, const ConvWork& work);
+constexpr int kWgmmaDepth = 64;  // of a step, in bf16 and f16
+inline int wgmma_steps(ConvPass pass, const Conv2dProblem& p) {
+  auto steps = [](int64_t depth) { return int((depth + kWgmmaDepth - 1) / kWgmmaDepth); };
+  if (pass == ConvPass::wgrad) return steps(p.n * p.out_h() * p.out_w());
+  return int(p.r * p.s) * steps(pass == ConvPass::fprop ? p.c : p.k);
+}
+
+GemmPlan plan_conv(ConvPass pass, GemmMath math, const ConvWork& work);
+
+// Runs one pass by this plan, and by the one that is planned.
 void conv2d(ConvPass pass, GemmMath math, ConvWork work, const GemmPlan& plan, Stream stream);
 void conv2d(ConvPass pass, GemmMath math, const ConvWork& work, Stream stream);
 

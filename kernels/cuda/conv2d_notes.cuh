@@ -34,8 +34,8 @@ struct NotedTile {
 };
 
 // Of one thread, which has kWidth neighbouring channels: `count` of them exist, from `channel` on.
-// The threads of a block are kGroups rows of kColumns channels.
-template <ConvPass kPass, int kWidth, int kColumns, int kGroups>
+// The threads of a team are kGroups rows of kColumns channels.
+template <ConvPass kPass, int kWidth, int kColumns, int kGroups, class Team = WholeBlock>
 struct ConvNotes {
   struct Parts {};  // of a block, in shared memory
 
@@ -46,8 +46,8 @@ struct ConvNotes {
   __device__ void store(Parts&, const ConvWork&, const NotedTile&) const {}
 };
 
-template <int kWidth, int kColumns, int kGroups>
-struct ConvNotes<ConvPass::fprop, kWidth, kColumns, kGroups> {
+template <int kWidth, int kColumns, int kGroups, class Team>
+struct ConvNotes<ConvPass::fprop, kWidth, kColumns, kGroups, Team> {
   using Parts = MomentParts<kColumns, kGroups>;
   ThreadMoments<kWidth> moments;
 
@@ -59,13 +59,13 @@ struct ConvNotes<ConvPass::fprop, kWidth, kColumns, kGroups> {
     moments.add(v);
   }
   __device__ void store(Parts& parts, const ConvWork& c, const NotedTile& tile) const {
-    store_tile_moments(parts, moments, tile.columns,
-                       c.moments + tile.number * c.problem.k + tile.channel);
+    store_tile_moments<Team>(parts, moments, tile.columns,
+                             c.moments + tile.number * c.problem.k + tile.channel);
   }
 };
 
-template <int kWidth, int kColumns, int kGroups>
-struct ConvNotes<ConvPass::dgrad, kWidth, kColumns, kGroups> {
+template <int kWidth, int kColumns, int kGroups, class Team>
+struct ConvNotes<ConvPass::dgrad, kWidth, kColumns, kGroups, Team> {
   using Parts = GradientParts<kColumns, kGroups>;
   NormChannels<kWidth> channels;
   ThreadGradients<kWidth> gradients;
@@ -84,8 +84,9 @@ struct ConvNotes<ConvPass::dgrad, kWidth, kColumns, kGroups> {
     gradients.add(c.sums.norm, channels, x, v);
   }
   __device__ void store(Parts& parts, const ConvWork& c, const NotedTile& tile) const {
-    store_tile_gradients(parts, gradients, tile.columns,
-                         c.sums.to + tile.number * 2 * c.problem.c + tile.channel, c.problem.c);
+    store_tile_gradients<Team>(parts, gradients, tile.columns,
+                               c.sums.to + tile.number * 2 * c.problem.c + tile.channel,
+                               c.problem.c);
   }
 };
 

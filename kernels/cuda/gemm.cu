@@ -63,11 +63,6 @@ bool whole_fours(const GemmProblem& p) {
          aligned(p.bias, 16);
 }
 
-bool on_hopper() {  // all of a machine's GPUs are of the first one's kind
-  static const bool is = device_info().major == 9;
-  return is;
-}
-
 template <class T>
 void launch_half(const GemmProblem& p, const GemmPlan& plan, const GemmWork& work, int splits,
                  Stream stream) {
@@ -81,7 +76,7 @@ void launch_half(const GemmProblem& p, const GemmPlan& plan, const GemmWork& wor
 
 void gemm(const GemmProblem& p, const GemmPlan& plan, Stream stream) {
   check(p);
-  if (plan.wgmma && (!wgmma_takes(p) || !on_hopper()))
+  if (plan.wgmma && (!wgmma_takes(p) || device_info().major != 9))
     throw std::invalid_argument("gemm: a plan for wgmma, and operands or a GPU that are not");
   if (p.m == 0 || p.n == 0) return;
   const GemmTile& tile = tile_of(p, plan);
@@ -114,11 +109,11 @@ void gemm(const GemmProblem& p, const GemmPlan& plan, Stream stream) {
          split.count);
 }
 
-void gemm(const GemmProblem& problem, Stream stream) {
-  check(problem);  // before the device is asked
-  GemmProblem p = problem;
-  if (p.variant == GemmVariant::wgmma && !on_hopper()) p.variant = GemmVariant::automatic;
-  gemm(p, plan_gemm(p, multiprocessors()), stream);
+GemmDevice gemm_device() { return {multiprocessors(), wgmma_works()}; }
+
+void gemm(const GemmProblem& p, Stream stream) {
+  check(p);  // before the device is asked
+  gemm(p, plan_gemm(p, gemm_device()), stream);
 }
 
 void gemm(GemmMath math, bool transpose_a, bool transpose_b, int64_t m, int64_t n, int64_t k,

@@ -28,9 +28,9 @@ struct TileOrigin {  // row and column of c where a tile begins
 // Blocks that run at the same time share rows of A and columns of B in the L2 cache: tiles are
 // numbered down columns of eight.
 template <int M, int N>
-__device__ TileOrigin tile_origin(const GemmProblem& p, int index) {
+__device__ TileOrigin tile_origin(int64_t m, int64_t n, int index) {
   constexpr int kHigh = 8;
-  const int tiles_m = int((p.m + M - 1) / M), tiles_n = int((p.n + N - 1) / N);
+  const int tiles_m = int((m + M - 1) / M), tiles_n = int((n + N - 1) / N);
   const int group = index / (kHigh * tiles_n), within = index % (kHigh * tiles_n);
   const int high = min(kHigh, tiles_m - group * kHigh);
   return {(group * kHigh + within % high) * M, within / high * N};

@@ -116,7 +116,7 @@ __global__ void __launch_bounds__(kTensorTiles[kTile].threads(), kTensorTiles[kT
   GRAFT_SHARED(typename Block::Shared, shared);
   const int warp = int(threadIdx.x) / 32;
   const int warp_m = warp % Block::kShape.warps_m, warp_n = warp / Block::kShape.warps_m;
-  const TileOrigin at = tile_origin<Block::M, Block::N>(p, int(blockIdx.x));
+  const TileOrigin at = tile_origin<Block::M, Block::N>(p.m, p.n, int(blockIdx.x));
 
   const int begin = int(blockIdx.z * work.part), end = int(min(p.k, begin + work.part));
   const Operand a{p.a, p.a_stride, int(p.m), end}, b{p.b, p.b_stride, int(p.n), end};

@@ -10,10 +10,12 @@ namespace {
 
 constexpr int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
-// Multiply-adds per clock of one multiprocessor: A100's, of its white paper. H100 has twice as many
-// of each kind, and is planned for as if it had not. Tiles and splits of one product have all the
-// same peak: what it decides is how the products' clocks compare with the constants below.
-double peak(GemmMath math) {
+// Multiply-adds per clock of one multiprocessor: A100's, and H100's by wgmma, of their white papers.
+// What H100's units do by mma is planned for as if they were A100's; others measured that mma
+// reaches 0.62 of what wgmma does (arXiv:2402.13499). How the products' clocks compare with the
+// constants below it decides, too.
+double peak(GemmMath math, bool wgmma) {
+  if (wgmma) return 2048;
   switch (math) {
     case GemmMath::f32:
       return 64;
@@ -46,7 +48,9 @@ bool clusters_pay(const GemmProblem& p, const GemmTile& tile, int splits, int mu
 }
 
 // Clocks for the whole product.
-double cost(const GemmProblem& p, const GemmTile& tile, int splits, int multiprocessors) {
+double cost(const GemmProblem& p, const GemmPlan& plan, int multiprocessors) {
+  const GemmTile& tile = tile_of(p, plan);
+  const int splits = plan.splits;
   const int step = tile.step_bytes / element_size(p.math);
   const GemmSplit split = split_k(p.k, step, splits);
   const double blocks = tiles_of(p, tile) * split.count;
@@ -54,7 +58,7 @@ double cost(const GemmProblem& p, const GemmTile& tile, int splits, int multipro
   const double waves = blocks < slots ? 1 : blocks / slots + 0.5;  // the last is half empty
   const double sharing = std::clamp(blocks / multiprocessors, 1.0, double(tile.blocks));
   const double products = double(tile.m) * tile.n * double(divide_up(split.length, step) * step);
-  double clocks = waves * (kFill + products * sharing / (peak(p.math) * tile.rate));
+  double clocks = waves * (kFill + products * sharing / (peak(p.math, plan.wgmma) * tile.rate));
   if (split.count > 1)  // partial sums are written, read again, and added by a kernel of their own
     clocks += kLaunch + 2.0 * split.count * double(p.m) * double(p.n) * 4 / kBytesPerClock;
   return clocks;
@@ -96,29 +100,38 @@ GemmSplit split_k(int64_t k, int step, int wanted) {
   return {each * step, int(divide_up(steps, each))};
 }
 
-GemmPlan plan_gemm(const GemmProblem& p, int multiprocessors) {
-  const bool tensor = on_tensor_cores(p.math), narrow = tensor && !sixteen_byte_copies(p);
-  const bool wgmma = p.variant == GemmVariant::wgmma && wgmma_takes(p);
-  const int first = narrow ? kNarrowTile : 0;
-  const int end = wgmma    ? kWgmmaTileCount
-                  : narrow ? kNarrowTile + 1
-                  : tensor ? kAlignedTiles
-                           : kSimtTileCount;
-  GemmPlan best;
-  double least = std::numeric_limits<double>::max();
-  for (GemmPlan plan{first, 1, wgmma}; plan.tile < end; ++plan.tile) {
-    const GemmTile& tile = tile_of(p, plan);
-    const int most = most_splits(p, tile, multiprocessors);
-    for (plan.splits = 1; plan.splits <= most; ++plan.splits) {
-      if (!clusters_pay(p, tile, plan.splits, multiprocessors)) continue;
-      const double clocks = cost(p, tile, plan.splits, multiprocessors);
-      if (clocks < least) {
-        least = clocks;
-        best = plan;
+namespace {
+
+struct Cheapest {
+  GemmPlan plan;
+  double clocks = std::numeric_limits<double>::max();
+
+  // Of `tiles` tiles from number `first` on, with every split that may pay.
+  void try_tiles(const GemmProblem& p, int first, int tiles, bool wgmma, int multiprocessors) {
+    for (GemmPlan next{first, 1, wgmma}; next.tile < first + tiles; ++next.tile) {
+      const GemmTile& tile = tile_of(p, next);
+      const int most = most_splits(p, tile, multiprocessors);
+      for (next.splits = 1; next.splits <= most; ++next.splits) {
+        if (!clusters_pay(p, tile, next.splits, multiprocessors)) continue;
+        const double its_clocks = cost(p, next, multiprocessors);
+        if (its_clocks < clocks) clocks = its_clocks, plan = next;
       }
     }
   }
-  return best;
+};
+
+}  // namespace
+
+GemmPlan plan_gemm(const GemmProblem& p, const GemmDevice& device) {
+  const bool wgmma = device.wgmma && p.variant != GemmVariant::mma && wgmma_takes(p);
+  Cheapest cheapest;
+  if (wgmma) cheapest.try_tiles(p, 0, kWgmmaTileCount, true, device.multiprocessors);
+  if (wgmma && p.variant == GemmVariant::wgmma) return cheapest.plan;
+  const bool tensor = on_tensor_cores(p.math), narrow = tensor && !sixteen_byte_copies(p);
+  const int first = narrow ? kNarrowTile : 0;
+  const int tiles = narrow ? 1 : tensor ? kAlignedTiles : kSimtTileCount;
+  cheapest.try_tiles(p, first, tiles, false, device.multiprocessors);
+  return cheapest.plan;
 }
 
 }  // namespace graft::cuda

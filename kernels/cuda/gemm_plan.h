@@ -32,8 +32,7 @@ constexpr GemmTile kTensorTiles[] = {
 constexpr int kAlignedTiles = 3, kNarrowTile = 3;
 
 // On Hopper's tensor cores, with wgmma. Eight of the twelve warps multiply; of the first four one
-// thread starts all copies, and the others do nothing. Chosen only where GemmProblem::variant asks
-// for it: no GPU has run this kernel yet, and the rates are guesses.
+// thread starts all copies, and the others do nothing.
 constexpr GemmTile kWgmmaTiles[] = {
     // m, n, step_bytes, stages, warps_m, warps_n, blocks, rate, cluster
     {128, 256, 128, 4, 12, 1, 1, 0.85f},
@@ -68,9 +67,21 @@ int element_size(GemmMath math);                       // of a and b, bytes
 bool sixteen_byte_copies(const GemmProblem& problem);  // a and b can be read by them
 
 bool wgmma_takes(const GemmProblem& problem);  // its type and operands, on Hopper
+
+struct GemmDevice {
+  int multiprocessors;
+  bool wgmma;  // has it, and it has proved to be right there
+};
+GemmDevice gemm_device();  // of this machine, whose GPUs are all of the first one's kind
+
+// Whether wgmma and the copy engine, as we use them, give what mma gives: small integers, equal to
+// the bit. Runs a product and a convolution on the default stream.
+bool wgmma_agrees();
+// That this is Hopper, that it was compiled for it, and the answer of wgmma_agrees(), asked once.
+bool wgmma_works();
 const GemmTile& tile_of(const GemmProblem& problem, const GemmPlan& plan);
 
-GemmPlan plan_gemm(const GemmProblem& problem, int multiprocessors);
+GemmPlan plan_gemm(const GemmProblem& problem, const GemmDevice& device);
 void gemm(const GemmProblem& problem, const GemmPlan& plan, Stream stream);
 
 }  // namespace graft::cuda

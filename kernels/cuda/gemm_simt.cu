@@ -19,7 +19,7 @@ __global__ void __launch_bounds__(kSimtTiles[kTile].threads(), kSimtTiles[kTile]
   constexpr int kStep = Block::kStep;
   GRAFT_SHARED(typename Block::Shared, shared);
   const Block block;
-  const TileOrigin at = tile_origin<Block::M, Block::N>(p, int(blockIdx.x));
+  const TileOrigin at = tile_origin<Block::M, Block::N>(p.m, p.n, int(blockIdx.x));
 
   const int begin = int(blockIdx.z * work.part), end = int(min(p.k, begin + work.part));
   const FloatOperand a{

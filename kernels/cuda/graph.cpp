@@ -8,6 +8,7 @@
 
 #include "kernels/cuda/capture.h"
 #include "kernels/cuda/check.h"
+#include "kernels/cuda/gemm_plan.h"
 
 namespace graft::cuda {
 namespace {
@@ -49,6 +50,7 @@ cudaError_t instantiate(Captured& captured, Stream stream) {
 }  // namespace
 
 void begin_capture(Stream stream) {
+  wgmma_works();  // asked for the first time it would wait, as nothing may that is captured
   check(cudaStreamBeginCapture(raw(stream), cudaStreamCaptureModeThreadLocal),
         "cudaStreamBeginCapture");
   capturing = new Capture;

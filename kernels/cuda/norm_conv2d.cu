@@ -51,6 +51,11 @@ bool has_norm_conv2d_wgrad(GemmMath math, const Conv2dProblem& p, const NormProb
   return has(ConvPass::wgrad, math, norm, {.problem = p, .a = dy, .b = x});
 }
 
+TileGrid norm_conv2d_moment_tiles(GemmMath math, const Conv2dProblem& p, const NormProblem& norm,
+                                  const void* x, const void* w) {
+  return moment_tiles(math, {.problem = p, .a = x, .b = w, .norm = input_norm(norm)});
+}
+
 void norm_conv2d_fprop(GemmMath math, const Conv2dProblem& p, const NormProblem& norm,
                        const void* x, const void* w, const ConvLastStep& last, void* y,
                        DType y_type, Stream stream) {

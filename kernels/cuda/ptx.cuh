@@ -212,6 +212,34 @@ __device__ __forceinline__ void copy_box_to_blocks(void* shared, const TensorMap
       : "memory");
 }
 
+// The same of the matrix that a convolution gathers from images, with the tap's offset.
+__device__ __forceinline__ void copy_pixels_async(void* shared, const TensorMap& map,
+                                                  const PixelBox& from, uint64_t* barrier) {
+  asm volatile(
+      "cp.async.bulk.tensor.4d.shared::cluster.global.im2col.mbarrier::complete_tx::bytes "
+      "[%0], [%1, {%2, %3, %4, %5}], [%6], {%7, %8};" ::"r"(shared_address(shared)),
+      "l"(&map), "r"(from.channel), "r"(from.column), "r"(from.row), "r"(from.image),
+      "r"(shared_address(barrier)), "h"(uint16_t(from.right)), "h"(uint16_t(from.down))
+      : "memory");
+}
+__device__ __forceinline__ void copy_pixels_to_blocks(void* shared, const TensorMap& map,
+                                                      const PixelBox& from, uint64_t* barrier,
+                                                      uint32_t blocks) {
+  asm volatile(
+      "cp.async.bulk.tensor.4d.shared::cluster.global.im2col.mbarrier::complete_tx::bytes"
+      ".multicast::cluster [%0], [%1, {%2, %3, %4, %5}], [%6], {%7, %8}, %9;" ::"r"(
+          shared_address(shared)),
+      "l"(&map), "r"(from.channel), "r"(from.column), "r"(from.row), "r"(from.image),
+      "r"(shared_address(barrier)), "h"(uint16_t(from.right)), "h"(uint16_t(from.down)),
+      "h"(uint16_t(blocks))
+      : "memory");
+}
+
+// __syncthreads() for `threads` of the block, in whole warps, that call it by the same id: 1 to 15.
+__device__ __forceinline__ void barrier_sync(int id, int threads) {
+  asm volatile("bar.sync %0, %1;" ::"r"(id), "r"(threads) : "memory");
+}
+
 // A warpgroup (four warps, the first a multiple of four) gives registers back, or takes some: from
 // here on each of its threads has kCount, a multiple of 8.
 template <int kCount>

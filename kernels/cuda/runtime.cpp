@@ -85,18 +85,24 @@ bool is_sticky(cudaError_t error) {  // the context is lost
 }
 
 // A function of the driver, which nothing is linked with: the runtime has it open.
-PFN_cuTensorMapEncodeTiled_v12000 tensor_map_encoder() {
+template <class Function>
+Function of_driver(const char* name) {
   void* function = nullptr;
   cudaDriverEntryPointQueryResult found = cudaDriverEntryPointSymbolNotFound;
-  constexpr const char* kName = "cuTensorMapEncodeTiled";
 #if CUDART_VERSION >= 12050
-  check(cudaGetDriverEntryPointByVersion(kName, &function, 12000, cudaEnableDefault, &found),
-        kName);
+  check(cudaGetDriverEntryPointByVersion(name, &function, 12000, cudaEnableDefault, &found), name);
 #else
-  check(cudaGetDriverEntryPoint(kName, &function, cudaEnableDefault, &found), kName);
+  check(cudaGetDriverEntryPoint(name, &function, cudaEnableDefault, &found), name);
 #endif
-  if (found != cudaDriverEntryPointSuccess || !function) raise(cudaErrorNotSupported, kName);
-  return reinterpret_cast<PFN_cuTensorMapEncodeTiled_v12000>(function);
+  if (found != cudaDriverEntryPointSuccess || !function) raise(cudaErrorNotSupported, name);
+  return reinterpret_cast<Function>(function);
+}
+
+TensorMap tensor_map(const CUtensorMap& encoded) {
+  static_assert(sizeof(TensorMap) == sizeof encoded);
+  TensorMap map;
+  std::memcpy(&map, &encoded, sizeof map);
+  return map;
 }
 
 CUtensorMapDataType tensor_map_type(DType type) {
@@ -300,7 +306,7 @@ void fill_bytes(void* to, uint8_t value, size_t bytes, Stream stream) {
 }
 
 TensorMap encode(const TensorBoxes& boxes) {
-  static const auto encoder = tensor_map_encoder();
+  static const auto encoder = of_driver<PFN_cuTensorMapEncodeTiled_v12000>("cuTensorMapEncodeTiled");
   const cuuint64_t size = size_of(boxes.type);
   const cuuint64_t sizes[2] = {cuuint64_t(boxes.columns), cuuint64_t(boxes.rows)};
   const cuuint64_t stride = cuuint64_t(boxes.stride) * size;  // bytes
@@ -311,10 +317,25 @@ TensorMap encode(const TensorBoxes& boxes) {
               &stride, box, steps, CU_TENSOR_MAP_INTERLEAVE_NONE, CU_TENSOR_MAP_SWIZZLE_128B,
               CU_TENSOR_MAP_L2_PROMOTION_L2_128B, CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE);
   if (result != CUDA_SUCCESS) raise(cudaErrorInvalidValue, "cuTensorMapEncodeTiled");
-  static_assert(sizeof(TensorMap) == sizeof encoded);
-  TensorMap map;
-  std::memcpy(&map, &encoded, sizeof map);
-  return map;
+  return tensor_map(encoded);
+}
+
+TensorMap encode(const PixelBoxes& b) {
+  static const auto encoder = of_driver<PFN_cuTensorMapEncodeIm2col_v12000>("cuTensorMapEncodeIm2col");
+  const cuuint64_t size = size_of(b.type), c = cuuint64_t(b.channels), w = cuuint64_t(b.w.size),
+                   h = cuuint64_t(b.h.size);
+  const cuuint64_t sizes[4] = {c, w, h, cuuint64_t(b.images)};
+  const cuuint64_t strides[3] = {size * c, size * c * w, size * c * w * h};  // bytes
+  const int lower[2] = {b.w.lower, b.h.lower}, upper[2] = {b.w.upper(), b.h.upper()};
+  const cuuint32_t steps[4] = {1, cuuint32_t(b.w.stride), cuuint32_t(b.h.stride), 1};
+  CUtensorMap encoded;
+  const CUresult result =
+      encoder(&encoded, tensor_map_type(b.type), 4, const_cast<void*>(b.data), sizes, strides, lower,
+              upper, cuuint32_t(128 / size), cuuint32_t(b.box_pixels), steps,
+              CU_TENSOR_MAP_INTERLEAVE_NONE, CU_TENSOR_MAP_SWIZZLE_128B,
+              CU_TENSOR_MAP_L2_PROMOTION_L2_128B, CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE);
+  if (result != CUDA_SUCCESS) raise(cudaErrorInvalidValue, "cuTensorMapEncodeIm2col");
+  return tensor_map(encoded);
 }
 
 }  // namespace graft::cuda

@@ -8,6 +8,7 @@
 #pragma once
 #include "kernels/cuda/conv2d_launch.h"
 #include "kernels/cuda/norm_columns.cuh"
+#include "kernels/cuda/team.cuh"
 
 namespace graft::cuda {
 
@@ -33,21 +34,21 @@ struct GradientParts {
   float of[2][kGroups][kColumns];  // sum(g), sum(g (x - mean)) of each group's rows
 };
 
-// The block's threads lie over the tile's columns, kWidth each, in kGroups. -> to (2, stride)
-template <int kWidth, int kColumns, int kGroups>
+// The team's threads lie over the tile's columns, kWidth each, in kGroups. -> to (2, stride)
+template <class Team, int kWidth, int kColumns, int kGroups>
 __device__ void store_tile_gradients(GradientParts<kColumns, kGroups>& parts,
                                      const ThreadGradients<kWidth>& own, int columns, float* to,
                                      int64_t stride) {
   constexpr int kAcross = kColumns / kWidth;
-  const int thread = int(threadIdx.x), group = thread / kAcross;
-  __syncthreads();  // what was in their place is no longer read
+  const int thread = Team::thread(), group = thread / kAcross;
+  Team::meet();  // what was in their place is no longer read
 #pragma unroll
   for (int j = 0; j < kWidth; ++j) {
     const int column = thread % kAcross * kWidth + j;
     parts.of[0][group][column] = own.sum[j];
     parts.of[1][group][column] = own.slope[j];
   }
-  __syncthreads();
+  Team::meet();
   if (thread >= min(columns, kColumns)) return;
 #pragma unroll
   for (int k = 0; k < 2; ++k) {

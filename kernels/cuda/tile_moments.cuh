@@ -6,7 +6,7 @@
 // one of n, so the sum of squares is at most n + 1 times the spread, and seldom more than a few times.
 // Not yet run on a GPU.
 #pragma once
-#include "kernels/cuda/launch.cuh"
+#include "kernels/cuda/team.cuh"
 #include "kernels/moments.h"
 
 namespace graft::cuda {
@@ -52,14 +52,14 @@ struct MomentParts {
   }
 };
 
-// The block's threads lie over the tile's columns, kWidth each, in kGroups. -> to (columns)
-template <int kWidth, int kColumns, int kGroups>
+// The team's threads lie over the tile's columns, kWidth each, in kGroups. -> to (columns)
+template <class Team, int kWidth, int kColumns, int kGroups>
 __device__ void store_tile_moments(MomentParts<kColumns, kGroups>& parts,
                                    const ThreadMoments<kWidth>& own, int columns,
                                    ChannelMoments* to) {
   constexpr int kAcross = kColumns / kWidth;
-  const int thread = int(threadIdx.x), group = thread / kAcross;
-  __syncthreads();  // what was in their place is no longer read
+  const int thread = Team::thread(), group = thread / kAcross;
+  Team::meet();  // what was in their place is no longer read
 #pragma unroll
   for (int j = 0; j < kWidth; ++j) {
     const int column = thread % kAcross * kWidth + j;
@@ -68,7 +68,7 @@ __device__ void store_tile_moments(MomentParts<kColumns, kGroups>& parts,
     parts.squares[group][column] = own.squares[j];
   }
   if (thread % kAcross == 0) parts.count[group] = own.count;
-  __syncthreads();
+  Team::meet();
   if (thread < min(columns, kColumns)) to[thread] = parts.merged(thread);
 }
 

@@ -9,10 +9,10 @@ function(cusim_library name options kernel_options)
   file(GLOB simulator CONFIGURE_DEPENDS ${cusim_folder}/*.cpp)
   list(FILTER simulator EXCLUDE REGEX "_test\\.cpp$|/(race|tsan_hooks|on_device|seeded.*)\\.cpp$")
   file(GLOB kernels CONFIGURE_DEPENDS ${cusim_root}/kernels/cuda/*.cu ${cusim_root}/kernels/cuda/*.cpp)
-  list(FILTER kernels EXCLUDE REGEX "/(runtime|graph)\\.cpp$")  # those of the simulator stand for them
+  list(FILTER kernels EXCLUDE REGEX "/(runtime|graph|wgmma_works)\\.cpp$")  # those of the simulator stand for them
   set_source_files_properties(${kernels} PROPERTIES LANGUAGE CXX)
   set(with_tensor_maps ${kernels})
-  list(FILTER with_tensor_maps INCLUDE REGEX "/gemm_wgmma_")  # parameters of 128-byte alignment
+  list(FILTER with_tensor_maps INCLUDE REGEX "/(gemm|conv2d)_wgmma_")  # parameters of 128-byte alignment
   set_source_files_properties(${with_tensor_maps} PROPERTIES COMPILE_OPTIONS -Wno-psabi)
 
   add_library(cusim_${name} OBJECT ${simulator})

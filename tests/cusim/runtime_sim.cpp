@@ -8,6 +8,7 @@
 #include <sstream>
 #include <vector>
 
+#include "kernels/cuda/gemm_plan.h"
 #include "tests/cusim/cusim.h"
 #include "tests/cusim/driver_sim.h"
 #include "tests/cusim/sim_capture.h"
@@ -32,6 +33,7 @@ Faults faults_of_environment() {
     else if (name == "budget") f.budget = size_t(value);
     else if (name == "devices") f.devices = int(value);
     else if (name == "major") f.major = int(value);
+    else if (name == "wgmma") f.wgmma = value != 0;
     else cusim::fail("GRAFT_SIM_FAULTS: '%s' is unknown", part.c_str());
   }
   return f;
@@ -96,6 +98,7 @@ void use_device(int index) {
 DeviceInfo device_info() {
   return {"cusim", device().faults.major, 0, multiprocessors(), 1u << 30, 227 << 10, 228 << 10};
 }
+bool wgmma_works() { return device().faults.major == 9 && device().faults.wgmma; }
 int multiprocessors() { return 4; }  // few, so that small problems come in several waves
 
 Stream create_stream() {

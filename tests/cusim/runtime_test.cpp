@@ -3,6 +3,7 @@
 #include <cstring>
 #include <vector>
 
+#include "kernels/cuda/gemm_plan.h"
 #include "tests/cusim/fresh_device.h"
 
 namespace graft::cuda {
@@ -31,6 +32,20 @@ TEST_F(Runtime, CopiesGoThereAndBack) {
   EXPECT_EQ(out[2], 3);
   release(d, s);
   destroy(s);
+}
+
+// Products are planned for what the device has, and what has proved to be right there.
+TEST_F(Runtime, WgmmaIsForDevicesThatHaveIt) {
+  GemmProblem p{.math = GemmMath::bf16, .m = 1024, .n = 1024, .k = 1024};
+  p.a_stride = p.b_stride = p.c_stride = 1024;
+  auto planned_with = [&](const sim::Faults& faults) {
+    sim::inject(faults);
+    return plan_gemm(p, gemm_device());
+  };
+  EXPECT_TRUE(planned_with({}).wgmma);
+  EXPECT_FALSE(planned_with({.major = 8}).wgmma);
+  EXPECT_FALSE(planned_with({.wgmma = false}).wgmma);
+  EXPECT_EQ(planned_with({.wgmma = false}), planned_with({.major = 8}));
 }
 
 TEST_F(Runtime, PinnedMemoryMustWait) {

@@ -12,6 +12,7 @@
 #include "tests/cusim/crash.h"
 #include "tests/cusim/cusim.h"
 #include "tests/cusim/mbarrier.h"
+#include "tests/cusim/named_barrier.h"
 #include "tests/cusim/race.h"
 #include "tests/cusim/shared_arena.h"
 #include "tests/cusim/spans.h"
@@ -77,6 +78,7 @@ void start_cluster() {
   spans::begin_cluster();
   begin_cluster();
   forget_barriers();
+  forget_named_barriers();
   forget_box_copies();
   forget_products();
 }
@@ -159,6 +161,7 @@ void run_cluster(std::mt19937_64& random, std::vector<unsigned>& warps,
     for (unsigned warp : warps) ran |= run_warp(warp, lanes);
     done = pass_barriers(ran);
   }
+  check_nobody_waits_by_name();
   check_no_box_copy_under_way();
   check_no_product_under_way();
   check_blocks_outlived_visits();

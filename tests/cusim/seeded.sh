@@ -96,41 +96,49 @@ first layer: no barrier, table | conv2d_first.cu | /load_table(shared.table/{n;d
 first layer: no barrier, patch | conv2d_first.cu | /load_patch(patch, shared/{n;d}                            | race
 first layer: patch over patch | conv2d_first.cu  | /the patch is no longer read/d                             | race
 first layer: around the image | conv2d_first.cu  | s/inside \&\& channel < 3 ?/channel < 3 ?/                 | asan
-none with wgmma               | gemm_wgmma.cuh   |                                                            | -
-wgmma: no wait for the copy   | gemm_wgmma.cuh   | /barriers.wait(place)/d                                    | plain
+none with wgmma               | wgmma_block.cuh  |                                                            | -
+wgmma: no wait for the copy   | wgmma_block.cuh  | /barriers.wait(place)/d                                    | plain
 wgmma: other parity of full   | ring_barriers.cuh | s/full\[at.stage\], at.parity)/full[at.stage], at.parity ^ 1)/ | plain
 wgmma: other parity of empty  | ring_barriers.cuh | s/at.parity ^ 1/at.parity/                                | plain
 wgmma: parity stays as it is  | ring_barriers.cuh | s/parity ^= 1;/;/                                         | plain
 wgmma: copies wait for nobody | ring_barriers.cuh | /ptx::barrier_wait(&empty/d                               | plain
 wgmma: no fence after init    | ring_barriers.cuh | /barrier_init_fence/d                                     | plain
 wgmma: no barrier after init  | ring_barriers.cuh | s/__syncthreads();/;/                                     | plain
-wgmma: released early         | gemm_wgmma.cuh   | s/running = place.stage;/& release(), running = -1;/       | plain
-wgmma: waits for too few      | gemm_wgmma.cuh   | s/wgmma_wait<1>/wgmma_wait<2>/                             | plain
-wgmma: last step not awaited  | gemm_wgmma.cuh   | s/wgmma_wait<0>/wgmma_wait<1>/                             | plain
-wgmma: no fence of the sums   | gemm_wgmma.cuh   | /wgmma_fence/d                                             | plain
-wgmma: products in no group   | gemm_wgmma.cuh   | /wgmma_commit/d                                            | plain
+wgmma: released early         | wgmma_block.cuh  | s/running = place.stage;/& release(), running = -1;/       | plain
+wgmma: waits for too few      | wgmma_block.cuh  | s/wgmma_wait<1>/wgmma_wait<2>/                             | plain
+wgmma: last step not awaited  | wgmma_block.cuh  | s/wgmma_wait<0>/wgmma_wait<1>/                             | plain
+wgmma: no fence of the sums   | wgmma_block.cuh  | /wgmma_fence/d                                             | plain
+wgmma: products in no group   | wgmma_block.cuh  | /wgmma_commit/d                                            | plain
 wgmma: one warp releases all  | ring_barriers.cuh | s/empty\[stage\], kWarps/empty[stage], 1/                 | plain
-wgmma: too few bytes          | gemm_wgmma.cuh   | s/int(sizeof(Stage))/int(sizeof(stage.a))/                 | plain
-wgmma: rows of the first half | gemm_wgmma.cuh   | s/descriptor(64 \* group, block)/descriptor(0, block)/     | plain
-wgmma: no barrier, next part  | gemm_wgmma.cuh   | /before the next part/d                                    | race
-wgmma: no barrier, this part  | gemm_wgmma.cuh   | /stage_part(staged, sums, part);/{n;d}                     | race
+wgmma: too few bytes          | wgmma_block.cuh  | s/int(sizeof(Stage))/int(sizeof(Stage::a))/                | plain
+wgmma: rows of the first half | wgmma_block.cuh  | s/descriptor(64 \* group, block)/descriptor(0, block)/     | plain
+wgmma: no barrier, next part  | wgmma_block.cuh  | /before the next part/d                                    | race
+wgmma: no barrier, this part  | wgmma_block.cuh  | /stage_part(shared.staged\[warp\], sums, part);/{n;d}       | race
 wgmma: block of another k     | box_tile.cuh     | s/kRow + block \* 16, kEightRows/kRow + (block ^ 1) * 16, kEightRows/ | plain
 wgmma: rows of another swizzle | box_tile.cuh    | s/kEightRows = 8 \* kRowBytes/kEightRows = 4 * kRowBytes/  | plain
 wgmma: columns side by side   | box_tile.cuh     | s/kDepth \* kRowBytes);/kRowBytes);/                       | plain
 wgmma: boxes of another place | box_tile.cuh     | s/elements + o \* kDepth, map/elements + o, map/           | plain
-none with clusters            | gemm_wgmma.cuh   |                                                            | -
+none with clusters            | wgmma_block.cuh  |                                                            | -
 cluster: warps of one block    | ring_barriers.cuh | s/kWarps \* kCluster/kWarps/; s/lane < kCluster) ptx::barrier_arrive_in(&empty\[stage\], lane)/lane == 0) ptx::barrier_arrive(\&empty[stage])/ | plain
 cluster: half of another box  | box_tile.cuh     | s/outer + first, depth/outer, depth/                       | plain
 cluster: copy to itself alone | box_tile.cuh     | s/(1u << kCluster) - 1/1u << ptx::cluster_rank()/           | plain
 cluster: wait for itself alone | ring_barriers.cuh | s/barrier_wait_for_cluster/barrier_wait/                 | plain
 cluster: no meeting at first  | ring_barriers.cuh | s/^      meet();/      __syncthreads();/                  | plain
-cluster: no meeting at last   | gemm_wgmma.cuh   | /barriers.end()/d                                          | plain
-cluster: same rows for both   | gemm_wgmma.cuh   | /at.m += int(ptx::cluster_rank/d                           | race
+cluster: no meeting at last   | wgmma_block.cuh  | /barriers.end()/d                                          | plain
+cluster: same rows for both   | wgmma_block.cuh  | /at.m += int(ptx::cluster_rank/d                           | race
+none of gathered pixels       | conv2d_wgmma.cuh |                                                            | -
+gathered: tap of another row  | conv2d_wgmma.cuh | s/.down = part.x.h.offset(r)/.down = part.x.h.offset(0)/   | plain
+gathered: filters of one tap  | conv2d_wgmma.cuh | s/tap \* channels + channel, full/channel, full/           | plain
+gathered: columns of one tap  | conv2d_wgmma.cuh | s/tap \* part.f.c + at.n, channel/at.n, channel/           | plain
+gathered: channels of one box | conv2d_wgmma.cuh | s/at.n + o, tap = column/at.n, tap = column/               | plain
+gathered: next pixels missing | conv2d_wgmma.cuh | s/part, step \* kStep, tap/part, 0, tap/                   | plain
+gathered: from the upper tap  | conv2d_geometry.h | s/(step < 0 ? step \* (taps - 1) : 0)/0/                 | plain
+gathered: notes nobody awaits | team.cuh         | s/ptx::barrier_sync(kId, kThreads);/__syncwarp();/         | race
 '
 FLAGS=(-std=c++20 -g1 -fno-strict-aliasing -w -Wno-psabi -isystem "$CUDA_HEADERS")
 SAN=(-fsanitize=address,undefined -fno-sanitize-recover=all)
-simulator=(async_copy barriers before box_copy checks cluster crash driver_sim fiber graph_sim mbarrier runtime_sim
-  scheduler shared_arena spans tensor_core warp wgmma)
+simulator=(async_copy barriers before box_copy checks cluster crash driver_sim fiber graph_sim mbarrier named_barrier
+  runtime_sim scheduler shared_arena spans tensor_core warp wgmma)
 
 compile() { # folder with the sources, file, object, options...
   local from=$1 file=$2 object=$3
@@ -180,6 +188,7 @@ program_of() { # name, file -> what runs the kernel
   case $1 in
     *conv*) echo seeded_conv ;;
     *wgmma*) echo seeded_wgmma ;;
+    gathered:* | *"of gathered pixels") echo seeded_gathered ;;
     *cluster*) echo seeded_cluster ;;
     array:* | columns:* | lookup:* | optimizer:* | dropout:* | *"of arrays") echo seeded_arrays ;;
     norm:* | *"of norms") echo seeded_norm ;;

@@ -151,5 +151,77 @@ TEST(CusimHopper, TensorMapsAreChecked) {
   EXPECT_THROW(encode(with([](auto& b) { b.box_rows = 257; })), DeviceError);
 }
 
+// ---- what a convolution gathers, and barriers by name ------------------------------------------
+
+__global__ void gather_once(const __grid_constant__ TensorMap map, const PixelBox from) {
+  GRAFT_SHARED(Shared, s);
+  if (threadIdx.x == 0) {
+    ptx::barrier_init(&s.full, 1);
+    ptx::barrier_init_fence();
+  }
+  __syncthreads();
+  if (threadIdx.x == 0) {
+    ptx::barrier_arrive_expect(&s.full, kBytes);
+    ptx::copy_pixels_async(s.a.elements, map, from, &s.full);
+  }
+  ptx::barrier_wait(&s.full, 0);
+}
+
+PixelBoxes images_of(const void* data) {  // 3 x 3 filters with stride 2 and padding
+  return {.type = DType::bf16,
+          .data = data,
+          .images = 2,
+          .h = {.size = 5, .lower = -1, .stride = 2, .outputs = 3},
+          .w = {.size = 5, .lower = -1, .stride = 2, .outputs = 3},
+          .channels = 8,
+          .box_pixels = 128};
+}
+
+TEST(CusimHopperDeath, MisuseOfPixelCopiesIsNamed) {
+  static cusim::Guarded<__nv_bfloat16> x(2 * 5 * 5 * 8);
+  std::fill(x.begin(), x.end(), __nv_bfloat16(0.0f));
+  auto gather = [](const TensorMap& map, const PixelBox& from) {
+    run_now(gather_once, 1, 64, sizeof(Shared), map, from);
+  };
+  const TensorMap map = encode(images_of(x.data()));
+  gather(map, {.image = 0, .row = 1, .column = 3, .channel = 0, .down = 2, .right = 255});
+  EXPECT_DEATH(gather(map, {.row = 0, .column = -1}), "row 0: no output meets it");
+  EXPECT_DEATH(gather(map, {.row = -1, .column = 5}), "column 5: no output meets it");
+  EXPECT_DEATH(gather(map, {.row = -1, .column = -1, .down = 256}), "with the offset 256, 0");
+  EXPECT_DEATH(gather(Tile::map(DType::bf16, x.data(), 8, 8, 8), {.row = -1, .column = -1}),
+               "for copies of another kind");
+}
+
+TEST(CusimHopper, ImagesAreChecked) {
+  alignas(16) static uint16_t x[64];
+  auto refused = [](auto change) {
+    PixelBoxes boxes = images_of(x);
+    change(boxes);
+    EXPECT_THROW(encode(boxes), DeviceError);
+  };
+  refused([](PixelBoxes& b) { b.data = x + 1; });
+  refused([](PixelBoxes& b) { b.channels = 12; });
+  refused([](PixelBoxes& b) { b.box_pixels = 257; });
+  refused([](PixelBoxes& b) { b.h.lower = -129; });
+  refused([](PixelBoxes& b) { b.w.stride = 9; });
+  refused([](PixelBoxes& b) { b.h.outputs = 100; });  // up to 194 pixels below the last
+  refused([](PixelBoxes& b) { b.type = DType::f32; });
+}
+
+__global__ void meet_wrongly(int id, int threads, int others) {
+  if (threadIdx.x < 64) ptx::barrier_sync(id, threadIdx.x < 32 ? threads : others);
+}
+
+TEST(CusimDeath, MisuseOfNamedBarriersIsNamed) {
+  auto meet = [](int id, int threads, int others) {
+    run_now(meet_wrongly, 1, 96, 0, id, threads, others);
+  };
+  meet(1, 64, 64);
+  EXPECT_DEATH(meet(0, 64, 64), "bar.sync by id 0");
+  EXPECT_DEATH(meet(1, 40, 40), "for 40 threads: whole warps");
+  EXPECT_DEATH(meet(1, 96, 96), "deadlock");
+  EXPECT_DEATH(meet(1, 64, 96), "others say");
+}
+
 }  // namespace
 }  // namespace graft::cuda

@@ -5,6 +5,7 @@
 #include "tests/cusim/cluster.h"
 #include "tests/cusim/device.h"
 #include "tests/cusim/mbarrier.h"
+#include "tests/cusim/named_barrier.h"
 #include "tests/cusim/tensor_core.h"
 #include "tests/cusim/wgmma.h"
 
@@ -25,6 +26,7 @@ using cusim::barrier_arrive_expect;
 using cusim::barrier_arrive_in;
 using cusim::barrier_init;
 using cusim::barrier_init_fence;
+using cusim::barrier_sync;
 using cusim::barrier_wait;
 using cusim::barrier_wait_for_cluster;
 using cusim::cluster_arrive;
@@ -32,6 +34,8 @@ using cusim::cluster_rank;
 using cusim::cluster_wait;
 using cusim::copy_box_async;
 using cusim::copy_box_to_blocks;
+using cusim::copy_pixels_async;
+using cusim::copy_pixels_to_blocks;
 using cusim::grow_registers;
 using cusim::matrix_descriptor;
 using cusim::shrink_registers;

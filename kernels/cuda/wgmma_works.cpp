@@ -1,0 +1,20 @@
+// Whether the planner may choose Hopper's kernels. The simulator answers for itself.
+#include "kernels/cuda/gemm_plan.h"
+
+namespace graft::cuda {
+namespace {
+
+#ifdef GRAFT_COMPILED_FOR_HOPPER  // of no other code has wgmma a body
+constexpr bool kCompiledForHopper = true;
+#else
+constexpr bool kCompiledForHopper = false;
+#endif
+
+}  // namespace
+
+bool wgmma_works() {
+  static const bool works = kCompiledForHopper && device_info().major == 9 && wgmma_agrees();
+  return works;
+}
+
+}  // namespace graft::cuda
