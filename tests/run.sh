@@ -23,6 +23,7 @@ rm -rf "$RESULTS" "$GRAFT_ONNX_DIR" && mkdir -p "$RESULTS" "$GRAFT_REFERENCE_DIR
 LIGHT=(-DCMAKE_BUILD_TYPE=Debug "-DCMAKE_CXX_FLAGS_DEBUG=-Og -w" -DGRAFT_BENCH=OFF -DGRAFT_TESTS=ON
   -DGRAFT_UNITY=all)
 failed=0
+LAST=$(($(date +%s) + 43 * 60)) # when no part of a test program begins any more
 
 step() { # title, command...
   printf '\n== %s\n' "$1"
@@ -31,6 +32,17 @@ step() { # title, command...
   if "$@"; then echo "   ok, $((SECONDS - begin)) s"; else
     echo "   FAILED, $((SECONDS - begin)) s: $*"
     failed=1
+  fi
+}
+
+# A step that begins before this minute, or says why not: 45 minutes are the limit, and from a cold start,
+# without a compiler's cache, on a slow machine, the steps before it may take most of them.
+late=0 # whether the last one came too late
+by() { # minute, title, command...
+  late=0
+  if ((SECONDS < $1 * 60)); then step "${@:2}"; else
+    late=1
+    printf '\n== %s: skipped, the rest took %d minutes\n' "$2" $((SECONDS / 60))
   fi
 }
 
@@ -53,7 +65,8 @@ programs() { # name, folder, tests to leave out, as a filter of GoogleTest
   local -x ASAN_OPTIONS=detect_stack_use_after_return=0 GTEST_TOTAL_SHARDS=16
   find "$2" -name '*_tests' -type f -executable | sort | while IFS= read -r program; do
     for part in {0..15}; do echo "$program $part $RESULTS/$1.$(basename "$program").$part"; done
-  done | xargs -P2 -L1 bash -c 'GTEST_SHARD_INDEX=$2 timeout '"$LIMIT"' "$1" --gtest_brief=1 \
+  done | xargs -P2 -L1 bash -c '(($(date +%s) < '"$LAST"')) || { echo "$1, part $2: left out, it is late"; exit 0; }
+    GTEST_SHARD_INDEX=$2 timeout '"$LIMIT"' "$1" --gtest_brief=1 \
     --gtest_filter="-$0" --gtest_output="xml:$3.xml" >"$3.log" 2>&1 || { echo "$1 failed"; exit 1; }' "$3" && return
   for log in "$RESULTS/$1".*.log; do
     grep -qE '^\[  PASSED' "$log" && ! grep -q '^\[  FAILED' "$log" ||
@@ -106,6 +119,8 @@ CUSIM=race
 [ "${GRAFT_QUICK:-0}" = 0 ] || CUSIM="plain;race"
 step "build" build "$BUILD" all -DGRAFT_TESTS=ON -DGRAFT_BENCH=ON -DGRAFT_UNITY=tests \
   -DCMAKE_CUDA_FLAGS=-Xptxas=-v "-DGRAFT_CUSIM=$CUSIM"
+# From a cold start, without a compiler's cache, there is no time for more than one order of threads.
+((SECONDS < 12 * 60)) || { export GRAFT_ORDER=random && printf '\n   kernels in one order of threads from here\n'; }
 step "reference values: operations" $PYTHON tests/op_reference.py "$GRAFT_REFERENCE_DIR"
 step "reference values: images" $PYTHON tests/decode_reference.py "$GRAFT_REFERENCE_DIR"
 step "unit tests" programs unit "$BUILD" ""
@@ -125,32 +140,23 @@ step "CUDA kernels: registers" $PYTHON tests/ptxas_budget.py --log "$BUILD.log" 
 step "page of networks" $PYTHON tests/models_page.py "$BUILD/graft" models/README.md \
   "$RESULTS"/graft_models_tests*.xml "$RESULTS/cli.xml" --out "$RESULTS/networks.md"
 if [ "${GRAFT_QUICK:-0}" = 0 ]; then
-  step "build with address and undefined-behaviour sanitizers" build "$BUILD-asan" \
-    all "${LIGHT[@]}" -DGRAFT_SANITIZE=address,undefined -DGRAFT_CUDA=SIM
   export UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 TSAN_OPTIONS=halt_on_error=1
-  # From a cold start there is no time left for more than one order of threads here.
-  ((SECONDS < 25 * 60)) || { export GRAFT_ORDER=random && printf '\n   kernels in one order of threads from here\n'; }
-  # Not again: what does the same once more, for every network, element or photograph.
-  step "unit tests under both" programs asan "$BUILD-asan" \
-    '*OnnxZoo*:*RealSqueezeNet*:Prefix.*:HeadSolver.ForwardIsItsThreeParts:*GradientsAreCentralDifferences*'
-  unset GRAFT_ORDER
-  step "command line on a simulated CUDA device" env GRAFT="$BUILD/graft" GRAFT_SIM="$BUILD-asan/graft" \
-    "$CLI_PYTHON" -m pytest -q -n2 tests/cli/test_device.py -k "not measured" \
-    --junitxml="$RESULTS/cli_device.xml"
-  step "build with the thread sanitizer" build "$BUILD-tsan" \
+  by 30 "build with address and undefined-behaviour sanitizers" build "$BUILD-asan" \
+    all "${LIGHT[@]}" -DGRAFT_SANITIZE=address,undefined -DGRAFT_CUDA=SIM
+  if [ $late = 0 ]; then
+    # Not again: what does the same once more, for every network, element or photograph.
+    step "unit tests under both" programs asan "$BUILD-asan" \
+      '*OnnxZoo*:*RealSqueezeNet*:Prefix.*:HeadSolver.ForwardIsItsThreeParts:*GradientsAreCentralDifferences*'
+    by 41 "command line on a simulated CUDA device" env GRAFT="$BUILD/graft" GRAFT_SIM="$BUILD-asan/graft" \
+      "$CLI_PYTHON" -m pytest -q -n2 tests/cli/test_device.py -k "not measured" \
+      --junitxml="$RESULTS/cli_device.xml"
+  fi
+  by 42 "build with the thread sanitizer" build "$BUILD-tsan" \
     graft_thread_tests "${LIGHT[@]}" -DGRAFT_SANITIZE=thread
-  step "loader and thread pool under it" programs tsan "$BUILD-tsan" ''
-  if ((SECONDS < 40 * 60)); then # from a cold start it may be later
-    step "CUDA kernels: planted bugs" tests/cusim/seeded.sh
-  else
-    printf '\n== planted bugs: skipped, the rest took %d minutes\n' $((SECONDS / 60))
-  fi
-  if ((SECONDS < 30 * 60)); then
-    install_packages clang-16 libclang-rt-16-dev libomp-16-dev || true # without, it is skipped
-    step "damaged files, 20 s for each reader" env BUILD="$BUILD" RESULTS="$RESULTS" tests/fuzz.sh 20
-  else
-    printf '\n== damaged files: skipped, the rest took %d minutes\n' $((SECONDS / 60))
-  fi
+  [ $late = 1 ] || step "loader and thread pool under it" programs tsan "$BUILD-tsan" ''
+  by 38 "CUDA kernels: planted bugs" tests/cusim/seeded.sh
+  ((SECONDS >= 30 * 60)) || install_packages clang-16 libclang-rt-16-dev libomp-16-dev || true # without, it is skipped
+  by 30 "damaged files, 20 s for each reader" env BUILD="$BUILD" RESULTS="$RESULTS" tests/fuzz.sh 20
 fi
 
 $PYTHON tests/count.py "$RESULTS"/*.xml || failed=1
