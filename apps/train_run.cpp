@@ -81,7 +81,8 @@ void fit_head(TrainRun& s) {
   if (s.model->class_names == classes && s.model->head_form() == form) return;
   int64_t before = s.model->classes();
   s.model->replace_head(int64_t(classes.size()), s.options.common.seed, form);
-  if (s.options.weights == "none") initialize(*s.model, s.options.common.seed);  // no trunk to spare
+  s.new_head = s.options.weights != "none";
+  if (!s.new_head) initialize(*s.model, s.options.common.seed);  // there is no trunk to spare
   s.model->class_names = classes;
   say(fmt::format("new head {}{}: {} -> {} classes ({})", s.model->head_path(),
                   form == HeadForm{} ? "" : ", " + form.text(), before, classes.size(),

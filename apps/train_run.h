@@ -32,6 +32,7 @@ struct TrainRun {
   std::map<std::string, std::string> frozen_hashes;
   double load_seconds = 0;
   bool replaces = false;  // an earlier run in the same folder
+  bool new_head = false;  // behind a trained trunk
 };
 
 void load_weights(TrainRun& s);   // the model, from --weights or from nothing

@@ -153,6 +153,8 @@ def test_one_option(train, option):
 def test_a_trunk_in_bf16_has_entries_of_its_own(train):
     args = ["--epochs", 2, "--trunk-precision", "bf16"]
     a, b = train(*args, "--cache", "off", out="off"), train(*args, "--cache", "c", out="kept")
+    if "no products of bf16" in train.err:
+        pytest.skip("this processor has no products of bf16")
     same_result(train.graft.folder, "off", "kept", a, b)
     assert train.counts("--epochs", 2, "--cache", "c") == (IMAGES, IMAGES)
     assert train.counts(*args, "--cache", "c") == (2 * IMAGES, 0)
