@@ -26,13 +26,6 @@ bool uses_batch_statistics(Classifier& model) {
   return any;
 }
 
-Tensor balanced_weights(const Dataset& data) {
-  std::vector<float> weights;
-  double mean = double(data.samples.size()) / double(data.classes.size());
-  for (int64_t size : data.class_sizes()) weights.push_back(size ? float(mean / double(size)) : 1);
-  return Tensor::from<float>({int64_t(weights.size())}, weights);
-}
-
 LoaderOptions loader_options(const TrainOptions& o) {
   LoaderOptions options;
   options.batch = o.batch;
@@ -158,6 +151,13 @@ void make_loaders(TrainRun& s) {
   if (s.cache) s.cache->join(options, true);
   options.device_bytes = bytes_there(s, transform, options);
   s.training = std::make_unique<Loader>(s.data.train, transform, options);
+}
+
+Tensor balanced_weights(const Dataset& data) {
+  std::vector<float> weights;
+  double mean = double(data.samples.size()) / double(data.classes.size());
+  for (int64_t size : data.class_sizes()) weights.push_back(size ? float(mean / double(size)) : 1);
+  return Tensor::from<float>({int64_t(weights.size())}, weights);
 }
 
 void make_settings(TrainRun& s) {
