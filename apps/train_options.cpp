@@ -118,8 +118,8 @@ void add_train_options(Command& c, TrainOptions& o) {
   add_until(c, o.until);
   c.text("--weights", o.weights, "File to start from, or none: from scratch");
   c.text("--data", o.data, "Folder with train/ and val/, or with classes, or a CSV file");
-  c.text("--out", o.out, "Folder of the run: model.h5, of the best epoch; checkpoint.h5, of the last; "
-         "events.jsonl");
+  c.text("--out", o.out, "Folder of the run: model.h5, of the best epoch (Prechelt 1998); checkpoint.h5, of "
+         "the last; events.jsonl");
   c.text("--freeze", o.freeze, "What stays: trunk (all but the head), until:LAYER, none, 60%, "
          "globs like layer1 or *.bias, !glob to except, bn=frozen|affine|stats|train of all norms, or "
          "bn=affine@layer4 of some (stats alone: AdaBN, Li et al., Pattern Recognition 2018); bias-only "
@@ -131,15 +131,15 @@ void add_train_options(Command& c, TrainOptions& o) {
   c.integer("--batch", o.batch, 1, 65536, "Images per step");
   c.number("--lr", o.lr, 1e-12, 1e6, "Learning rate at its highest");
   c.text("--optimizer", o.optimizer, "sgd or adamw");
-  c.text("--head", o.head, "Form of the head: linear, mlp:WIDTH (two matrices, a ReLU between), "
-         "cosine (Chen et al., ICLR 2019) or knn:K (the features of the training images are "
-         "stored, and the K nearest by cosine vote: Wu et al., CVPR 2018); when not given that of "
-         "--weights, which is linear where they were published");
+  c.text("--head", o.head, "Form of the head: linear, mlp:WIDTH (two matrices, a ReLU between; on features that "
+         "stay little better than one: Kolesnikov et al., CVPR 2019), cosine (Chen et al., ICLR 2019) or "
+         "knn:K (the features of the training images are stored, and the K nearest by cosine vote: Wu et "
+         "al., CVPR 2018); when not given that of --weights, which is linear where they were published");
   c.text("--head-solver", o.head_solver, "sgd: the loop of epochs; lbfgs and ridge compute the "
          "features once and solve for the head, for --freeze trunk, on the images as they are. "
-         "lbfgs: logistic regression, --weight-decay is by default 0.01, on features of variance "
-         "1; ridge: least squares in closed form, --weight-decay is by default what leaves each "
-         "image to the others with the least error");
+         "lbfgs: logistic regression (Kornblith et al., CVPR 2019), --weight-decay is by default 0.01, "
+         "on features of variance 1; ridge: least squares in closed form (Rifkin and Klautau, JMLR "
+         "2004), --weight-decay is by default what leaves each image to the others with the least error");
   c.integer("--solver-iterations", o.solver_iterations, 1, 1'000'000, "lbfgs: at most so many; it is an "
             "error when they are not enough");
   c.integer("--neighbours", o.neighbours, 0, 100'000, "With a head solver: so many nearest "

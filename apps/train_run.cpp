@@ -107,6 +107,7 @@ void open_data(TrainRun& s) {
 void open_cache(TrainRun& s) {
   if (s.cache) s.cache->save(true);  // of the phase before
   s.training.reset(), s.validation.reset();  // which look into it
+  s.cache.reset();
   s.settings.input = {};
   s.model->images_at_a_time(s.model->part_for(s.options.batch));
   s.cache = TrainCache::open(s.phase().options, *s.model, s.data);
