@@ -1,9 +1,9 @@
 // graft eval: how right a model is on labelled images.
 #include <nlohmann/json.hpp>
 
-#include "apps/place.h"
 #include "apps/progress.h"
 #include "apps/training.h"
+#include "apps/trunk_precision.h"
 #include "kernels/parallel.h"
 #include "models/saved.h"
 
@@ -15,7 +15,7 @@ constexpr const char* kEvalFooter = R"(Example:
 
 struct EvalOptions {
   Common common;
-  std::string weights, model, data, tta = "none";
+  std::string weights, model, data, tta = "none", trunk_precision = "f32";
   PlaceOptions place;
   int64_t batch = 32;
   bool strict = false, verify = false;
@@ -46,6 +46,7 @@ int run_eval(const EvalOptions& o) {
   Classifier& model = *adopted.model;
   if (o.verify) require_golden(adopted, o.weights);
   where.bring(model);
+  settle_trunk_precision(o.trunk_precision, where, adopted);
   model.images_at_a_time(model.part_for(o.batch));  // to the bit what training said of these images
   Dataset data = open_data(o, model);
   LoaderOptions options;
@@ -86,6 +87,8 @@ Run add_eval(CLI::App& program) {
   c.text("--tta", o->tta, "flip: the mean of the probabilities of each image and its mirror, in "
          "twice the time (Krizhevsky et al., NeurIPS 2012); none");
   add_place(c, o->place);
+  add_trunk_precision(c, o->trunk_precision, "convolutions that the model file's freeze plan keeps, or the "
+                      "trunk where there is none");
   add_common(c, o->common);
   c.footer(kEvalFooter);
   return [o] { return run_eval(*o); };

@@ -2,7 +2,10 @@
 
 #include <algorithm>
 
+#include "apps/solving.h"
+#include "apps/trunk_precision.h"
 #include "kernels/runtime.h"
+#include "models/saved.h"
 
 namespace graft::app {
 namespace {
@@ -45,6 +48,18 @@ std::unique_ptr<Optimizer> optimizer_of(Classifier& model, const OptimizerOption
   }
 }
 
+void check_solver(const Phase& phase, Classifier& model) {
+  if (phase.options.head_solver == "sgd") return;
+  freeze_for(phase, model);
+  require_solvable(model, phase.options.head_solver, phase.name);
+}
+
+bool finds_a_head(const Phase& phase, Classifier& model) {
+  if (phase.options.head_solver != "sgd") return true;  // solved or stored
+  freeze_for(phase, model);
+  return class_weights(model.head_layer()).requires_grad();
+}
+
 }  // namespace
 
 void make_recipe(TrainRun& s) {
@@ -52,6 +67,35 @@ void make_recipe(TrainRun& s) {
   if (has_rates(o)) s.rate_factors = rate_factors(*s.model, o.rates(), s.options.lr);
   if (o.l2_sp > 0) s.pull = std::make_unique<L2Sp>(*s.model, s.model->head_path(), o.l2_sp);
   s.phases = phases_of(s.options, *s.model);
+}
+
+std::map<std::string, std::string> hash_what_stays(TrainRun& s) {
+  std::map<std::string, std::string> hashes = hash_frozen(*s.model);
+  for (const Phase& phase : s.phases) {
+    freeze_for(phase, *s.model);
+    std::set<std::string> stays;
+    for (auto& [path, tensor] : frozen_tensors(*s.model)) stays.insert(path);
+    std::erase_if(hashes, [&](const auto& hash) { return !stays.contains(hash.first); });
+  }
+  return hashes;
+}
+
+// A new head behind a trained trunk knows no class, and a matrix at zero passes no gradient down.
+void check_phases(TrainRun& s) {
+  for (const Phase& phase : s.phases) check_solver(phase, *s.model);
+  if (!s.new_head) return;
+  for (const Phase& phase : s.phases)
+    if (finds_a_head(phase, *s.model)) return;
+  fail(Fault::usage, "--freeze {}: keeps the new head {} as it begins, knowing no class; let it learn, with !{}",
+       s.options.freeze, s.model->head_path(), s.model->head_path());
+}
+
+void settle_trunk_precision(TrainRun& s) {
+  const bool some = std::any_of(s.phases.begin(), s.phases.end(), [&](const Phase& phase) {
+    freeze_for(phase, *s.model);
+    return some_round(*s.model);
+  });
+  settle_trunk_precision(s.options.trunk_precision, s.place, some, s.options.freeze);
 }
 
 void enter_phase(TrainRun& s) {

@@ -8,6 +8,16 @@ namespace graft::app {
 // The model is frozen as the plan says, and at its start: what recipes need to know of it then.
 void make_recipe(TrainRun& s);
 
+// By name, of what stays in all phases, by the plan and in each of them: a probe trains the head whatever
+// the plan says. The model is then frozen as one of them says.
+std::map<std::string, std::string> hash_what_stays(TrainRun& s);
+
+// Of all phases, before anything is computed. Throws Fault::usage where a head cannot be solved for, or
+// where a new one would never learn; likewise.
+void check_phases(TrainRun& s);
+// --trunk-precision, for what stays in any phase; likewise.
+void settle_trunk_precision(TrainRun& s);
+
 // That of s.progress: freezes, and makes the optimiser, the loaders and what the loop is told.
 void enter_phase(TrainRun& s);
 std::map<std::string, double> rate_factors_in(const TrainRun& s);  // by parameter; of this phase

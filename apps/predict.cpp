@@ -2,8 +2,8 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
-#include "apps/place.h"
 #include "apps/training.h"
+#include "apps/trunk_precision.h"
 #include "core/autograd.h"
 #include "io/source_file.h"
 #include "kernels/runtime.h"
@@ -17,7 +17,7 @@ constexpr const char* kPredictFooter = R"(Example:
 
 struct PredictOptions {
   Common common;
-  std::string weights, model, tta = "none";
+  std::string weights, model, tta = "none", trunk_precision = "f32";
   PlaceOptions place;
   std::vector<std::string> images;
   int top = 5;
@@ -80,6 +80,7 @@ int run_predict(const PredictOptions& o) {
   Classifier& model = *adopted.model;
   if (o.verify) require_golden(adopted, o.weights);
   where.bring(model);
+  settle_trunk_precision(o.trunk_precision, where, adopted);
   NoGrad no_grad;
   model.eval();
   Transform transform(model.preprocess);
@@ -114,6 +115,8 @@ Run add_predict(CLI::App& program) {
   c.text("--tta", o->tta, "flip: the mean of the probabilities of the image and its mirror (Krizhevsky "
          "et al., NeurIPS 2012); none");
   add_place(c, o->place);
+  add_trunk_precision(c, o->trunk_precision, "convolutions that the model file's freeze plan keeps, or the "
+                      "trunk where there is none");
   add_common(c, o->common);
   c.footer(kPredictFooter);
   return [o] { return run_predict(*o); };

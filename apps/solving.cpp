@@ -6,20 +6,20 @@
 namespace graft::app {
 namespace {
 
-void require_solution(const LbfgsResult& result, bool alone) {
+void require_solved(const LbfgsResult& result, bool alone) {
   if (!result.solved())
     fail(Fault::internal, "{}: not converged after {} iterations, a gradient of {:.1e} is left; {}",
          alone ? "--head-solver lbfgs" : "the head of the probe", result.iterations, result.gradient,
          alone ? "raise --weight-decay or --solver-iterations, or use --head-solver sgd"
                : "raise --solver-iterations, or train the head step by step, with --probe-epochs 10");
-  say(fmt::format("head solved: {} iterations, gradient {:.1e}{}", result.iterations, result.gradient,
-                  result.end == LbfgsResult::End::precision ? ", no lower in single precision" : ""));
 }
 
 double by_lbfgs(Classifier& model, Features& features, const SolvingSettings& settings,
                 const std::function<bool()>& stopped) {
   LbfgsResult result = solve_head(model, features, settings.solver, stopped);
-  if (!stopped()) require_solution(result, settings.phase.empty());
+  if (stopped()) return result.value;
+  require_solved(result, settings.phase.empty());
+  say(told(result, settings.solver.lbfgs));
   return result.value;
 }
 
@@ -61,6 +61,16 @@ bool ask_neighbours(Classifier& model, const Features& features, Loader& validat
 }
 
 }  // namespace
+
+std::string told(const LbfgsResult& solution, const LbfgsOptions& asked) {
+  std::string text = fmt::format("head solved: {} iterations, gradient {:.1e}{}", solution.iterations,
+                                 solution.gradient, solution.end == LbfgsResult::End::precision
+                                                        ? ", no lower in single precision" : "");
+  if (solution.rough(asked))
+    text += fmt::format("\nwarning: the head is solved roughly: a gradient of {:.1e} is left where {:.1e} "
+                        "was asked for", solution.gradient, asked.tolerance);
+  return text;
+}
 
 void require_solvable(Classifier& model, const std::string& method, const std::string& phase) {
   require_fixed_features(model);

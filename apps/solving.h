@@ -16,6 +16,9 @@ struct SolvingSettings {
   TrunkInputOf input;      // for both sets
 };
 
+// Of a solution, line by line; the second line warns of a rough one.
+std::string told(const LbfgsResult& solution, const LbfgsOptions& asked);
+
 // Before anything is computed; `model` is frozen as the phase says. Throws Fault::usage when something
 // before the head learns, or when `method` solves for no head of that form.
 void require_solvable(Classifier& model, const std::string& method, const std::string& phase);

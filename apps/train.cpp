@@ -89,32 +89,10 @@ void open_folder(TrainRun& s, std::optional<RunFolder>& run) {
 }
 
 void say_what_has_no_effect(const TrainRun& s, const Command& command) {
-  const bool cpu = s.place.device == Device::cpu;
-  auto notice = [&](const char* option, const char* why) {
-    if (command.given(option)) say(fmt::format("notice: {} has no effect {}", option, why));
-  };
+  if (s.place.device != Device::cpu) return;
   for (const char* option : {"--cuda-graph", "--device-cache-mb", "--kernels"})
-    if (cpu) notice(option, "on the processor: it is for a CUDA device");
-  if (!cpu) notice("--trunk-precision", "on a CUDA device: --precision is for all of the network");
-}
-
-// Of all phases, before anything is computed.
-void check_solvers(TrainRun& s) {
-  for (const Phase& phase : s.phases) {
-    if (phase.options.head_solver == "sgd") continue;
-    freeze_for(phase, *s.model);
-    require_solvable(*s.model, phase.options.head_solver, phase.name);
-  }
-}
-
-// bf16 is for what stays.
-void settle_trunk_precision(TrainRun& s) {
-  const bool asked = s.options.trunk_precision == "bf16" && s.place.device == Device::cpu;
-  const bool some_stays = s.phases.size() > 1 || parameter_count(*s.model, true) < parameter_count(*s.model);
-  if (asked && !some_stays)
-    say(fmt::format("notice: --trunk-precision bf16 has no effect: --freeze {} lets everything learn",
-                    s.options.freeze));
-  allow_bf16(asked && some_stays);
+    if (command.given(option))
+      say(fmt::format("notice: {} has no effect on the processor: it is for a CUDA device", option));
 }
 
 void prepare(TrainRun& s, std::optional<RunFolder>& run, const Command& command) {
@@ -148,10 +126,10 @@ void prepare(TrainRun& s, std::optional<RunFolder>& run, const Command& command)
   if (parameter_count(*s.model, true) == 0)
     fail(Fault::usage, "--freeze {}: leaves nothing to learn; spare some layers, or measure the "
          "model as it is with graft eval", s.options.freeze);
-  if (!stopped) s.frozen_hashes = hash_frozen(*s.model);
   make_recipe(s);
+  if (!stopped) s.frozen_hashes = hash_what_stays(s);
+  check_phases(s);
   settle_trunk_precision(s);
-  check_solvers(s);
   if (stopped) resume(s, stopped->checkpoint);
   else enter_phase(s);
   if (!s.options.recipes.find_lr) open_folder(s, run);
@@ -171,15 +149,16 @@ void from_scratch(TrainOptions& options, const Command& command) {
     say("warning: --weights none with --freeze " + options.freeze + " keeps random values as they are");
 }
 
-// What rounding the trunk's products costs: the last epoch's network once more in f32.
-std::optional<double> accuracy_in_f32(TrainRun& s) {
-  if (!bf16_allowed() || s.place.device != Device::cpu) return {};
+// What rounding the trunk's products costs: the network that was saved, measured once more in f32.
+std::optional<double> accuracy_in_f32(const TrainRun& s, const RunFolder& run) {
+  const double rounded = s.progress.best_accuracy;
+  if (!bf16_allowed() || rounded < 0) return {};
   const ExactProducts exact;
-  const Averaged values(s.average.get());
-  const double rounded = s.progress.history.back().val_accuracy;
-  const double accuracy = evaluate(*s.model, *validation_loader(s, nullptr)).accuracy();
-  say(fmt::format("validation accuracy of the last epoch: {:.4f} with the trunk in bf16, {:.4f} in f32",
-                  rounded, accuracy));
+  const std::unique_ptr<Classifier> saved = load_model(run.model());
+  saved->images_at_a_time(saved->part_for(s.options.batch));
+  const double accuracy = evaluate(*saved, *validation_loader(s, nullptr)).accuracy();
+  say(fmt::format("validation accuracy of the best epoch, which is saved: {:.4f} with the trunk in bf16, "
+                  "{:.4f} in f32", rounded, accuracy));
   return accuracy;
 }
 
@@ -261,7 +240,7 @@ int run_train(TrainOptions options, const Command& command) {
     return 128 + stop_signal();
   }
   prove_frozen(s);
-  const std::optional<double> in_f32 = accuracy_in_f32(s);
+  const std::optional<double> in_f32 = accuracy_in_f32(s, run);
   if (s.options.common.json) {
     Json document = report(s, run);
     if (in_f32) document["val_accuracy_trunk_f32"] = *in_f32;

@@ -1,5 +1,6 @@
 #include "apps/train_cache.h"
 
+#include <fstream>
 #include <nlohmann/json.hpp>
 
 namespace graft::app {
@@ -23,17 +24,34 @@ bool sees_images_once(const TrainOptions& o) { return o.head_solver != "sgd" || 
 
 void say_off(const std::string& why) { say("feature cache: off, " + why); }
 
-// So many images at most, within --cache-limit.
+// What the kernel thinks is there for programs; without a limit where it does not say.
+int64_t free_memory_mb() {
+  std::ifstream lines("/proc/meminfo");
+  for (std::string line; std::getline(lines, line);)
+    if (line.starts_with("MemAvailable:")) return std::atoll(line.c_str() + 13) / 1024;
+  return INT64_MAX >> 20;
+}
+
+// All of it is in memory, that of a folder too.
+int64_t limit_mb(const TrainOptions& o) { return std::min(o.cache_limit, free_memory_mb()); }
+
+std::string too_much(const TrainOptions& o, const Prefix& prefix, int64_t images) {
+  const int64_t limit = limit_mb(o);
+  return fmt::format("{:.1f} MB, more than {}", mb(images * prefix.bytes()),
+                     limit == o.cache_limit ? fmt::format("--cache-limit {}", limit)
+                                            : fmt::format("the {} MB of memory that are free", limit));
+}
+
 int64_t images_that_fit(const TrainOptions& o, const Prefix& prefix) {
-  return (o.cache_limit << 20) / prefix.bytes();
+  return (limit_mb(o) << 20) / prefix.bytes();
 }
 
 std::string why_not_to_train(const TrainOptions& o, const Prefix& prefix, const Split& data) {
   const int64_t train = int64_t(data.train.samples.size()), val = int64_t(data.val.samples.size());
   if (views_of(o) > 0) {
     const int64_t views = (images_that_fit(o, prefix) - val) / train;
-    return fmt::format("; with {} to train it would be {:.1f} MB, more than --cache-limit {}{}", train * views_of(o),
-                       mb((train * views_of(o) + val) * prefix.bytes()), o.cache_limit,
+    return fmt::format("; with {} to train it would be {}{}", train * views_of(o),
+                       too_much(o, prefix, train * views_of(o) + val),
                        views > 0 ? fmt::format("; --cache-views {} fits", views) : "");
   }
   if (mixes(o)) return "; --mixup and --cutmix make other pixels in every step of training";
@@ -73,8 +91,8 @@ std::unique_ptr<TrainCache> TrainCache::open(const TrainOptions& o, Classifier& 
   const bool training = views_of(o) > 0 && all <= images_that_fit(o, prefix);
   const int64_t images = training ? all : val;
   if (images > images_that_fit(o, prefix)) {
-    say_off(fmt::format("{} for each of {} images would be {:.1f} MB, more than --cache-limit {}", prefix.name(),
-                        images, mb(images * prefix.bytes()), o.cache_limit));
+    say_off(fmt::format("{} for each of {} images would be {}", prefix.name(), images,
+                        too_much(o, prefix, images)));
     return {};
   }
   say(fmt::format("feature cache: the output of {}, {:.1f} KB for each of {} images{}, {:.1f} MB in {}{}",
@@ -89,7 +107,7 @@ std::unique_ptr<TrainCache> TrainCache::open(const TrainOptions& o, Classifier& 
 TrainCache::TrainCache(const TrainOptions& o, Classifier& model, Prefix prefix, bool training)
     : prefix_(std::move(prefix)),
       training_(training),
-      store_(o.cache_limit << 20),
+      store_(limit_mb(o) << 20),
       cache_(model, prefix_.end(), store_) {
   if (in_folder(o)) folder_.emplace(o.cache, o.cache_limit << 20);
 }

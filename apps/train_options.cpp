@@ -3,6 +3,7 @@
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
+#include "apps/trunk_precision.h"
 #include "core/check.h"
 
 namespace graft::app {
@@ -117,8 +118,8 @@ void add_train_options(Command& c, TrainOptions& o) {
   add_until(c, o.until);
   c.text("--weights", o.weights, "File to start from, or none: from scratch");
   c.text("--data", o.data, "Folder with train/ and val/, or with classes, or a CSV file");
-  c.text("--out", o.out, "Folder of the run: model.h5, of the best epoch; checkpoint.h5, of the last; "
-         "events.jsonl");
+  c.text("--out", o.out, "Folder of the run: model.h5, of the best epoch (Prechelt 1998); checkpoint.h5, of "
+         "the last; events.jsonl");
   c.text("--freeze", o.freeze, "What stays: trunk (all but the head), until:LAYER, none, 60%, "
          "globs like layer1 or *.bias, !glob to except, bn=frozen|affine|stats|train of all norms, or "
          "bn=affine@layer4 of some (stats alone: AdaBN, Li et al., Pattern Recognition 2018); bias-only "
@@ -130,15 +131,15 @@ void add_train_options(Command& c, TrainOptions& o) {
   c.integer("--batch", o.batch, 1, 65536, "Images per step");
   c.number("--lr", o.lr, 1e-12, 1e6, "Learning rate at its highest");
   c.text("--optimizer", o.optimizer, "sgd or adamw");
-  c.text("--head", o.head, "Form of the head: linear, mlp:WIDTH (two matrices, a ReLU between), "
-         "cosine (Chen et al., ICLR 2019) or knn:K (the features of the training images are "
-         "stored, and the K nearest by cosine vote: Wu et al., CVPR 2018); when not given that of "
-         "--weights, which is linear where they were published");
+  c.text("--head", o.head, "Form of the head: linear, mlp:WIDTH (two matrices, a ReLU between; on features that "
+         "stay little better than one: Kolesnikov et al., CVPR 2019), cosine (Chen et al., ICLR 2019) or "
+         "knn:K (the features of the training images are stored, and the K nearest by cosine vote: Wu et "
+         "al., CVPR 2018); when not given that of --weights, which is linear where they were published");
   c.text("--head-solver", o.head_solver, "sgd: the loop of epochs; lbfgs and ridge compute the "
          "features once and solve for the head, for --freeze trunk, on the images as they are. "
-         "lbfgs: logistic regression, --weight-decay is by default 0.01, on features of variance "
-         "1; ridge: least squares in closed form, --weight-decay is by default what leaves each "
-         "image to the others with the least error");
+         "lbfgs: logistic regression (Kornblith et al., CVPR 2019), --weight-decay is by default 0.01, "
+         "on features of variance 1; ridge: least squares in closed form (Rifkin and Klautau, JMLR "
+         "2004), --weight-decay is by default what leaves each image to the others with the least error");
   c.integer("--solver-iterations", o.solver_iterations, 1, 1'000'000, "lbfgs: at most so many; it is an "
             "error when they are not enough");
   c.integer("--neighbours", o.neighbours, 0, 100'000, "With a head solver: so many nearest "
@@ -177,15 +178,16 @@ void add_train_options(Command& c, TrainOptions& o) {
            "when its shapes come again, and from then on launched as a whole, with the same bits");
   c.text("--cache", o.cache, "Compute once what stays of the network, for each image whose pixels "
          "come again (to validate; to train, unless --augment makes new ones): memory, or a folder that "
-         "later runs find; auto: memory; off");
+         "later runs find, which is read whole into memory all the same and written at the end of an epoch, "
+         "when there is much that is new, and of the run; auto: memory; off");
   c.integer("--cache-views", o.cache_views, 0, 1'000'000, "Augmented views of an image that take "
-            "turns by epoch; 0: new ones in every epoch");
-  c.integer("--cache-limit", o.cache_limit, 0, 1 << 24, "MB that --cache may take");
+            "turns by epoch, drawn by its place among the others: where images come or go, most are "
+            "computed anew; 0: new ones in every epoch");
+  c.integer("--cache-limit", o.cache_limit, 0, 1 << 24, "MB that --cache may take, of memory and of the "
+            "folder");
   add_recipe_options(c, o.recipes);
   add_place(c, o.place);
-  c.one_of("--trunk-precision", o.trunk_precision, {"f32", "bf16"}, "On the processor: f32, or "
-           "bf16 for the products of what is frozen, sums in f32; the difference in accuracy is "
-           "measured at the end");
+  add_trunk_precision(c, o.trunk_precision, "convolutions that are frozen; what is saved is measured in both");
   add_common(c, o.common);
 }
 

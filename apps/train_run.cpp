@@ -26,13 +26,6 @@ bool uses_batch_statistics(Classifier& model) {
   return any;
 }
 
-Tensor balanced_weights(const Dataset& data) {
-  std::vector<float> weights;
-  double mean = double(data.samples.size()) / double(data.classes.size());
-  for (int64_t size : data.class_sizes()) weights.push_back(size ? float(mean / double(size)) : 1);
-  return Tensor::from<float>({int64_t(weights.size())}, weights);
-}
-
 LoaderOptions loader_options(const TrainOptions& o) {
   LoaderOptions options;
   options.batch = o.batch;
@@ -81,7 +74,8 @@ void fit_head(TrainRun& s) {
   if (s.model->class_names == classes && s.model->head_form() == form) return;
   int64_t before = s.model->classes();
   s.model->replace_head(int64_t(classes.size()), s.options.common.seed, form);
-  if (s.options.weights == "none") initialize(*s.model, s.options.common.seed);  // no trunk to spare
+  s.new_head = s.options.weights != "none";
+  if (!s.new_head) initialize(*s.model, s.options.common.seed);  // there is no trunk to spare
   s.model->class_names = classes;
   say(fmt::format("new head {}{}: {} -> {} classes ({})", s.model->head_path(),
                   form == HeadForm{} ? "" : ", " + form.text(), before, classes.size(),
@@ -113,6 +107,7 @@ void open_data(TrainRun& s) {
 void open_cache(TrainRun& s) {
   if (s.cache) s.cache->save(true);  // of the phase before
   s.training.reset(), s.validation.reset();  // which look into it
+  s.cache.reset();
   s.settings.input = {};
   s.model->images_at_a_time(s.model->part_for(s.options.batch));
   s.cache = TrainCache::open(s.phase().options, *s.model, s.data);
@@ -157,6 +152,13 @@ void make_loaders(TrainRun& s) {
   if (s.cache) s.cache->join(options, true);
   options.device_bytes = bytes_there(s, transform, options);
   s.training = std::make_unique<Loader>(s.data.train, transform, options);
+}
+
+Tensor balanced_weights(const Dataset& data) {
+  std::vector<float> weights;
+  double mean = double(data.samples.size()) / double(data.classes.size());
+  for (int64_t size : data.class_sizes()) weights.push_back(size ? float(mean / double(size)) : 1);
+  return Tensor::from<float>({int64_t(weights.size())}, weights);
 }
 
 void make_settings(TrainRun& s) {

@@ -32,6 +32,7 @@ struct TrainRun {
   std::map<std::string, std::string> frozen_hashes;
   double load_seconds = 0;
   bool replaces = false;  // an earlier run in the same folder
+  bool new_head = false;  // behind a trained trunk
 };
 
 void load_weights(TrainRun& s);   // the model, from --weights or from nothing
@@ -41,6 +42,8 @@ void open_cache(TrainRun& s);     // after freezing
 std::unique_ptr<Loader> validation_loader(const TrainRun& s, TrainCache* cache);
 void make_loaders(TrainRun& s);   // after freezing: batch norms that learn need batches
 void make_settings(TrainRun& s);  // what the loop is told
+// (classes) f32: the mean number of images of a class by that of its own; 1 where it has none.
+Tensor balanced_weights(const Dataset& data);
 std::string launch_plan(const TrainRun& s);  // how steps reach a CUDA device; empty without one
 
 }  // namespace graft::app

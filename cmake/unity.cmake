@@ -11,7 +11,7 @@ set(alone
 set_source_files_properties(${alone} PROPERTIES SKIP_UNITY_BUILD_INCLUSION ON)
 set(targets graft_core_tests graft_layers_tests graft_io_tests graft_models_tests)
 if(GRAFT_UNITY STREQUAL "all")
-  list(APPEND targets graft_core graft_layers graft_io graft_models graft)
+  list(APPEND targets graft_core graft_layers graft_io graft_models graft_apps)
 endif()
 foreach(target ${targets})
   if(TARGET ${target})

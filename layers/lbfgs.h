@@ -23,6 +23,8 @@ struct LbfgsResult {
   bool solved() const { return end == End::gradient || end == End::precision; }
   int iterations = 0;
   double value = 0, gradient = 0;  // at the end; the largest element of the gradient
+  // Solved where noise ended it, far from what was asked for: by more than ten times the tolerance.
+  bool rough(const LbfgsOptions& asked) const { return solved() && gradient > 10 * asked.tolerance; }
 };
 
 // f(x, g) -> value, and writes the gradient to g. x: where to start, afterwards the minimum.

@@ -6,6 +6,8 @@
 #include <cmath>
 #include <vector>
 
+#include "kernels/bf16_products.h"
+
 namespace graft {
 namespace {
 
@@ -165,6 +167,9 @@ TEST(Conv2dKernel, RoundedFactorsStayNear) {
     const double depth = double(p.r * p.s * p.c);
     for (size_t i = 0; i < again.size(); ++i)
       ASSERT_NEAR(again[i], exact.y[i], std::sqrt(depth) / 128) << "element " << i;
+    const bool rounds = cpu::rounds_to_bf16(p.c, p.k, p.groups);
+    EXPECT_EQ(rounds, p.c > 3);
+    EXPECT_EQ(rounded.y != exact.y, rounds && cpu::bf16_products() != cpu::Bf16Products::none);
   }
 }
 

@@ -78,6 +78,22 @@ TEST(Lbfgs, ValuesInSinglePrecisionEndWhereTheyFallNoMore) {
   for (size_t i = 0; i < x.size(); ++i) EXPECT_NEAR(x[i], double(i), 0.02);
 }
 
+TEST(Lbfgs, ASolutionFarFromTheToleranceIsRough) {
+  for (double offset : {5e-5, 5e-3}) {  // of a gradient that never vanishes
+    std::vector<double> x(20, 3.0);
+    Objective off = [&, exact = bowl(100)](Span x, std::span<double> g) {
+      const double value = exact(x, g);
+      for (double& v : g) v += offset;
+      return value;
+    };
+    const LbfgsResult r = minimize(x, off, {.tolerance = 1e-5, .noise = 0});
+    EXPECT_EQ(r.end, End::precision);
+    EXPECT_EQ(r.rough({.tolerance = 1e-5}), offset > 1e-4) << r.gradient;
+  }
+  const LbfgsResult stuck{End::stuck, 3, 1.0, 1.0};
+  EXPECT_FALSE(stuck.rough({})) << "is no solution";
+}
+
 TEST(Lbfgs, WhereTheGradientLiesNothingIsSolved) {  // it points uphill
   std::vector<double> x(20, 3.0);
   Objective lying = [exact = bowl(100)](Span x, std::span<double> g) {

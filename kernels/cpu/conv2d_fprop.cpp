@@ -4,6 +4,7 @@
 // Winograd F(4x4, 3x3) (Lavin & Gray, CVPR 2016): 2.25x to 4x fewer multiplications.
 #include <cstring>
 
+#include "kernels/bf16_products.h"
 #include "kernels/cpu/conv2d_filter.h"
 
 namespace graft::cpu {
@@ -89,10 +90,6 @@ bool winograd_pays(const Conv2dProblem& p) {
          p.k >= 32 && p.out_h() >= 20 && p.out_w() >= 20;
 }
 
-// The products of two bf16 take half the time where the processor has them (avx512_bf16, amx); x is
-// converted on its way. Depthwise filters and the first layer have too few of them.
-bool bf16_pays(const Conv2dProblem& p) { return p.groups == 1 && p.c % 16 == 0 && p.k % 16 == 0; }
-
 // Whether oneDNN has it here, and not as a reference loop.
 bool exists(const FpropKey& key) {
   static PrimitiveCache<FpropKey, bool> known;
@@ -118,7 +115,7 @@ FpropKey key_of(const Conv2dProblem& p, const ConvEpilogue& e, bool winograd, bo
 
 // Winograd and bf16 only for filters that stay: transforming them costs more than it saves in one call.
 FpropKey choose(const Conv2dProblem& p, const ConvEpilogue& e, const PackedFilter* stays) {
-  if (stays && stays->bf16 && bf16_pays(p) && exists(key_of(p, e, false, true)))
+  if (stays && stays->bf16 && rounds_to_bf16(p.c, p.k, p.groups) && exists(key_of(p, e, false, true)))
     return key_of(p, e, false, true);
   if (stays && winograd_pays(p)) {
     Conv2dProblem part = p;
@@ -178,6 +175,18 @@ void run_winograd(const Conv2dProblem& whole, const float* x, const float* w,
 }
 
 }  // namespace
+
+// The products of two bf16 take half the time where the processor has them (avx512_bf16, amx); x is
+// converted on its way. Depthwise filters and the first layer have too few of them.
+bool rounds_to_bf16(int64_t c, int64_t k, int groups) { return groups == 1 && c % 16 == 0 && k % 16 == 0; }
+
+Bf16Products bf16_products() {
+  const Conv2dProblem usual{.n = 1, .h = 14, .w = 14, .c = 64, .k = 64, .r = 1, .s = 1};
+  if (!exists(key_of(usual, {}, false, true))) return Bf16Products::none;
+  const auto own = unsigned(dnnl::cpu_isa::avx512_core_bf16);  // a bit for each of the parts
+  const bool has = (unsigned(dnnl::get_effective_cpu_isa()) & own) == own;
+  return has ? Bf16Products::native : Bf16Products::emulated;
+}
 
 void probe_fprop(const Conv2dProblem& p) { fprop_desc({p, false, true, false, Activation::relu, false, false}); }
 

@@ -157,6 +157,57 @@ def test_a_mistyped_plan(graft, start_weights, shapes, plan, words):
 def test_everything_frozen(graft, start_weights, shapes):
     """Nothing to learn is a mistake."""
     assert "--freeze" in train(graft, start_weights[0], shapes, "100%", code=64).message
+    assert not (graft.folder / "run").exists()
+
+
+@pytest.mark.parametrize(
+    "plan, more",
+    [
+        ("fc", []),
+        ("*.weight", []),  # the biases of the head learn, but not its matrix
+        ("trunk,!layer4,fc", []),
+        ("none,fc.weight,bn=frozen", []),
+        ("fc", ["--recipe", "gradual"]),
+        ("fc", ["--find-lr"]),
+        ("fc", ["--head", "mlp:8"]),
+        ("fc", ["--head", "cosine"]),
+    ],
+)
+def test_a_new_head_that_does_not_learn(graft, start_weights, shapes, plan, more):
+    """At zero it passes no gradient down: the plan would say 'trained' of layers that stay as they are."""
+    if "--find-lr" in more:
+        args = ["--weights", start_weights[0], "--model", "resnet10_small", "--data", shapes, "--threads", 1]
+        message = graft("train", *args, "--freeze", plan, *more, code=64).message
+    else:
+        message = train(graft, start_weights[0], shapes, plan, *more, code=64).message
+    assert "--freeze" in message and "new head fc" in message and "!fc" in message
+    assert list(graft.folder.iterdir()) == []
+
+
+def test_a_new_head_that_learns_after_all(graft, start_weights, shapes):
+    weights, before = start_weights
+    train(graft, weights, shapes, "trunk,!layer4,fc,!fc")
+    assert "layer4.0.conv1.weight" in changed(graft, before)
+
+
+@pytest.mark.parametrize("more", [[], ["--probe-epochs", 1]])
+def test_a_head_that_a_probe_finds_may_stay(graft, start_weights, shapes, more):
+    """What the plan keeps and the probe trains is not proven to be as it was before."""
+    weights, before = start_weights
+    args = ["train", "--weights", weights, "--model", "resnet10_small", "--data", shapes, "--threads", 1]
+    graft(*args, "--freeze", "fc,bn1", "--recipe", "lp-ft", "--epochs", 1, "--lr", 1e-4, "--out", "run", *more)
+    moved = changed(graft, before)
+    assert "layer4.0.conv1.weight" in moved and "fc.weight" in moved
+    shown = graft("inspect", "run/model.h5", "--json").json
+    assert shown["proven"] and shown["frozen_tensors_proven"] == len([n for n in before if n.endswith(NORM)]) + 2 * 12
+
+
+def test_a_head_that_knows_the_classes_may_stay(graft, model, shapes):
+    """As may one of a run that goes on, and one that began at random with all the rest."""
+    args = ["train", "--data", shapes, "--freeze", "fc", "--epochs", 1, "--batch", 8, "--threads", 1]
+    graft(*args, "--weights", model, "--out", "known")
+    graft("train", "--resume", "--out", "known")
+    graft(*args, "--model", "resnet10_small", "--weights", "none", "--out", "scratch")
 
 
 def test_inspect_shows_what_was_frozen_and_proves_it(graft, start_weights, shapes):

@@ -354,6 +354,8 @@ EVIDENCE = (
     "Kang et al., ICLR 2020", "Prechelt 1998", "Smith, WACV 2017", "Zaken et al., ACL 2022",
     "Frankle et al., ICLR 2021", "Cubuk et al., NeurIPS 2020", "Wu et al., CVPR 2018", "Chen et al., ICLR 2019",
     "King and Zeng, Political Analysis 2001", "Li et al., Pattern Recognition 2018",
+    "of the best epoch (Prechelt 1998)", "logistic regression (Kornblith et al., CVPR 2019)",
+    "closed form (Rifkin and Klautau, JMLR 2004)", "Kolesnikov et al., CVPR 2019",
 )
 
 
