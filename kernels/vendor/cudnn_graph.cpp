@@ -1,4 +1,4 @@
-// From operations to a plan that runs: graph -> heuristic -> up to eight engine configurations ->
+// From operations to a plan that runs: graph -> heuristic -> some engine configurations ->
 // plans, of which the fastest of three runs each is kept. Not yet run on a GPU.
 #include "kernels/vendor/cudnn_graph.h"
 
@@ -10,7 +10,7 @@ namespace graft::vendor {
 namespace {
 
 constexpr int64_t kWorkspace = int64_t(256) << 20;  // bytes
-constexpr int kProposals = 8, kRounds = 3;
+constexpr int kRounds = 3;
 
 int64_t workspace_of(const Descriptor& plan) {
   int64_t bytes = 0, count = 0;
@@ -50,7 +50,7 @@ float milliseconds(const Descriptor& plan, int64_t workspace, const std::vector<
   return best;
 }
 
-std::vector<Descriptor> proposals(const Descriptor& graph, cudnnBackendHeurMode_t mode) {
+std::vector<Descriptor> proposals(const Descriptor& graph, cudnnBackendHeurMode_t mode, int most) {
   Descriptor heuristic(CUDNN_BACKEND_ENGINEHEUR_DESCRIPTOR);
   heuristic.set(CUDNN_ATTR_ENGINEHEUR_OPERATION_GRAPH, graph)
       .set(CUDNN_ATTR_ENGINEHEUR_MODE, CUDNN_TYPE_HEUR_MODE,
@@ -58,23 +58,23 @@ std::vector<Descriptor> proposals(const Descriptor& graph, cudnnBackendHeurMode_
   if (!heuristic.try_finalize()) return {};
   std::vector<Descriptor> configs;
   std::vector<cudnnBackendDescriptor_t> raw;
-  for (int i = 0; i < kProposals; ++i) {
+  for (int i = 0; i < most; ++i) {
     configs.emplace_back(CUDNN_BACKEND_ENGINECFG_DESCRIPTOR);
     raw.push_back(configs.back().get());
   }
   int64_t count = 0;
   if (cudnnBackendGetAttribute(heuristic.get(), CUDNN_ATTR_ENGINEHEUR_RESULTS,
-                               CUDNN_TYPE_BACKEND_DESCRIPTOR, kProposals, &count, raw.data()) !=
+                               CUDNN_TYPE_BACKEND_DESCRIPTOR, most, &count, raw.data()) !=
       CUDNN_STATUS_SUCCESS)
     return {};
-  configs.erase(configs.begin() + std::min<int64_t>(count, kProposals), configs.end());
+  configs.erase(configs.begin() + std::min<int64_t>(count, most), configs.end());
   return configs;
 }
 
 // The fallback knows engines of graphs that the better heuristic has nothing for.
-std::vector<Descriptor> proposals(const Descriptor& graph) {
-  std::vector<Descriptor> configs = proposals(graph, CUDNN_HEUR_MODE_A);
-  return configs.empty() ? proposals(graph, CUDNN_HEUR_MODE_FALLBACK) : configs;
+std::vector<Descriptor> proposals(const Descriptor& graph, int most) {
+  std::vector<Descriptor> configs = proposals(graph, CUDNN_HEUR_MODE_A, most);
+  return configs.empty() ? proposals(graph, CUDNN_HEUR_MODE_FALLBACK, most) : configs;
 }
 
 }  // namespace
@@ -169,7 +169,7 @@ Descriptor pointwise(cudnnPointwiseMode_t mode, const Descriptor& x, const Descr
 }
 
 Plan::Plan(const std::vector<Descriptor>& operations, const std::vector<Argument>& arguments,
-           cuda::Stream stream)
+           cuda::Stream stream, int most)
     : plan_(CUDNN_BACKEND_EXECUTION_PLAN_DESCRIPTOR) {
   std::vector<cudnnBackendDescriptor_t> raw;
   for (const Descriptor& operation : operations) raw.push_back(operation.get());
@@ -179,7 +179,7 @@ Plan::Plan(const std::vector<Descriptor>& operations, const std::vector<Argument
       .set(CUDNN_ATTR_OPERATIONGRAPH_OPS, CUDNN_TYPE_BACKEND_DESCRIPTOR, raw)
       .finalize("graph");
   float best = INFINITY;
-  for (const Descriptor& config : proposals(graph)) {
+  for (const Descriptor& config : proposals(graph, most)) {
     Descriptor plan(CUDNN_BACKEND_EXECUTION_PLAN_DESCRIPTOR);
     plan.set(CUDNN_ATTR_EXECUTION_PLAN_HANDLE, CUDNN_TYPE_HANDLE, handle)
         .set(CUDNN_ATTR_EXECUTION_PLAN_ENGINE_CONFIG, config);

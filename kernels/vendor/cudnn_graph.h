@@ -56,12 +56,14 @@ struct Argument {
   void* data;
 };
 
+constexpr int kProposals = 8;  // of plans for a graph
+
 // A graph with the plan that was the fastest, to be run again and again.
 class Plan {
  public:
-  // Measures the proposals on the arguments, whose results are overwritten.
+  // Measures the first `most` proposals on the arguments, whose results are overwritten.
   Plan(const std::vector<Descriptor>& operations, const std::vector<Argument>& arguments,
-       cuda::Stream stream);
+       cuda::Stream stream, int most);
   void run(const std::vector<Argument>& arguments, cuda::Stream stream) const;
 
  private:
@@ -76,10 +78,10 @@ class Plans {
   // make() -> the operations of this problem.
   template <class Make>
   void run(const Key& key, const Make& make, const std::vector<Argument>& arguments,
-           cuda::Stream stream) {
+           cuda::Stream stream, int proposals = kProposals) {
     const std::lock_guard lock(mutex_);
     auto at = known_.find(key);
-    if (at == known_.end()) at = known_.emplace(key, Plan(make(), arguments, stream)).first;
+    if (at == known_.end()) at = known_.emplace(key, Plan(make(), arguments, stream, proposals)).first;
     at->second.run(arguments, stream);
   }
 

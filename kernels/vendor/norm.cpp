@@ -81,9 +81,11 @@ Key key_of(bool forward, const NormMaps& m, bool residual) {
   return {forward, m.n, m.h, m.w, m.c, int(m.type), residual};
 }
 
-Plans<Key>& plans() {
-  static Plans<Key> all;
-  return all;
+// By the plan that cuDNN puts first: each is compiled, some second long, before it can be measured.
+template <class Make>
+void run(const Key& key, const Make& make, const std::vector<Argument>& arguments, Stream stream) {
+  static Plans<Key> plans;
+  plans.run(key, make, arguments, stream, 1);
 }
 
 }  // namespace
@@ -96,8 +98,8 @@ void batch_norm_relu(const NormMaps& maps, const void* x, const float* gamma, co
                                   {kMean, mean},           {kRstd, rstd},
                                   {kY, y}};
   if (residual) arguments.push_back({kResidual, writable(residual)});
-  plans().run(key_of(true, maps, residual), [&] { return forward_graph(maps, residual); },
-              arguments, stream);
+  run(key_of(true, maps, residual), [&] { return forward_graph(maps, residual); }, arguments,
+      stream);
 }
 
 void batch_norm_relu_backward(const NormMaps& maps, const NormRelu& forward, const void* dy,
@@ -108,8 +110,8 @@ void batch_norm_relu_backward(const NormMaps& maps, const NormRelu& forward, con
                                   {kDx, out.dx},                   {kDgamma, out.dgamma},
                                   {kDbeta, out.dbeta}};
   if (out.dresidual) arguments.push_back({kDresidual, out.dresidual});
-  plans().run(key_of(false, maps, out.dresidual), [&] { return backward_graph(maps, out.dresidual); },
-              arguments, stream);
+  run(key_of(false, maps, out.dresidual), [&] { return backward_graph(maps, out.dresidual); },
+      arguments, stream);
 }
 
 }  // namespace graft::vendor

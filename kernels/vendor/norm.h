@@ -14,8 +14,8 @@ struct NormMaps {
 };
 
 // y = relu((x - mean) rstd gamma + beta + residual), maps (n,h,w,c), with the batch's own mean and
-// rstd (c), which are written; residual may be null. By the fastest plan, as convolutions. Throws
-// cuda::DeviceError where cuDNN has none.
+// rstd (c), which are written; residual may be null. By the plan that cuDNN proposes first. Throws
+// cuda::DeviceError where it has none.
 void batch_norm_relu(const NormMaps& maps, const void* x, const float* gamma, const float* beta,
                      const void* residual, float eps, float* mean, float* rstd, void* y,
                      cuda::Stream stream);
