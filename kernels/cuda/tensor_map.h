@@ -5,7 +5,7 @@
 //
 // In shared memory a row of the box is 128 bytes, and chunk c of row r (16 bytes, eight a row) lies
 // at place c XOR r % 8 of its row ("128-byte swizzle"), so that chunk c of eight rows is in eight
-// different banks. Elements of the box that are not in the matrix become zero.
+// different banks. Elements of the box that are not in the matrix become zero. Not yet run on a GPU.
 #pragma once
 #include "kernels/dtype.h"
 
