@@ -180,16 +180,16 @@ def test_what_is_slow_is_lost_alone(script):
 
 
 def test_no_time_is_left(script):
-    r = script(SECONDS_LEFT="9", SLOW="graft_cuda_tests .*Ptx", BENCH="B2")
+    r = script(SECONDS_LEFT="14", SLOW="graft_cuda_tests .*Ptx", BENCH="B2")
     assert r.code == 1
     assert r.row("ptx")[0].startswith("**not finished**, stopped after ")
     assert r.row("gemm") == ["skipped: out of time"] * 4
     assert r.row("B2")[-1] == "**not measured**: skipped: out of time"
-    assert r.row("engine")[0] == "skipped: not built"
+    assert r.row("engine")[0] == "skipped: out of time"
     assert r.seconds < 60
     assert r.of("cuda_bench") == []
     assert "(0 s left)" in r.said or "(-" in r.said
-    assert r.row("train, batch 64")[5] == "**not measured**: skipped: not built"
+    assert r.row("train, batch 64")[5] == "**not measured**: skipped: out of time"
 
 
 def test_no_time_at_all(script):
