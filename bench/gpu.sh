@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Proof on silicon: builds the CUDA kernels for the GPU of this machine, runs their tests on it, small ones
 # under compute-sanitizer, the benchmarks against cuBLASLt, cuDNN and PyTorch, and, where graft's other
-# libraries are found, the engine's tests and a training step: in nine minutes, bench/gpu.sh [OUT]
+# libraries are found, the engine's tests and its training steps against PyTorch's: in nine minutes,
+# bench/gpu.sh [OUT]
 # Needs a GPU, nvcc, CMake and Ninja; GoogleTest and Google Benchmark for tests and benchmarks, installed
 # or below DEPS/usr (packages unpacked with dpkg -x). What is not there is left out, and said.
 #
@@ -11,17 +12,20 @@
 # Environment:
 #   BUILD (default build-gpu), DEPS, PYTHON (default python3)
 #   COMMIT        what the table names where there is no .git
-#   STEPS         which steps, in their order (default: tests sanitizer torch benchmarks engine)
-#   BENCH         which groups of benchmarks, in their order; REPETITIONS of each (default 5)
+#   STEPS         which steps, in their order (default: tests sanitizer engine torch benchmarks)
+#   RACES         which training steps of ResNet-50, MODE_BATCH, in their order
+#   BENCH         which groups of benchmarks, in their order; REPETITIONS of each (default 3)
 #   SECONDS_LEFT  for all (default 540); at most, each: BUILD_SECONDS (300), TEST_SECONDS of a family (40),
-#                 SANITIZER_SECONDS of all (90), BENCH_SECONDS of a group (60), ENGINE_SECONDS of a part (150)
+#                 SANITIZER_SECONDS of all (90), ENGINE_SECONDS of its tests (100), RACE_SECONDS of a race
+#                 (40), BENCH_SECONDS of a group (60)
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit 1
 BUILD=$(realpath -m "${BUILD:-build-gpu}")
 OUT=$(realpath -m "${1:-$BUILD/out}")
 PYTHON=${PYTHON:-python3}
-STEPS=${STEPS:-tests sanitizer torch benchmarks engine}
-BENCH=${BENCH:-B2 G5 G1 G2 G4 G3 C1 C2 C4 C5 C3 O1 B1} # what decides most comes first
+STEPS=${STEPS:-tests sanitizer engine torch benchmarks} # and in each what decides most comes first
+RACES=${RACES:-train_64 layer4_64 train_256 head_64 train_8}
+BENCH=${BENCH:-B2 G5 G1 G2 G4 G3 C1 C2 C4 C5 C3 O1 B1}
 END=$((SECONDS + ${SECONDS_LEFT:-540} - 5))            # the last table takes a second or two
 if [ -n "${DEPS:-}" ]; then
   DEPS=$(realpath "$DEPS") || exit 1
@@ -29,7 +33,7 @@ if [ -n "${DEPS:-}" ]; then
     export LD_LIBRARY_PATH="$folder${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}"
   done
 fi
-failed=0 watch=
+failed=0 watch='' building=''
 mkdir -p "$OUT" "$BUILD"
 rm -f "$OUT"/{gpu.md,machine.tsv,runs.tsv,clocks.csv,torch.log,build.log} \
   "$OUT"/{build,tests,sanitizer,bench,engine}_*.{log,json}
@@ -178,12 +182,14 @@ has_python() { # modules, torch first
 }
 
 torch() {
+  await_engine || failed=1
   has_python torch || { note torch all skipped "$PYTHON has no PyTorch with CUDA"; return 0; }
   run torch all 45 "$OUT/torch.log" "$PYTHON" bench/gpu_torch.py
 }
 
 benchmarks() {
   local group ok=0
+  await_engine || failed=1
   [ -x "$KERNELS/cuda_bench" ] ||
     { note bench all skipped "there is no Google Benchmark, or it was not built"; return 0; }
   timeout "$(seconds_of 3600)" nvidia-smi -i 0 --query-gpu=clocks.sm,power.draw \
@@ -191,7 +197,7 @@ benchmarks() {
   watch=$!
   for group in $BENCH; do
     run bench "$group" "${BENCH_SECONDS:-60}" "$OUT/bench_$group.log" "$KERNELS/cuda_bench" \
-      --benchmark_filter="^$group/" --benchmark_repetitions="${REPETITIONS:-5}" \
+      --benchmark_filter="^$group/" --benchmark_repetitions="${REPETITIONS:-3}" \
       --benchmark_enable_random_interleaving=true --benchmark_out="$OUT/bench_$group.json" \
       --benchmark_out_format=json || ok=1
   done
@@ -204,29 +210,58 @@ stop_watch() {
   watch=
 }
 
-# The engine on the device: its tests, and steps of ResNet-50.
-engine() {
-  local seconds=${ENGINE_SECONDS:-150} ok=0
-  [ -z "$no_engine" ] || { note engine all skipped "$no_engine"; return 0; }
+# The engine is built beside the tests of the kernels, which leave the processor alone; it is there, or not,
+# before anything is timed.
+start_engine() {
+  [ -z "$no_engine" ] || return 0
   rm -f "$FOLDER/graft_device_tests" "$FOLDER/model_bench"
-  run engine build "$seconds" "$OUT/engine_build.log" \
-    ninja -C "$FOLDER" -k 0 graft_device_tests model_bench || ok=1
+  (($(left) > 0)) || { note engine build skipped "out of time"; return 1; }
+  build_seconds=$(seconds_of "${BUILD_SECONDS:-300}")
+  timeout -k 5 "$build_seconds" ninja -C "$FOLDER" -k 0 graft_device_tests model_bench \
+    </dev/null >>"$OUT/engine_build.log" 2>&1 &
+  building=$!
+}
+
+await_engine() {
+  [ -n "$building" ] || return 0
+  wait "$building"
+  local code=$?
+  building=
+  note engine build "$code" "$build_seconds"
+  return "$code"
+}
+
+# Its tests on the device, and steps of ResNet-50.
+engine() {
+  local race ok=0 peer=0
+  [ -z "$no_engine" ] || { note engine all skipped "$no_engine"; return 0; }
+  await_engine || ok=1
   if [ ! -x "$FOLDER/graft_device_tests" ]; then
     note engine tests skipped "not built"
   else
-    run engine tests "$seconds" "$OUT/engine_tests.log" "$FOLDER/graft_device_tests" || ok=1
+    run engine tests "${ENGINE_SECONDS:-100}" "$OUT/engine_tests.log" "$FOLDER/graft_device_tests" || ok=1
   fi
-  if [ ! -x "$FOLDER/model_bench" ]; then
-    note engine steps skipped "not built"
-  elif has_python "torch, torchvision"; then
-    run engine steps 60 "$OUT/engine_steps.log" "$PYTHON" bench/model_race.py --build "$FOLDER" \
-      --model resnet50 --batch 64 --mode train --device cuda --warmup 5 --rounds 20 || ok=1
+  [ ! -x "$FOLDER/model_bench" ] || ! has_python "torch, torchvision" || peer=1
+  for race in $RACES; do
+    if [ ! -x "$FOLDER/model_bench" ]; then
+      note engine "$race" skipped "not built"
+    else
+      race "${race%_*}" "${race#*_}" "$peer" || ok=1
+    fi
+  done
+  return "$ok"
+}
+
+race() { # mode, batch, whether there is a peer
+  local timed=(run engine "$1_$2" "${RACE_SECONDS:-40}" "$OUT/engine_$1_$2.log")
+  if [ "$3" = 1 ]; then
+    "${timed[@]}" "$PYTHON" bench/model_race.py --build "$FOLDER" --model resnet50 --batch "$2" --mode "$1" \
+      --device cuda --warmup 5 --rounds 20
   else
     # shellcheck disable=SC2016
-    run engine steps 60 "$OUT/engine_steps.log" bash -c 'yes "" | head -25 | "$0" resnet50 64 train 1 cuda' \
-      "$FOLDER/model_bench" || ok=1
+    "${timed[@]}" bash -c '{ yes "" | head -5; echo afresh; yes "" | head -19; } | "$0" resnet50 "$1" "$2" 1 cuda' \
+      "$FOLDER/model_bench" "$2" "$1"
   fi
-  return "$ok"
 }
 
 # ---- all of it
@@ -238,16 +273,22 @@ finish() {
   exit "$failed"
 }
 
-trap stop_watch EXIT
+end_all() {
+  stop_watch
+  [ -z "$building" ] || { kill "$building"; wait "$building"; } 2>/dev/null
+}
+
+trap end_all EXIT
 trap 'exit 130' INT TERM
 no_engine='' FOLDER=$BUILD/none KERNELS=$BUILD/none
 machine >"$OUT/machine.tsv"
 step "build" build || [ -x "$KERNELS/graft_cuda_tests" ] || [ -x "$KERNELS/cuda_bench" ] || finish
+[[ " $STEPS " != *" engine "* ]] || start_engine || failed=1
 for one in $STEPS; do
   case $one in
     tests) step "tests on the GPU" tests ;;
     sanitizer) step "compute-sanitizer" sanitizer ;;
-    torch) step "PyTorch's batch norm and optimisers" torch ;;
+    torch) step "PyTorch's batch norm, losses and optimisers" torch ;;
     benchmarks) step "benchmarks" benchmarks ;;
     engine) step "the engine on the GPU" engine ;;
     *) echo "STEPS: '$one' is unknown"; failed=1 ;;

@@ -27,17 +27,22 @@ class Goal(NamedTuple):
     ratio: float
     cases: str = ""  # a regular expression; else all of the group
     best: bool = False  # of the tiles that were tried for a shape, the best counts
+    peer: str = "vendor"  # or "pytorch"
 
     @property
     def group(self):
         return self.name.split()[0]
+
+    def has(self, case):
+        return case.startswith(self.group + "/") and bool(re.search(self.cases, case))
 
 
 GOALS = [
     Goal("G1", "matrix products, cubes, bf16", 0.95),
     Goal("G1 at 4096", "of them 4096 cubed", 1.03, r"_4096x4096x4096_"),
     Goal("G2", "1x1 convolutions of ResNet-50 as products", 1.00),
-    Goal("G3", "heads, VGG's first matrix; products alone, without the loss", 1.5),
+    Goal("G3", "VGG's first matrix and heads, products alone", 1.5, r"/gemm_"),
+    Goal("G3 loss", "heads with their loss and its gradient, against PyTorch eager", 1.5, r"_loss/", peer="pytorch"),
     Goal("G4 f32", "matrix products in f32", 0.93, r"/f32$"),
     Goal("G4 tf32", "matrix products in tf32", 0.85, r"/tf32$"),
     Goal("G5", "cubes by Hopper's wgmma, bf16, the best tile of each", 0.95, best=True),
@@ -48,10 +53,35 @@ GOALS = [
     Goal("C3", "convolutions of VGG-16, three passes", 0.92),
     Goal("C4", "first layer from bytes", 1.3),
     Goal("C5", "convolution with bias, residual, ReLU", 0.95),
-    Goal("B1", "batch norm with ReLU in training, against PyTorch eager", 2.0),
+    Goal("B1", "batch norm with ReLU in training, against PyTorch eager", 2.0, peer="pytorch"),
+    Goal("B1 cuDNN", "the same, against cuDNN's graphs", 1.0),
     Goal("B2", "convolution with the batch norms next to it, against cuDNN's and passes of ours", 0.85),
-    Goal("O1", "optimiser steps, against PyTorch fused", 1.0),
+    Goal("O1", "optimiser steps, against PyTorch fused", 1.0, peer="pytorch"),
 ]
+
+
+class Race(NamedTuple):
+    """Training steps of ResNet-50 in bf16, on images of 224 x 224, against PyTorch eager."""
+
+    mode: str
+    batch: int
+    what: str
+    ratio: float
+    memory: float = 0  # at most this share of the peer's; 0: no goal
+
+    @property
+    def name(self):
+        return f"{self.mode}_{self.batch}"
+
+
+RACES = [
+    Race("train", 256, "everything learns", 1.4),
+    Race("train", 64, "everything learns", 3),
+    Race("train", 8, "everything learns", 3),
+    Race("head", 64, "the head alone, its trunk not cached", 2.5),
+    Race("layer4", 64, "the last stage and the head", 2, 0.6),
+]
+WARMUP = 5  # steps that do not count, as in gpu.sh
 
 
 class Family(NamedTuple):
@@ -226,25 +256,22 @@ class Bench:
             }
         self.context.update(document["context"])
 
-    def of(self, goal):
-        """-> cases of a goal"""
-        return [c for c in sorted(self.cases) if c.startswith(goal.group + "/") and re.search(goal.cases, c)]
+    def ratio(self, case, peer):
+        ours, theirs = self.cases[case].get("own"), self.cases[case].get(peer)
+        return theirs["us"] / ours["us"] if ours and theirs else None
 
-    def ratio(self, case):
-        own, peer = self.cases[case].get("own"), self.peer(case)
-        return peer["us"] / own["us"] if own and peer else None
 
-    def peer(self, case):
-        return self.cases[case].get("vendor") or self.cases[case].get("pytorch")
+def has_vendor(case):
+    return any(goal.peer == "vendor" and goal.has(case) for goal in GOALS)
 
 
 def goal_row(bench, goal):
     shapes = defaultdict(list)
-    for case in bench.of(goal):
+    for case in filter(goal.has, sorted(bench.cases)):
         shape = re.sub(r"_wgmma[^/]*", "", case) if goal.best else case
-        shapes[shape] += [ratio for ratio in [bench.ratio(case)] if ratio]
+        shapes[shape] += [ratio for ratio in [bench.ratio(case, goal.peer)] if ratio]
     ratios = [max(all_of_shape) for all_of_shape in shapes.values() if all_of_shape]
-    failed = sum(case.startswith(goal.group + "/") and bool(re.search(goal.cases, case)) for case, _ in bench.errors)
+    failed = sum(goal.has(case) and source in ("own", goal.peer) for case, source in bench.errors)
     why = bench.missing.get(goal.group, "every case failed" if failed else "no such case")
     mean, verdict = "", f"**not measured**: {why}"
     if ratios:
@@ -259,13 +286,18 @@ def goal_row(bench, goal):
 
 
 def case_row(bench, case):
-    own, peer, ratio = bench.cases[case].get("own", {}), bench.peer(case) or {}, bench.ratio(case)
+    own = bench.cases[case].get("own", {})
 
     def number(values, key, form):
         return format(values[key], form) if key in values else ""
 
     cells = [case, number(own, "us", ".1f"), number(own, "TFLOP/s", ".0f"), number(own, "GB/s", ".0f"),
-             number(own, "limit", ".0%"), number(peer, "us", ".1f"), f"{ratio:.2f}" if ratio else ""]
+             number(own, "limit", ".0%")]
+    for peer in ("vendor", "pytorch"):
+        ratio = bench.ratio(case, peer)
+        cells += [number(bench.cases[case].get(peer, {}), "us", ".1f"), f"{ratio:.2f}" if ratio else ""]
+    if not has_vendor(case):
+        cells[5] = "no vendor kernel"
     return "| " + " | ".join(cells) + " |"
 
 
@@ -273,8 +305,8 @@ def benchmark_tables(bench):
     lines = ["| group | what | cases | times the peer (geometric mean) | goal | |", "|---|---|---|---|---|---|"]
     lines += [goal_row(bench, goal) for goal in GOALS]
     if bench.cases:
-        lines += ["", "| case | us | TFLOP/s | GB/s | of the limit | peer, us | times the peer |",
-                  "|---|---|---|---|---|---|---|"] + [case_row(bench, case) for case in sorted(bench.cases)]
+        lines += ["", "| case | us | TFLOP/s | GB/s | of the limit | vendor, us | times as fast | PyTorch, us | "
+                  "times as fast |", "|---" * 9 + "|"] + [case_row(bench, case) for case in sorted(bench.cases)]
     if bench.errors:
         lines += [""] + [f"Failed: {case}/{source}: {why}" for (case, source), why in sorted(bench.errors.items())]
     return lines
@@ -309,21 +341,50 @@ def spread(values):
     return f"{statistics.median(values):.0f} ({values[0]:.0f} to {values[-1]:.0f})"
 
 
-def steps_line(out):
-    """Of the engine's training steps: by bench/model_race.py, or by model_bench alone."""
-    log, ended = out.log("engine_steps"), out.ended("engine", "steps")
-    what = "ResNet-50, training, batch 64, bf16"
+class Raced(NamedTuple):
+    """Of ours and, where it ran, of the peer."""
+
+    rates: list  # images/s
+    memory: list  # most that tensors held on the device, MB
+
+
+def raced(out, race):
+    """-> what bench/model_race.py has found, or model_bench alone; or why there is nothing"""
+    log = out.log(f"engine_{race.name}")
     try:
-        if races := [json.loads(line) for line in log.splitlines() if line.startswith("{")]:
-            race = races[-1]
-            return (f"{what}: {race['graft']['images_per_second']:.0f} images/s, PyTorch eager "
-                    f"{race['torch']['images_per_second']:.0f}: {race['ratio']:.2f} times as fast (goal 3).")
-        seconds = [float(line.split()[0]) for line in log.splitlines() if re.fullmatch(r"[\d.]+ \d+", line)][5:]
-        if seconds:
-            return f"{what}: {64 / statistics.median(seconds):.0f} images/s, median of {len(seconds)} steps; no peer."
-    except (ValueError, KeyError, TypeError):
+        if found := [json.loads(line) for line in log.splitlines() if line.startswith("{")]:
+            sides = [found[-1][side] for side in ("graft", "torch")]
+            return Raced(*([float(side[key]) for side in sides] for key in ("images_per_second", "peak_device_mb")))
+        steps = [line.split() for line in log.splitlines() if re.fullmatch(r"[\d.]+ \d+", line)][WARMUP:]
+        if steps:
+            return Raced([race.batch / statistics.median(float(step[0]) for step in steps)], [float(steps[-1][1])])
+    except (ValueError, KeyError, TypeError, ZeroDivisionError):
         pass
-    return f"{what}: not measured: {ended or 'its output is damaged'}."
+    return f"**not measured**: {out.ended('engine', race.name) or 'its output is damaged'}"
+
+
+def against(values, goal, reached):
+    """-> cells: ours, the peer's, how many times the peer's, goal, verdict"""
+    times = values[0] / values[1] if len(values) == 2 else None
+    verdict = "" if not goal else "no peer" if times is None else "met" if reached(times) else "not met"
+    return [*(f"{value:.0f}" for value in values), *[""] * (2 - len(values)), f"{times:.2f}" if times else "",
+            f"{goal:.1f}" if goal else "", verdict]
+
+
+def race_row(out, race):
+    result = raced(out, race)
+    if isinstance(result, str):
+        cells = ["", "", "", f"{race.ratio:.1f}", result] + [""] * 5
+    else:
+        cells = against(result.rates, race.ratio, lambda times: times >= race.ratio)
+        cells += against(result.memory, race.memory, lambda times: times <= race.memory)
+    return f"| {race.mode}, batch {race.batch} | {race.what} | " + " | ".join(cells) + " |"
+
+
+def races_table(out):
+    return ["Training steps of ResNet-50 in bf16, images of 224 x 224, against PyTorch eager; of memory less is better:",
+            "", "| step | what learns | images/s | peer | times the peer | goal | | device memory, MB | peer | "
+            "times the peer | goal | |", "|---" * 12 + "|"] + [race_row(out, race) for race in RACES]
 
 
 def table(out):
@@ -332,7 +393,7 @@ def table(out):
     ended = out.ended("build", "kernels")
     if out.runs and ended:
         lines += [f"**Build: {ended}.**", ""]
-    lines += families_table(out) + [""] + benchmark_tables(bench) + ["", steps_line(out)]
+    lines += families_table(out) + [""] + races_table(out) + [""] + benchmark_tables(bench)
     return "\n".join(lines) + "\n"
 
 
@@ -346,8 +407,9 @@ def said(out, step, name):
         bench = Bench(out)
         count = sum(case.startswith(name + "/") for case in bench.cases)
         text = f"{count} cases" if count else "not measured: " + bench.missing.get(name, ended)
-    elif (step, name) == ("engine", "steps"):
-        text = steps_line(out)
+    elif step == "engine" and name in (race.name for race in RACES):
+        result = raced(out, next(race for race in RACES if race.name == name))
+        text = result if isinstance(result, str) else " against ".join(f"{rate:.0f} images/s" for rate in result.rates)
     else:
         text = ended or "done"
     return text if name == "all" else f"{name}: {text}"

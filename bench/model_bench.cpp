@@ -1,21 +1,28 @@
-// One network, timed from outside: `model_bench MODEL BATCH infer|infer-bf16|train|head [THREADS
-// [cuda]]` prepares, prints "ready", then for every line on standard input runs one iteration and
-// prints its seconds and the peak memory in MB. So a script can take turns between this and a peer
-// (bench/model_race.py). On a CUDA device: in bf16, from bytes in its memory, as `graft train` does
-// it, and its memory.
+// One network, timed from outside: `model_bench MODEL BATCH MODE [THREADS [cuda]]` prepares, prints
+// "ready", then for every line on standard input runs one iteration and prints its seconds and the
+// peak memory in MB. So a script can take turns between this and a peer (bench/model_race.py). On a
+// CUDA device: in bf16, from bytes in its memory, as `graft train` does it, and its memory, the most
+// since a line that says "afresh": a step holds less once it is captured than the first ones did.
+//
+//   infer, infer-bf16   a forward pass; in the second, of a frozen trunk in bf16
+//   train               a training step of everything
+//   layer4, head        likewise, of a ResNet's last stage and its head, of the head alone
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <fstream>
 #include <functional>
 #include <iostream>
+#include <map>
 #include <memory>
+#include <string>
 
 #include "core/autograd.h"
 #include "core/device.h"
 #include "core/ops.h"
 #include "core/random.h"
 #include "kernels/parallel.h"
+#include "kernels/runtime.h"
 #include "layers/optimizer.h"
 #include "models/training_step.h"
 #include "models/zoo.h"
@@ -42,6 +49,12 @@ long peak_rss_mb() {
   for (std::string line; std::getline(status, line);)
     if (line.starts_with("VmHWM:")) return std::atol(line.c_str() + 6) / 1024;
   return 0;
+}
+
+void forget_device_peak() {
+#ifdef GRAFT_WITH_CUDA
+  cuda::reset_device_peak();
+#endif
 }
 
 void infer(Classifier& model, const Tensor& x) {
@@ -86,14 +99,22 @@ std::function<void()> on_cuda(Classifier& model, Optimizer* optimizer, int64_t s
       [=, number = uint64_t(0)]() mutable { step->run(batch, {.step = number++, .rate = 1e-4}); };
 }
 
+// What stays, by mode.
+const std::map<std::string, std::string> kFrozen{{"infer", "none"},
+                                                 {"infer-bf16", "trunk"},
+                                                 {"train", "none"},
+                                                 {"layer4", "until:layer4"},
+                                                 {"head", "trunk"}};
+
 }  // namespace
 
 int main(int argc, char** argv) {
-  if (argc < 4)
-    return std::puts("usage: model_bench MODEL BATCH infer|infer-bf16|train|head [THREADS [cuda]]"),
+  const std::string mode = argc < 4 ? "" : argv[3];
+  if (!kFrozen.contains(mode))
+    return std::puts("usage: model_bench MODEL BATCH infer|infer-bf16|train|layer4|head "
+                     "[THREADS [cuda]]"),
            64;
   int64_t batch = std::atoll(argv[2]);
-  const std::string mode = argv[3];
   bool training = !mode.starts_with("infer");
   if (argc > 4) cpu::set_thread_count(std::atoi(argv[4]));
   const bool cuda = argc > 5 && std::string(argv[5]) == "cuda";
@@ -101,7 +122,7 @@ int main(int argc, char** argv) {
     return std::fprintf(stderr, "model_bench: %s\n", why.c_str()), 69;
   auto model = make_model(argv[1], 1000);
   if (cuda) model->place(Device::cuda, DType::bf16);
-  if (mode == "head" || mode == "infer-bf16") freeze(*model, "trunk");
+  freeze(*model, kFrozen.at(mode));
   allow_bf16(mode == "infer-bf16");
   model->train(training);
   std::unique_ptr<Optimizer> optimizer;
@@ -111,6 +132,7 @@ int main(int argc, char** argv) {
   std::puts("ready");
   std::fflush(stdout);
   for (std::string line; std::getline(std::cin, line);) {
+    if (cuda && line == "afresh") forget_device_peak();
     double begin = seconds();
     iterate();
     std::printf("%.6f %ld\n", seconds() - begin,

@@ -8,8 +8,10 @@ they take turns for --rounds; in mode infer-bf16, a frozen trunk with --trunk-pr
 twice, in f32 and in bf16. Prints one JSON line: medians, p10 and p90 of seconds per iteration,
 images per second, peak memory; ratio (torch / graft, > 1: graft is faster) and, for inference of
 resnet50 and vgg16, of_raw (raw / graft: the share of what its convolutions alone could reach).
+--mode layer4 trains a ResNet's last stage and its head: what is below stays, its norms too.
 With --device cuda both compute there in bf16, the peer's weights in f32 (autocast); no raw, and the
-memory is the device's. graft begins with bytes, which it normalises; the peer with bf16 pixels.
+memory is the device's: the most that tensors held after the warm-up, in which cuDNN tries plans for the
+peer and graft captures its step. graft begins with bytes, which it normalises; the peer with bf16 pixels.
 """
 import argparse
 import json
@@ -56,16 +58,8 @@ def iteration(net, x, y, name, mode, device="cpu"):
                 forward()
         return run
     net.train()
-    if mode == "head":
-        head = list(net.children())[-1]
-        head = head[-1] if isinstance(head, torch.nn.Sequential) and not name.startswith("squeeze") else head
-        for p in net.parameters():
-            p.requires_grad = False
-        for p in head.parameters():
-            p.requires_grad = True
-        for m in net.modules():
-            if isinstance(m, torch.nn.BatchNorm2d):
-                m.eval()
+    if mode != "train":
+        freeze(net, learning_parts(net, name, mode))
     opt = torch.optim.SGD([p for p in net.parameters() if p.requires_grad], lr=1e-4, momentum=0.9)
     loss = torch.nn.CrossEntropyLoss()
 
@@ -76,15 +70,33 @@ def iteration(net, x, y, name, mode, device="cpu"):
     return run
 
 
+def learning_parts(net, name, mode):
+    head = list(net.children())[-1]
+    if mode == "layer4":
+        return [net.layer4, head]
+    return [head[-1] if isinstance(head, torch.nn.Sequential) and not name.startswith("squeeze") else head]
+
+
+def freeze(net, learning):
+    """All but the parts that learn: weights, and the statistics of norms."""
+    for p in net.parameters():
+        p.requires_grad = False
+    for p in (p for part in learning for p in part.parameters()):
+        p.requires_grad = True
+    for m in net.modules():
+        if isinstance(m, torch.nn.BatchNorm2d) and not m.weight.requires_grad:
+            m.eval()
+
+
 class Turns:
-    """A program that does one iteration for every line it is given, and prints its seconds."""
+    """A program that does one iteration for every line it is given, and prints its seconds and peak memory."""
 
     def __init__(self, command):
         self.process = subprocess.Popen(command, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         assert self.process.stdout.readline().strip() == "ready"
 
-    def turn(self):
-        self.process.stdin.write("\n")
+    def turn(self, line=""):
+        self.process.stdin.write(line + "\n")
         self.process.stdin.flush()
         seconds, rss = self.process.stdout.readline().split()
         return float(seconds), int(rss)
@@ -95,7 +107,7 @@ def main():
     p.add_argument("--build", default="build", help="folder with model_bench and raw_conv")
     p.add_argument("--model", default="resnet50")
     p.add_argument("--batch", type=int, default=32)
-    p.add_argument("--mode", choices=["infer", "infer-bf16", "train", "head"], default="infer")
+    p.add_argument("--mode", choices=["infer", "infer-bf16", "train", "layer4", "head"], default="infer")
     p.add_argument("--threads", type=int, default=2)
     p.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
     p.add_argument("--warmup", type=int, default=2)
@@ -113,7 +125,10 @@ def main():
     times = {side: [] for side in [*programs, *peers]}
     rss = 0
     for i in range(a.warmup + a.rounds):
-        results = {side: program.turn() for side, program in programs.items()}
+        afresh = i == a.warmup and on_cuda
+        if afresh:
+            torch.cuda.reset_peak_memory_stats()
+        results = {side: program.turn("afresh" if afresh else "") for side, program in programs.items()}
         rss = results["graft"][1]
         for side, run in peers.items():
             begin = time.perf_counter()

@@ -1,8 +1,11 @@
 #!/usr/bin/env python3
-"""Checks that CUDA's own ways stay behind the files that wrap them, so that cusim can stand in for those.
+"""Checks that CUDA's own ways stay behind the files that wrap them, so that cusim can stand in for those,
+and that every file of kernels/cuda and kernels/vendor begins with what it is about, the former also with
+what was measured, or that no GPU has run it.
 
   python3 tests/cuda_sources.py [ROOT]
 """
+import itertools
 import pathlib
 import re
 import sys
@@ -19,6 +22,24 @@ FUNCTION = re.compile(r"__forceinline__ \w+ (\w+)(?:<\w+>)?\(")
 INTERNAL = {"shared_address", "pin"}  # of ptx.cuh
 
 
+MEASURED = re.compile(r"Not yet (run on|held against) a GPU|Measured on ")
+
+
+def head_of(path):
+    """The comment that a file begins with, as one line."""
+    lines = itertools.takewhile(lambda line: line.startswith("//"), path.read_text().splitlines())
+    return " ".join(line.removeprefix("//").strip() for line in lines)
+
+
+def fault_of_head(path, folder):
+    head = head_of(path)
+    if folder in ("cuda", "vendor") and not head:
+        return "begins without a comment that says what it is about"
+    if folder == "cuda" and not MEASURED.search(head):
+        return "its first comment says neither 'Measured on ...' nor 'Not yet run on a GPU.'"
+    return None
+
+
 def code_of(path):
     return [line.split("//")[0] for line in path.read_text().splitlines()]
 
@@ -28,6 +49,8 @@ def check(root):
     files = [p for p in sorted(kernels.rglob("*")) if p.suffix in (".h", ".cpp", ".cu", ".cuh")]
     for path in files:
         name = path.relative_to(kernels).as_posix()
+        if fault := fault_of_head(path, name.split("/")[0]):
+            yield f"{path}:1: {fault}"
         for number, line in enumerate(code_of(path), 1):
             for pattern, owners, instead in RULES:
                 if name not in owners and re.search(pattern, line):
@@ -40,7 +63,8 @@ def check(root):
 
 def main():
     faults = list(check(pathlib.Path(sys.argv[1] if len(sys.argv) > 1 else ".")))
-    print("\n".join(faults) or "CUDA sources: PTX, launches, shared memory and runtime calls are where they belong")
+    print("\n".join(faults) or "CUDA sources: PTX, launches, shared memory and runtime calls are where they belong, "
+          "files say what they are about")
     return 1 if faults else 0
 
 

@@ -11,19 +11,27 @@ namespace {
 
 constexpr int64_t kImages = 3, kSide = 16, kClasses = 10;
 
+struct Images {
+  int64_t count = kImages, side = kSide;
+};
+
 struct Outcome {
   std::vector<float> losses;
   TensorMap values;  // on the processor
 };
 
-Tensor pixels(int step) { return normal({kImages, kSide, kSide, 3}, uint64_t(step)); }
+Tensor pixels(int step, Images of = {}) {
+  return normal({of.count, of.side, of.side, 3}, uint64_t(step));
+}
 
 struct Training {
   std::string network = "resnet10_small", plan = "none";
   OptimizerOptions optimizer{.momentum = 0.9};
   DType activations = DType::f32;
-  double loss_scale = 1;
+  double loss_scale = 1, rate = 0.02;
   int steps = 2;
+  Images images = {};
+  bool one_batch = false;  // the same images in every step
 };
 
 Outcome train(const Training& t, Device device) {
@@ -36,10 +44,10 @@ Outcome train(const Training& t, Device device) {
   for (int step = 0; step < t.steps; ++step) {
     set_random_step(*model, 1, uint64_t(step));
     optimizer.zero_grad();
-    Tensor x = pixels(step).to(device).to(model->activations());
-    Tensor loss = cross_entropy((*model)(x), labels_of(kImages, kClasses).to(device));
+    Tensor x = pixels(t.one_batch ? 0 : step, t.images).to(device).to(model->activations());
+    Tensor loss = cross_entropy((*model)(x), labels_of(t.images.count, kClasses).to(device));
     loss.backward(float(t.loss_scale));
-    EXPECT_TRUE(optimizer.try_step(0.02, t.loss_scale).has_value());
+    EXPECT_TRUE(optimizer.try_step(t.rate, t.loss_scale).has_value());
     run.losses.push_back(loss.item());
   }
   run.values = snapshot(*model);
@@ -59,11 +67,16 @@ double apart(const TensorMap& a, const TensorMap& b, const TensorMap& start) {
   return std::sqrt(difference / way);
 }
 
+void compare_losses(const Outcome& device, const Outcome& cpu, double tolerance) {
+  ASSERT_EQ(device.losses.size(), cpu.losses.size());
+  for (size_t i = 0; i < cpu.losses.size(); ++i)
+    EXPECT_NEAR(device.losses[i], cpu.losses[i], tolerance * cpu.losses[i]) << "step " << i;
+}
+
 void compare(const Training& t, double loss_tolerance, double way_tolerance) {
   Outcome device = train(t, Device::cuda), cpu = train(t, Device::cpu);
   TensorMap start = snapshot(*make_model(t.network, kClasses, 1));
-  for (size_t i = 0; i < cpu.losses.size(); ++i)
-    EXPECT_NEAR(device.losses[i], cpu.losses[i], loss_tolerance * cpu.losses[i]) << "step " << i;
+  compare_losses(device, cpu, loss_tolerance);
   EXPECT_LE(apart(device.values, cpu.values, start), way_tolerance);
 }
 
@@ -141,6 +154,31 @@ TEST_F(DeviceTraining, AMixOfDevicesIsAnError) {
   std::string message = error_of([&] { (*model)(pixels(0)); }, Fault::data);
   EXPECT_NE(message.find("to(Device)"), std::string::npos) << message;
 }
+
+// The network that the speed is promised for, by its losses: 2.43 falls to 1.07. They are sensitive:
+// on the processor noise of 1e-6 on weights and images moves them by 0.3 %, rounding both to bf16 by
+// 11 %.
+class DeviceResNet50 : public DeviceTest {
+ protected:
+  void SetUp() override {
+#ifdef GRAFT_CUSIM
+    GTEST_SKIP() << "on the simulated device a step of ResNet-50 takes minutes";
+#endif
+    DeviceTest::SetUp();
+  }
+  static void expect_losses_of_cpu(DType activations, double loss_scale, double tolerance) {
+    Training t{.network = "resnet50", .optimizer = {.momentum = 0.9}, .rate = 1e-6, .steps = 4};
+    t.images = {.count = 8, .side = 64}, t.one_batch = true;
+    static const Outcome cpu = train(t, Device::cpu);
+    EXPECT_LT(cpu.losses.back(), 0.5f * cpu.losses.front());
+    t.activations = activations, t.loss_scale = loss_scale;
+    compare_losses(train(t, Device::cuda), cpu, tolerance);
+  }
+};
+
+TEST_F(DeviceResNet50, LossesInF32) { expect_losses_of_cpu(DType::f32, 1, 0.02); }
+TEST_F(DeviceResNet50, LossesInBf16) { expect_losses_of_cpu(DType::bf16, 1, 0.25); }
+TEST_F(DeviceResNet50, LossesInF16) { expect_losses_of_cpu(DType::f16, 64, 0.06); }
 
 // In inference the layers of the other families: depthwise filters, squeeze and excitation, concat,
 // attention in windows.

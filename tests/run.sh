@@ -86,6 +86,16 @@ embed() { # the README's program, against the installed package
   $PYTHON tests/readme.py README.md tests/embed/embed.cpp
 }
 
+# What is compiled in another way where there is no cuDNN.
+without_cudnn() {
+  local folder=$BUILD-no-cudnn objects=CMakeFiles/graft_core.dir/core/vendor_kernels.cpp.o
+  local without=(-DGRAFT_TESTS=OFF -DCUDNN_LIBRARY=OFF) # at CUDNN_LIBRARY-NOTFOUND CMake would look once more
+  build "$folder" "$objects" "${without[@]}" || return 1
+  objects+=" $(ninja -C "$folder" -t targets all | sed -n 's/^\(.*cuda_bench\.dir.*\.o\):.*/\1/p' | paste -sd' ')"
+  build "$folder" "$objects" "${without[@]}" || return 1
+  ! ninja -C "$folder" -t query graft_vendor_kernels >/dev/null 2>&1 || { echo "it was found all the same"; return 1; }
+}
+
 peer_python() { # what is no Debian package: from PyPI, into the build folder
   local packages=(onnx==1.15.0 onnxruntime==1.17.3) # for Python 3.11 and NumPy 1.24
   local timm=(timm==1.0.31 huggingface_hub safetensors pyyaml) # on Debian's PyTorch
@@ -121,6 +131,7 @@ step "build" build "$BUILD" all -DGRAFT_TESTS=ON -DGRAFT_BENCH=ON -DGRAFT_UNITY=
   -DCMAKE_CUDA_FLAGS=-Xptxas=-v "-DGRAFT_CUSIM=$CUSIM"
 # From a cold start, without a compiler's cache, there is no time for more than one order of threads.
 ((SECONDS < 12 * 60)) || { export GRAFT_ORDER=random && printf '\n   kernels in one order of threads from here\n'; }
+step "build without cuDNN" without_cudnn
 step "reference values: operations" $PYTHON tests/op_reference.py "$GRAFT_REFERENCE_DIR"
 step "reference values: images" $PYTHON tests/decode_reference.py "$GRAFT_REFERENCE_DIR"
 step "unit tests" programs unit "$BUILD" ""

@@ -1,9 +1,13 @@
-// Our own kernels and NVIDIA's, on a GPU: the same small integers, and so the same bits.
+// Our own kernels and NVIDIA's, on a GPU: the same small integers, and so the same bits; norms within
+// a rounding.
 #include <gtest/gtest.h>
 
+#include "kernels/norm.h"
 #include "kernels/vendor/conv2d.h"
 #include "kernels/vendor/gemm.h"
+#include "kernels/vendor/norm.h"
 #include "tests/cuda_matrix.h"
+#include "tests/cuda_values.h"
 
 namespace graft::cuda {
 namespace {
@@ -81,6 +85,85 @@ TEST_P(Vendor, ConvolutionIsOurs) {
   }
 }
 
+constexpr int64_t kRows = 4 * 16 * 16, kChannels = 64;
+constexpr size_t kSize = size_t(kRows * kChannels);
+constexpr double kRounding = 0x1p-7;  // of two results of bf16
+constexpr vendor::NormMaps kMaps{4, 16, 16, kChannels, DType::bf16};
+
+struct NormInput {
+  const Array<bf16> x{integers<bf16>(kSize, 1)}, other{integers<bf16>(kSize, 2)};
+  const Array<float> gamma{integers<float>(kChannels, 3)}, beta{integers<float>(kChannels, 4)};
+  const Array<float> mean{size_t(kChannels)}, rstd{size_t(kChannels)};
+  const bf16* residual;
+
+  explicit NormInput(bool with_residual) : residual(with_residual ? other.data() : nullptr) {
+    batch_norm_statistics(kRows, kChannels, x.data(),
+                          {.mean = mean.data(), .rstd = rstd.data(), .eps = 1e-3f}, {});
+  }
+  NormProblem problem(Activation activation) const {
+    return {kRows, kChannels, mean.data(), rstd.data(), gamma.data(), beta.data(), activation};
+  }
+};
+
+class VendorNorm : public testing::TestWithParam<bool> {
+ protected:
+  void SetUp() override {
+    if (device_count() == 0) GTEST_SKIP() << "no CUDA device";
+  }
+  // False where cuDNN has no plan for this graph on this GPU: then there is nothing to compare.
+  template <class Run>
+  static bool runs(const Run& run) {
+    try {
+      run();
+      return true;
+    } catch (const DeviceError& e) {
+      if (std::string(e.what()).find("no plan") == std::string::npos) throw;
+      return false;
+    }
+  }
+};
+
+TEST_P(VendorNorm, ForwardIsOurs) {
+  const NormInput in(GetParam());
+  const Array<bf16> own(kSize), theirs(kSize);
+  const Array<float> their_mean{size_t(kChannels)}, their_rstd{size_t(kChannels)};
+  batch_norm_forward(in.problem(Activation::relu), in.x.data(), in.residual, own.data(), {});
+  if (!runs([&] {
+        vendor::batch_norm_relu(kMaps, in.x.data(), in.gamma.data(), in.beta.data(), in.residual,
+                                1e-3f, their_mean.data(), their_rstd.data(), theirs.data(), {});
+      }))
+    GTEST_SKIP() << "no plan of cuDNN's";
+  expect_values(theirs.host(), doubles(own.host()), kRounding);
+  expect_values(their_mean.host(), doubles(in.mean.host()), 1e-5);
+  expect_values(their_rstd.host(), doubles(in.rstd.host()), 1e-5);
+}
+
+// All bits are set: nothing was below zero.
+TEST_P(VendorNorm, BackwardIsOurs) {
+  const NormInput in(GetParam());
+  const Array<bf16> dy(integers<bf16>(kSize, 5)), own(kSize), theirs(kSize), passed_on(kSize);
+  const Array<float> dgamma{size_t(kChannels)}, dbeta{size_t(kChannels)};
+  const Array<float> their_dgamma{size_t(kChannels)}, their_dbeta{size_t(kChannels)};
+  const Array<uint8_t> bits(std::vector<uint8_t>(kSize / 8, 0xff));
+  batch_norm_backward_train(in.problem(Activation::none), in.x.data(),
+                            static_cast<const bf16*>(nullptr), dy.data(),
+                            NormGradients<bf16>{own.data(), dgamma.data(), dbeta.data()}, {});
+  if (!runs([&] {
+        vendor::batch_norm_relu_backward(
+            kMaps,
+            {in.x.data(), in.gamma.data(), in.mean.data(), in.rstd.data(), bits.data()}, dy.data(),
+            {theirs.data(), their_dgamma.data(), their_dbeta.data(),
+             in.residual ? passed_on.data() : nullptr},
+            {});
+      }))
+    GTEST_SKIP() << "no plan of cuDNN's";
+  expect_values(theirs.host(), doubles(own.host()), kRounding);
+  expect_values(their_dgamma.host(), doubles(dgamma.host()), 1e-4);
+  expect_values(their_dbeta.host(), doubles(dbeta.host()), 1e-4);
+  if (in.residual) expect_values(passed_on.host(), doubles(dy.host()));
+}
+
+INSTANTIATE_TEST_SUITE_P(Cuda, VendorNorm, testing::Bool());
 INSTANTIATE_TEST_SUITE_P(Cuda, Vendor,
                          testing::Values(GemmMath::f32, GemmMath::tf32, GemmMath::bf16, GemmMath::f16));
 

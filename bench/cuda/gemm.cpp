@@ -1,5 +1,5 @@
-// G1 large cubes, G2 the 1x1 convolutions of ResNet-50 as products, G3 the heads, G4 f32 and tf32,
-// G5 large cubes with each tile of Hopper's wgmma.
+// G1 large cubes, G2 the 1x1 convolutions of ResNet-50 as products, G3 VGG's first matrix and heads
+// without their loss (head.cpp), G4 f32 and tf32, G5 large cubes with each tile of Hopper's wgmma.
 #include <array>
 #include <memory>
 
@@ -103,7 +103,8 @@ void add_gemm() {
   for (auto [pixels, n, k] : one_by_one) add_shape({"G2", 256 * pixels, n, k});
   for (int64_t rows : {1, 32, 256}) add_shape({"G3", rows, 4096, 25088});
   for (int64_t rows : {32, 256})
-    for (int64_t classes : {10, 102, 1000}) add_shape({"G3", rows, classes, 2048});
+    for (int64_t classes : {2, 10, 102, 1000})
+      for (int64_t width : {512, 2048, 4096}) add_shape({"G3", rows, classes, width});
   add_shape({"G4", 4096, 4096, 4096, false, true, GemmMath::f32});
   for (int64_t side : {4096, 8192})
     add_shape({"G4", side, side, side, false, true, GemmMath::tf32});

@@ -1,10 +1,13 @@
 // B1: batch norm in training with ReLU, with and without a residual, both directions, at
-// ResNet-50's sizes.
+// ResNet-50's sizes; against graphs of cuDNN, whose backward pass reads a bit in place of each y.
 #include "kernels/norm.h"
 
 #include <memory>
 
 #include "bench/cuda/timed.h"
+#ifdef GRAFT_WITH_VENDOR
+#include "kernels/vendor/norm.h"
+#endif
 
 namespace graft::bench {
 namespace {
@@ -57,24 +60,62 @@ std::function<void(int)> backward(const Map& m, bool residual, int sets) {
   };
 }
 
+#ifdef GRAFT_WITH_VENDOR
+vendor::NormMaps maps_of(const Map& m) { return {kBatch, m.side, m.side, m.channels, kType}; }
+
+std::function<void(int)> their_forward(const Map& m, bool residual, int sets) {
+  auto a = arrays_of(m, sets);
+  return [=](int i) {
+    vendor::batch_norm_relu(maps_of(m), a->x.at(i), a->row(2), a->row(3),
+                            residual ? a->residual.at(i) : nullptr, 1e-5f, a->row(0), a->row(1),
+                            a->y.at(i), {});
+  };
+}
+
+std::function<void(int)> their_backward(const Map& m, bool residual, int sets) {
+  auto a = arrays_of(m, sets);
+  return [=](int i) {  // y's memory serves as bits, of which half are set
+    vendor::batch_norm_relu_backward(
+        maps_of(m), {a->x.at(i), a->row(2), a->row(0), a->row(1), a->y.at(i)}, a->dy.at(i),
+        {a->dx.at(i), a->row(4), a->row(5), residual ? a->residual.at(i) : nullptr}, {});
+  };
+}
+#else
+constexpr std::function<void(int)> (*their_forward)(const Map&, bool, int) = nullptr;
+constexpr std::function<void(int)> (*their_backward)(const Map&, bool, int) = nullptr;
+#endif
+
+struct Case {
+  Map map;
+  bool residual;
+
+  double bytes() const { return 2.0 * double(kBatch * map.side * map.side * map.channels); }
+  int sets() const { return sets_for(5 * bytes()); }
+  std::string name() const {
+    return "B1/batch_norm_relu" + std::string(residual ? "_add_" : "_") + std::to_string(map.side) +
+           "x" + std::to_string(map.channels) + "_";
+  }
+};
+
+// `passes` over memory, one more with a residual.
+void add_direction(const Case& c, const char* direction, int passes,
+                   std::function<void(int)> (*own)(const Map&, bool, int),
+                   std::function<void(int)> (*theirs)(const Map&, bool, int)) {
+  for (auto [source, prepare] : {std::pair("own", own), {"vendor", theirs}})
+    if (prepare)
+      add({.name = c.name() + direction + "/bf16/" + source,
+           .bytes = (passes + c.residual) * c.bytes(),
+           .prepare = [=, prepare = prepare] { return prepare(c.map, c.residual, c.sets()); },
+           .sets = c.sets()});
+}
+
 }  // namespace
 
 void add_norm() {
-  for (const Map& m : kMaps)
-    for (bool residual : {false, true}) {
-      const double map = 2.0 * double(kBatch * m.side * m.side * m.channels);
-      const int sets = sets_for(5 * map);
-      const std::string name = "B1/batch_norm_relu" + std::string(residual ? "_add_" : "_") +
-                               std::to_string(m.side) + "x" + std::to_string(m.channels) + "_";
-      const double arrays = residual ? 1 : 0;  // x is read twice, dy and x twice backwards
-      add({.name = name + "forward/bf16/own",
-           .bytes = (3 + arrays) * map,
-           .prepare = [=] { return forward(m, residual, sets); },
-           .sets = sets});
-      add({.name = name + "backward/bf16/own",
-           .bytes = (7 + arrays) * map,
-           .prepare = [=] { return backward(m, residual, sets); },
-           .sets = sets});
+  for (const Map& map : kMaps)
+    for (bool residual : {false, true}) {  // x is read twice, dy and x twice backwards
+      add_direction({map, residual}, "forward", 3, forward, their_forward);
+      add_direction({map, residual}, "backward", 7, backward, their_backward);
     }
 }
 

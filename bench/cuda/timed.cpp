@@ -141,6 +141,7 @@ int main(int argc, char** argv) {
   if (cuda::device_count() == 0)
     return std::fputs("cuda_bench: there is no CUDA device\n", stderr), 69;
   bench::add_gemm();
+  bench::add_heads();
   bench::add_conv2d();
   bench::add_norm();
   bench::add_optimizer();

@@ -49,6 +49,7 @@ void add(Timed timed);
 
 // Those of each file, to be registered from main.
 void add_gemm();
+void add_heads();
 void add_conv2d();
 void add_norm();
 void add_optimizer();

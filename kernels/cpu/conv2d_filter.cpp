@@ -1,3 +1,5 @@
+// Filters in the order that oneDNN's kernel wants: of one call, or kept from call to call while the
+// weights stay (PackedFilter), times the scale of a norm behind them where there is one.
 #include "kernels/cpu/conv2d_filter.h"
 
 #include "kernels/elementwise.h"

@@ -1,3 +1,7 @@
+// Elementwise functions: one loop over the elements, which the compiler vectorises, in as many
+// threads as there are elements for; activations are made of the structs of kernels/elementwise.h,
+// dropout of 16 Philox blocks side by side. Measured on two cores, GB/s forward and backward: relu
+// 31 and 36, gelu 15 and 16, hardswish 31 and 38 (bench/RESULTS.md, Operations).
 #include "kernels/elementwise.h"
 
 #include <cmath>

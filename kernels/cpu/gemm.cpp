@@ -1,3 +1,6 @@
+// Matrix products by oneDNN's sgemm, which packs its operands as it goes. Measured: a linear layer
+// of 2048 inputs and 1000 outputs, batch 8, at 77 GFLOP/s forward and 161 and 171 for its gradients
+// (bench/RESULTS.md, Operations); frozen matrices therefore run as 1x1 convolutions, packed once.
 #include "kernels/gemm.h"
 
 #include <dnnl.h>

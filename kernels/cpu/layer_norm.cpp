@@ -1,3 +1,6 @@
+// Layer normalisation row by row: mean, then variance around it, then the result, three times over
+// a row that is in the first cache by then. Threads take rows. Its speed has not been measured
+// apart.
 #include "kernels/layer_norm.h"
 
 #include <cmath>

@@ -1,3 +1,5 @@
+// Rows of a small table by their numbers, and back: plain loops in one thread, for the tables of
+// relative positions have some hundred rows. The gradient adds in the order of the numbers.
 #include "kernels/lookup.h"
 
 #include <algorithm>

@@ -1,3 +1,7 @@
+// The pool of kernels/memory.h: freed blocks by their size, handed out again at up to twice the
+// size asked for, so that the system clears pages once. Blocks of 128 KiB and more are mapped by
+// themselves. Measured, ResNet-50 inference at batch 32: 0.96 s by malloc, 0.74 s by this
+// (bench/RESULTS.md).
 #include "kernels/memory.h"
 
 #include <sys/mman.h>

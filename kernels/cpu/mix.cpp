@@ -1,3 +1,6 @@
+// Two images in one, normalised: a pixel is the sum of two entries of tables that hold the
+// normalised values times the shares already. Threads take rows. Its speed has not been measured
+// apart.
 #include "kernels/mix.h"
 
 #include "kernels/parallel.h"

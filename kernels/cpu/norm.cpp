@@ -1,3 +1,7 @@
+// Batch normalisation, two passes over memory each way: sums for the channels, then the result with
+// residual and activation. Threads take rows; sums run in float over 32 rows, then in double, in
+// chunks that follow from the size. Measured on two cores, with ReLU in training: 22 GB/s forward,
+// 16 backward (bench/RESULTS.md, Operations).
 #include "kernels/norm.h"
 
 #include <cmath>

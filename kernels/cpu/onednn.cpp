@@ -1,3 +1,5 @@
+// How oneDNN's primitives are run here: on the caller's thread, with scratch memory from our pool,
+// and with a note of every reference implementation that was picked.
 #include "kernels/cpu/onednn.h"
 
 #include <algorithm>

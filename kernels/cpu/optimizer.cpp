@@ -1,3 +1,6 @@
+// Optimiser steps, one loop over parameters, gradients and moments, which the compiler vectorises.
+// Measured on two cores, all of ResNet-50: SGD with momentum 53 GB/s, AdamW 25 (bench/RESULTS.md,
+// Operations).
 #include "kernels/optimizer.h"
 
 #include <cmath>

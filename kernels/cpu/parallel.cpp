@@ -1,3 +1,4 @@
+// The number of threads is OpenMP's own, so that oneDNN's kernels and ours have the same.
 #include "kernels/parallel.h"
 
 #include <omp.h>

@@ -1,3 +1,7 @@
+// Pooling window by window, 64 channels at a time, so that maximum and tap stay in registers. The
+// gradients go over rows of the input, each of one thread alone. Measured on two cores, GB/s
+// forward and backward: maximum of 3x3 48 and 26, mean of 2x2 57 and 52 (bench/RESULTS.md,
+// Operations).
 #include "kernels/pool.h"
 
 #include <algorithm>

@@ -1,3 +1,6 @@
+// Sums of arrays and over the rows of a matrix: in float over a block, in double over blocks, in
+// chunks that follow from the size, so that no sum depends on the number of threads. Measured on
+// two cores, the norm of ResNet-50's gradient: 42 GB/s (bench/RESULTS.md, Operations).
 #include "kernels/reduce.h"
 
 #include <vector>

@@ -1,3 +1,6 @@
+// Softmax and cross-entropy row by row: the largest, the sum of exponentials, then results, while
+// the row is in the first cache. Threads take rows. Measured: loss and gradient of 1000 classes
+// 0.30 ms (bench/RESULTS.md, Operations).
 #include "kernels/softmax.h"
 
 #include <cmath>

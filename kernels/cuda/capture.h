@@ -1,5 +1,5 @@
 // The capture that a thread is in the middle of: which memory is the graph's. For graph.cpp, and
-// for runtime.cpp, which hands out memory.
+// for runtime.cpp, which hands out memory. Not yet run on a GPU.
 #pragma once
 #include <set>
 #include <vector>

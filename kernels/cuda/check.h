@@ -1,5 +1,5 @@
 // Calls of the CUDA runtime go through check(): a failure becomes an exception at once. Only those
-// that release something, or have another answer to a failure, do not.
+// that release something, or have another answer to a failure, do not. Not yet run on a GPU.
 #pragma once
 #include <cuda_runtime_api.h>
 

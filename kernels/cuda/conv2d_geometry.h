@@ -8,7 +8,7 @@
 // Everything here is for one group; a group's channels are a part of a pixel's. A stride divides
 // the input pixels of dgrad into stride_h x stride_w phases, each of which meets its own taps of
 // the filter and no others: a phase is a dense product of its own, and no tap is multiplied by the
-// zeros between the outputs.
+// zeros between the outputs. Not yet run on a GPU.
 #pragma once
 #include "kernels/conv2d.h"
 

@@ -1,4 +1,6 @@
-// The blocks of a convolution that is computed tile by tile.
+// The blocks of a convolution that is computed tile by tile: x counts the tiles of the largest part,
+// whose smaller neighbours leave some blocks idle, y groups and phases, z the parts of a split depth;
+// conv2d_block.cuh finds a block's share from them. Not yet run on a GPU.
 #pragma once
 #include "kernels/cuda/conv2d_launch.h"
 #include "kernels/cuda/launch.cuh"

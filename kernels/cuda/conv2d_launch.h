@@ -1,4 +1,6 @@
-// How conv2d.cu hands a convolution to its kernels, which are compiled apart from each other.
+// How conv2d.cu hands a convolution to its kernels, which are compiled apart from each other: as one
+// ConvWork, a kernel's parameter, with everything that the host can work out once in place of every
+// thread. Not yet run on a GPU.
 #pragma once
 #include <limits>
 

@@ -1,4 +1,6 @@
-// How gemm.cu hands a product to the kernels of its kind, which are compiled apart from each other.
+// How gemm.cu hands a product to the kernels of its kind, which are compiled apart from each other:
+// as the problem and a GemmWork, which says what of it may move 16 bytes at a time and which part of
+// k is a block's. Blocks: x counts tiles, z the parts of k. Not yet run on a GPU.
 #pragma once
 #include "kernels/cuda/gemm_plan.h"
 #include "kernels/cuda/launch.cuh"

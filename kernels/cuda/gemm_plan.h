@@ -1,5 +1,6 @@
 // Which kernel, tile and number of splits a matrix product runs with: chosen by a model of its
-// time, never by trying, so that a shape always gives the same bits.
+// time, never by trying, so that a shape always gives the same bits. The model's rates are
+// estimates. Not yet run on a GPU.
 #pragma once
 #include "kernels/gemm.h"
 

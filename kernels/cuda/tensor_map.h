@@ -14,7 +14,7 @@
 //
 //   source pixel of a box's row = lower + stride x output pixel + offset of the tap
 //
-// All that lies outside of the images, pixels and channels, is zero.
+// All that lies outside of the images, pixels and channels, is zero. Not yet run on a GPU.
 #pragma once
 #include "kernels/dtype.h"
 

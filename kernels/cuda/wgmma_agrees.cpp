@@ -1,6 +1,6 @@
 // A product and a convolution of small integers with wgmma and with mma: the same bits, or Hopper's
 // kernels are not to be used on this device. Whatever they may misread, descriptors of shared memory
-// or the copy engine's boxes, changes a sum of integers by one at least.
+// or the copy engine's boxes, changes a sum of integers by one at least. Not yet run on a GPU.
 #include <bit>
 #include <vector>
 

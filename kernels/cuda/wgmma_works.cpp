@@ -1,4 +1,5 @@
 // Whether the planner may choose Hopper's kernels. The simulator answers for itself.
+// Not yet run on a GPU.
 #include "kernels/cuda/gemm_plan.h"
 
 namespace graft::cuda {

@@ -1,7 +1,9 @@
+// Convolutions as graphs of cuDNN: conv -> scale -> bias -> + residual -> ReLU as far as they are
+// wanted, of which only the last result is in memory; a gradient is a graph of one operation.
+// Tensors are named by cuDNN as NCHW, their strides are NHWC's. A problem's plan is made and
+// measured once, and kept by its key. Not yet run on a GPU.
 #include "kernels/vendor/conv2d.h"
 
-#include <map>
-#include <mutex>
 #include <stdexcept>
 #include <tuple>
 
@@ -16,10 +18,6 @@ using cuda::Stream;
 
 enum Pass { kFprop, kDgrad, kWgrad };
 enum Id : int64_t { kX = 1, kW, kY, kScale, kBias, kResidual, kVirtual };  // unique within a graph
-
-cudnnDataType_t type_of(DType t) {
-  return t == DType::bf16 ? CUDNN_DATA_BFLOAT16 : t == DType::f16 ? CUDNN_DATA_HALF : CUDNN_DATA_FLOAT;
-}
 
 cudnnDataType_t factor_type(GemmMath math) {
   return math == GemmMath::bf16  ? CUDNN_DATA_BFLOAT16
@@ -75,22 +73,6 @@ Descriptor operation(Pass pass, const Conv2dProblem& p, const Descriptor& x, con
   return o;
 }
 
-// y = mode(x, b), or mode(x).
-Descriptor pointwise(cudnnPointwiseMode_t mode, const Descriptor& x, const Descriptor* b,
-                     const Descriptor& y) {
-  Descriptor how(CUDNN_BACKEND_POINTWISE_DESCRIPTOR);
-  how.set(CUDNN_ATTR_POINTWISE_MODE, CUDNN_TYPE_POINTWISE_MODE, std::vector<cudnnPointwiseMode_t>{mode})
-      .set(CUDNN_ATTR_POINTWISE_MATH_PREC, CUDNN_DATA_FLOAT)
-      .finalize("pointwise");
-  Descriptor o(CUDNN_BACKEND_OPERATION_POINTWISE_DESCRIPTOR);
-  o.set(CUDNN_ATTR_OPERATION_POINTWISE_PW_DESCRIPTOR, how)
-      .set(CUDNN_ATTR_OPERATION_POINTWISE_XDESC, x)
-      .set(CUDNN_ATTR_OPERATION_POINTWISE_YDESC, y);
-  if (b) o.set(CUDNN_ATTR_OPERATION_POINTWISE_BDESC, *b);
-  o.finalize("pointwise operation");
-  return o;
-}
-
 Extent x_of(const Conv2dProblem& p) { return {p.n, p.c, p.h, p.w}; }
 Extent w_of(const Conv2dProblem& p) { return {p.k, p.c / p.groups, p.r, p.s}; }
 Extent y_of(const Conv2dProblem& p) { return {p.n, p.k, p.out_h(), p.out_w()}; }
@@ -136,18 +118,10 @@ std::vector<Descriptor> forward_graph(GemmMath math, const Conv2dProblem& p, con
 
 using Key = std::tuple<int, int, Conv2dProblem, int, bool, bool, bool, int>;
 
-// The plan for a problem is made, and measured, once.
-template <class Make>
-void run(const Key& key, const Make& make, const std::vector<Argument>& arguments, Stream stream) {
-  static std::mutex mutex;
-  static std::map<Key, Plan> known;
-  const std::lock_guard lock(mutex);
-  auto at = known.find(key);
-  if (at == known.end()) at = known.emplace(key, Plan(make(), arguments, stream)).first;
-  at->second.run(arguments, stream);
+Plans<Key>& plans() {
+  static Plans<Key> all;
+  return all;
 }
-
-void* writable(const void* p) { return const_cast<void*>(p); }  // as cuDNN wants every pointer
 
 }  // namespace
 
@@ -164,7 +138,7 @@ void conv2d_fprop(GemmMath math, const Conv2dProblem& p, const void* x, const vo
   if (last.scale) arguments.push_back({kScale, writable(last.scale)});
   if (last.bias) arguments.push_back({kBias, writable(last.bias)});
   if (last.residual) arguments.push_back({kResidual, writable(last.residual)});
-  run({kFprop, int(math), p, int(y_type), last.scale != nullptr, last.bias != nullptr,
+  plans().run({kFprop, int(math), p, int(y_type), last.scale != nullptr, last.bias != nullptr,
        last.residual != nullptr, int(last.activation)},
       [&] { return forward_graph(math, p, last, y_type); }, arguments, stream);
 }
@@ -176,7 +150,7 @@ void conv2d_dgrad(GemmMath math, const Conv2dProblem& p, const void* dy, const v
                                              tensor(kW, factor_type(math), w_of(p)),
                                              tensor(kY, factor_type(math), y_of(p)))};
   };
-  run({kDgrad, int(math), p, int(dx_type), false, false, false, 0}, graph,
+  plans().run({kDgrad, int(math), p, int(dx_type), false, false, false, 0}, graph,
       {{kX, dx}, {kW, writable(w)}, {kY, writable(dy)}}, stream);
 }
 
@@ -187,7 +161,7 @@ void conv2d_wgrad(GemmMath math, const Conv2dProblem& p, const void* x, const vo
                                              tensor(kW, CUDNN_DATA_FLOAT, w_of(p)),
                                              tensor(kY, factor_type(math), y_of(p)))};
   };
-  run({kWgrad, int(math), p, int(DType::f32), false, false, false, 0}, graph,
+  plans().run({kWgrad, int(math), p, int(DType::f32), false, false, false, 0}, graph,
       {{kX, writable(x)}, {kW, dw}, {kY, writable(dy)}}, stream);
 }
 

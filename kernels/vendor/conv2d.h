@@ -1,5 +1,5 @@
 // Convolutions by NVIDIA's cuDNN, as graphs of operations that it may fuse: what to compare our own
-// with, and what to fall back on.
+// with, and what to fall back on. Not yet run on a GPU.
 #pragma once
 #include "kernels/conv2d.h"
 

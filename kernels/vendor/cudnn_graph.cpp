@@ -1,3 +1,5 @@
+// From operations to a plan that runs: graph -> heuristic -> some engine configurations ->
+// plans, of which the fastest of three runs each is kept. Not yet run on a GPU.
 #include "kernels/vendor/cudnn_graph.h"
 
 #include <algorithm>
@@ -8,7 +10,7 @@ namespace graft::vendor {
 namespace {
 
 constexpr int64_t kWorkspace = int64_t(256) << 20;  // bytes
-constexpr int kProposals = 8, kRounds = 3;
+constexpr int kRounds = 3;
 
 int64_t workspace_of(const Descriptor& plan) {
   int64_t bytes = 0, count = 0;
@@ -48,24 +50,31 @@ float milliseconds(const Descriptor& plan, int64_t workspace, const std::vector<
   return best;
 }
 
-std::vector<Descriptor> proposals(const Descriptor& graph) {
+std::vector<Descriptor> proposals(const Descriptor& graph, cudnnBackendHeurMode_t mode, int most) {
   Descriptor heuristic(CUDNN_BACKEND_ENGINEHEUR_DESCRIPTOR);
   heuristic.set(CUDNN_ATTR_ENGINEHEUR_OPERATION_GRAPH, graph)
       .set(CUDNN_ATTR_ENGINEHEUR_MODE, CUDNN_TYPE_HEUR_MODE,
-           std::vector<cudnnBackendHeurMode_t>{CUDNN_HEUR_MODE_A})
-      .finalize("heuristic");
+           std::vector<cudnnBackendHeurMode_t>{mode});
+  if (!heuristic.try_finalize()) return {};
   std::vector<Descriptor> configs;
   std::vector<cudnnBackendDescriptor_t> raw;
-  for (int i = 0; i < kProposals; ++i) {
+  for (int i = 0; i < most; ++i) {
     configs.emplace_back(CUDNN_BACKEND_ENGINECFG_DESCRIPTOR);
     raw.push_back(configs.back().get());
   }
   int64_t count = 0;
-  check(cudnnBackendGetAttribute(heuristic.get(), CUDNN_ATTR_ENGINEHEUR_RESULTS,
-                                 CUDNN_TYPE_BACKEND_DESCRIPTOR, kProposals, &count, raw.data()),
-        "proposals");
-  configs.erase(configs.begin() + std::min<int64_t>(count, kProposals), configs.end());
+  if (cudnnBackendGetAttribute(heuristic.get(), CUDNN_ATTR_ENGINEHEUR_RESULTS,
+                               CUDNN_TYPE_BACKEND_DESCRIPTOR, most, &count, raw.data()) !=
+      CUDNN_STATUS_SUCCESS)
+    return {};
+  configs.erase(configs.begin() + std::min<int64_t>(count, most), configs.end());
   return configs;
+}
+
+// The fallback knows engines of graphs that the better heuristic has nothing for.
+std::vector<Descriptor> proposals(const Descriptor& graph, int most) {
+  std::vector<Descriptor> configs = proposals(graph, CUDNN_HEUR_MODE_A, most);
+  return configs.empty() ? proposals(graph, CUDNN_HEUR_MODE_FALLBACK, most) : configs;
 }
 
 }  // namespace
@@ -111,6 +120,12 @@ Descriptor& Descriptor::finalize(const char* what) {
 
 bool Descriptor::try_finalize() { return cudnnBackendFinalize(get()) == CUDNN_STATUS_SUCCESS; }
 
+cudnnDataType_t type_of(DType dtype) {
+  return dtype == DType::bf16  ? CUDNN_DATA_BFLOAT16
+         : dtype == DType::f16 ? CUDNN_DATA_HALF
+                               : CUDNN_DATA_FLOAT;
+}
+
 // cuDNN names the dimensions N,C,H,W whatever their order in memory, which the strides say.
 Descriptor tensor(int64_t id, cudnnDataType_t type, const Extent& e, bool is_virtual) {
   Descriptor t(CUDNN_BACKEND_TENSOR_DESCRIPTOR);
@@ -125,8 +140,36 @@ Descriptor tensor(int64_t id, cudnnDataType_t type, const Extent& e, bool is_vir
   return t;
 }
 
+Descriptor scalar(int64_t id) {
+  const std::vector<int64_t> one(4, 1);
+  Descriptor t(CUDNN_BACKEND_TENSOR_DESCRIPTOR);
+  t.set(CUDNN_ATTR_TENSOR_DATA_TYPE, CUDNN_DATA_FLOAT)
+      .set(CUDNN_ATTR_TENSOR_DIMENSIONS, CUDNN_TYPE_INT64, one)
+      .set(CUDNN_ATTR_TENSOR_STRIDES, CUDNN_TYPE_INT64, one)
+      .set(CUDNN_ATTR_TENSOR_UNIQUE_ID, id)
+      .set(CUDNN_ATTR_TENSOR_BYTE_ALIGNMENT, int64_t(sizeof(float)))
+      .set(CUDNN_ATTR_TENSOR_IS_BY_VALUE, CUDNN_TYPE_BOOLEAN, std::vector<char>{true})
+      .finalize("number");
+  return t;
+}
+
+Descriptor pointwise(cudnnPointwiseMode_t mode, const Descriptor& x, const Descriptor* b,
+                     const Descriptor& y) {
+  Descriptor how(CUDNN_BACKEND_POINTWISE_DESCRIPTOR);
+  how.set(CUDNN_ATTR_POINTWISE_MODE, CUDNN_TYPE_POINTWISE_MODE, std::vector<cudnnPointwiseMode_t>{mode})
+      .set(CUDNN_ATTR_POINTWISE_MATH_PREC, CUDNN_DATA_FLOAT)
+      .finalize("pointwise");
+  Descriptor o(CUDNN_BACKEND_OPERATION_POINTWISE_DESCRIPTOR);
+  o.set(CUDNN_ATTR_OPERATION_POINTWISE_PW_DESCRIPTOR, how)
+      .set(CUDNN_ATTR_OPERATION_POINTWISE_XDESC, x)
+      .set(CUDNN_ATTR_OPERATION_POINTWISE_YDESC, y);
+  if (b) o.set(CUDNN_ATTR_OPERATION_POINTWISE_BDESC, *b);
+  o.finalize("pointwise operation");
+  return o;
+}
+
 Plan::Plan(const std::vector<Descriptor>& operations, const std::vector<Argument>& arguments,
-           cuda::Stream stream)
+           cuda::Stream stream, int most)
     : plan_(CUDNN_BACKEND_EXECUTION_PLAN_DESCRIPTOR) {
   std::vector<cudnnBackendDescriptor_t> raw;
   for (const Descriptor& operation : operations) raw.push_back(operation.get());
@@ -136,7 +179,7 @@ Plan::Plan(const std::vector<Descriptor>& operations, const std::vector<Argument
       .set(CUDNN_ATTR_OPERATIONGRAPH_OPS, CUDNN_TYPE_BACKEND_DESCRIPTOR, raw)
       .finalize("graph");
   float best = INFINITY;
-  for (const Descriptor& config : proposals(graph)) {
+  for (const Descriptor& config : proposals(graph, most)) {
     Descriptor plan(CUDNN_BACKEND_EXECUTION_PLAN_DESCRIPTOR);
     plan.set(CUDNN_ATTR_EXECUTION_PLAN_HANDLE, CUDNN_TYPE_HANDLE, handle)
         .set(CUDNN_ATTR_EXECUTION_PLAN_ENGINE_CONFIG, config);

@@ -1,11 +1,14 @@
 // Private to kernels/vendor: cuDNN's descriptors as values that free themselves, and graphs of
-// operations with their plans (cuDNN 9, "Graph API", the backend in C).
+// operations with their plans (cuDNN 9, "Graph API", the backend in C). Not yet run on a GPU.
 #pragma once
 #include <cudnn.h>
 
+#include <map>
 #include <memory>
+#include <mutex>
 #include <vector>
 
+#include "kernels/dtype.h"
 #include "kernels/runtime.h"
 
 namespace graft::vendor {
@@ -36,27 +39,57 @@ class Descriptor {
   std::shared_ptr<void> held_;
 };
 
+cudnnDataType_t type_of(DType dtype);  // of floats
+
 struct Extent {  // of an NHWC tensor, or a KRSC filter with n = k
   int64_t n, c, h, w;
 };
 Descriptor tensor(int64_t id, cudnnDataType_t type, const Extent& extent, bool is_virtual = false);
+Descriptor scalar(int64_t id);  // f32; its argument is in host memory
+
+// y = mode(x, b), or mode(x) where b is null; in f32.
+Descriptor pointwise(cudnnPointwiseMode_t mode, const Descriptor& x, const Descriptor* b,
+                     const Descriptor& y);
 
 struct Argument {
   int64_t id;
   void* data;
 };
 
+constexpr int kProposals = 8;  // of plans for a graph
+
 // A graph with the plan that was the fastest, to be run again and again.
 class Plan {
  public:
-  // Measures the proposals on the arguments, whose results are overwritten.
+  // Measures the first `most` proposals on the arguments, whose results are overwritten.
   Plan(const std::vector<Descriptor>& operations, const std::vector<Argument>& arguments,
-       cuda::Stream stream);
+       cuda::Stream stream, int most);
   void run(const std::vector<Argument>& arguments, cuda::Stream stream) const;
 
  private:
   Descriptor plan_;
   int64_t workspace_ = 0;  // bytes
 };
+
+// The plans that were made so far, by their problems.
+template <class Key>
+class Plans {
+ public:
+  // make() -> the operations of this problem.
+  template <class Make>
+  void run(const Key& key, const Make& make, const std::vector<Argument>& arguments,
+           cuda::Stream stream, int proposals = kProposals) {
+    const std::lock_guard lock(mutex_);
+    auto at = known_.find(key);
+    if (at == known_.end()) at = known_.emplace(key, Plan(make(), arguments, stream, proposals)).first;
+    at->second.run(arguments, stream);
+  }
+
+ private:
+  std::mutex mutex_;
+  std::map<Key, Plan> known_;
+};
+
+inline void* writable(const void* p) { return const_cast<void*>(p); }  // as cuDNN wants every pointer
 
 }  // namespace graft::vendor

@@ -1,5 +1,6 @@
 // Row-major matrices are, to cuBLASLt, column-major ones transposed: c^T (n,m) = op(b)^T op(a)^T.
-// So b is its first factor, and c's columns, which the bias belongs to, are its rows.
+// So b is its first factor, and c's columns, which the bias belongs to, are its rows. A shape's
+// algorithm is measured once, on a result of its own, and kept by its key. Not yet run on a GPU.
 #include "kernels/vendor/gemm.h"
 
 #include <cublasLt.h>

@@ -1,4 +1,5 @@
 // Matrix products by NVIDIA's cuBLASLt: what to compare our own with, and what to fall back on.
+// Not yet run on a GPU.
 #pragma once
 #include "kernels/gemm.h"
 

@@ -1,3 +1,4 @@
+// The table of kernels.h, all that libgraft_vendor.so shows. Not yet run on a GPU.
 #include "kernels/vendor/kernels.h"
 
 #include "kernels/vendor/conv2d.h"

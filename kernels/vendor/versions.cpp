@@ -1,3 +1,4 @@
+// The versions that NVIDIA's libraries report of themselves when the process has loaded them.
 #include "kernels/vendor/versions.h"
 
 #include <cublasLt.h>

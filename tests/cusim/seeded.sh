@@ -55,6 +55,20 @@ attention: keys past the last | attention_block.cuh | s/key >= tokens())/false)/
 attention: totals of a lane   | attention_backward.cu | s/1.0f \/ sum_of_row(softmax.total\[half\])/1.0f \/ softmax.total[half]/ | plain
 attention: image over image   | attention_backward.cu | /the next image takes/d                                 | race
 f32: wrong group              | gemm_simt.cuh    | s/column + 16 \* j), b/column + 8 * j), b/                  | plain
+none of k splits              | gemm.cu          |                                                            | -
+k splits: the first alone     | gemm.cu          | s/split < splits; ++split/split < 1; ++split/              | plain
+k splits: rows of another part | gemm.cu         | s/(split \* p.m + row)/(split + row * splits)/             | plain
+k splits: past the last four  | gemm.cu          | /if (i >= p.m \* fours) return/d                          | asan
+none of depth splits          | conv2d.cu        |                                                            | -
+depth splits: the first alone | conv2d.cu        | s/split < splits; ++split/split < 1; ++split/              | plain
+depth splits: of one phase    | conv2d.cu        | s/partial_offset(c, split, int(blockIdx.y), row)/partial_offset(c, split, 0, row)/ | plain
+depth splits: past the last row | conv2d.cu      | s/row < part.m \&\& column < part.n/column < part.n/        | asan
+none of tokens                | cosine.cu        |                                                            | -
+cosine: length of half a team | cosine.cu        | s/bit = kTeam \/ 2; bit > 0/bit = kTeam \/ 4; bit > 0/     | plain
+cosine: vectors past the last | cosine.cu        | s/exists(index < p.rows \* 3 \* p.heads)/exists(true)/     | asan
+cosine: values by direction   | cosine.cu        | s/vector.exists \&\& vector.part < 2/vector.exists/         | plain
+window: shift the other way   | window.cu        | s/+ i + p.shift_h) % height/+ i - p.shift_h + height) % height/ | plain
+window: pixels in the padding  | window.cu        | s/if (at_y < p.h \&\& at_x < p.w)/if (at_y < p.h)/          | plain
 none of mixing                | mix.cu           |                                                            | -
 mix: no barrier after the tables | mix.cu        | /__syncthreads/d                                           | race
 mix: box one column wider     | mix.cu           | s/x < x1/x <= x1/                                          | plain
@@ -86,6 +100,11 @@ none of pixels                | pool.cu          |                              
 pixel: last of equals wins    | pool.cu          | s/v\[j\] > best\[j\]/v[j] >= best[j]/                      | plain
 pixel: a window too few       | pool_threads.cuh | s/axis.stride) + 1/axis.stride) + 2/                       | plain
 pixel: no barrier in a tile   | layout.cu        | /__syncthreads/d                                           | race
+pixel: gradient to every tap  | pool_backward.cu | s/winner\[j\] == here ? v\[j\] : 0.0f/v[j]/                | plain
+pixel: gradient of a whole row | pool_backward.cu | s/float(rows.divisor \* columns.divisor)/float(rows.divisor)/ | plain
+normalize: no barrier, table  | normalize.cu     | /__syncthreads/d                                           | race
+normalize: red for blue       | normalize.cu     | s/bgr ? blue : red/red/                                    | plain
+normalize: pixels past the last | normalize.cu   | s/i < min(at + kPixels, count)/i < at + kPixels/           | asan
 pixel: taps past the box      | resize.cu        | s/min(int(centre + reach + 0.5), in)/int(centre + reach + 0.5)/ | plain
 none of depthwise             | conv2d_depthwise.cu |                                                         | -
 depthwise: no barrier, filter | conv2d_depthwise.cu | 0,/__syncthreads/{//d}                                  | race
@@ -186,6 +205,8 @@ plant() { # folder, file, sed command
 
 program_of() { # name, file -> what runs the kernel
   case $1 in
+    *"k splits"*) echo seeded_gemm_splits ;;
+    *"depth splits"*) echo seeded_conv_splits ;;
     *conv*) echo seeded_conv ;;
     *wgmma*) echo seeded_wgmma ;;
     gathered:* | *"of gathered pixels") echo seeded_gathered ;;
@@ -193,7 +214,8 @@ program_of() { # name, file -> what runs the kernel
     array:* | columns:* | lookup:* | optimizer:* | dropout:* | *"of arrays") echo seeded_arrays ;;
     norm:* | *"of norms") echo seeded_norm ;;
     row:* | *"of rows") echo seeded_rows ;;
-    pixel:* | *"of pixels") echo seeded_pixels ;;
+    pixel:* | normalize:* | *"of pixels") echo seeded_pixels ;;
+    cosine:* | window:* | *"of tokens") echo seeded_tokens ;;
     depthwise:* | *"of depthwise") echo seeded_depthwise ;;
     "first layer:"* | *"of the first layer") echo seeded_first ;;
     *) case $2 in

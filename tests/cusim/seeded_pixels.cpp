@@ -1,10 +1,11 @@
 // The smallest program that runs the kernels that move and weigh pixels, for seeded.sh: pooling and
-// its gradients, transposes, rows into wider arrays, resizing. Exact but for means and bytes.
-// Argument: forward, reverse or random. Prints PASS, or what is wrong.
+// its gradients, transposes, rows into wider arrays, resizing, normalising. Exact but for means and
+// bytes. Argument: forward, reverse or random. Prints PASS, or what is wrong.
 #include <vector>
 
 #include "tests/cusim/seeded_f32.h"
 #include "kernels/cuda/layout.cu"
+#include "kernels/cuda/normalize.cu"
 #include "kernels/cuda/pool.cu"
 #include "kernels/cuda/pool_backward.cu"
 #include "kernels/cuda/resize.cu"
@@ -129,6 +130,19 @@ bool resized(int size) {
   return same("resize", pixels, [&](size_t i) { return want[i]; });
 }
 
+bool normalized(size_t count, bool bgr) {
+  Bytes pixels(3 * count);
+  Floats y(3 * count);
+  for (size_t i = 0; i < pixels.size(); ++i) pixels[i] = uint8_t(i * 37 + i / 256);
+  const Normalization n{1, {1, 2, 3}, {1, 2, 4}, bgr};  // exact
+  normalize(n, int64_t(count), pixels.data(), y.data(), {});
+  synchronize(Stream{});
+  return same("normalize", y, [&](size_t i) {
+    const size_t c = i % 3, from = i - c + (bgr ? 2 - c : c);
+    return (float(pixels[from]) - n.mean[c]) / n.std[c];
+  });
+}
+
 }  // namespace
 
 int main(int count, char** arguments) {
@@ -143,6 +157,8 @@ int main(int count, char** arguments) {
            pooled({2, channels, adaptive_axis(7, 3), adaptive_axis(5, 7)});
   good = good && transposed(2, 33, 65) && transposed(1, 32, 64) && transposed(3, 9, 40) &&
          rows_copied(3, 5, 8) && rows_copied(2, 50, 7) && resized(17) && resized(16);
+  for (size_t pixels : {4 * 4 * 256 + 4, 50, 3})  // two blocks; one, and a part of four
+    good = good && normalized(pixels, false) && normalized(pixels, true);
   if (good) std::puts("PASS");
   return !good;
 }

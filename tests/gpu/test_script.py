@@ -50,7 +50,7 @@ PROGRAMS = {
     "graft_cuda_tests": PASSES,
     "graft_device_tests": PASSES,
     "graft_cuda": "",
-    "model_bench": "while read -r _; do echo '0.032000 900'; done",
+    "model_bench": "mb=1500; while read -r line; do [ -z \"$line\" ] || mb=900; echo \"0.032000 $mb\"; done",
     "cuda_bench": r"""for a in "$@"; do
   [[ $a == --benchmark_filter=* ]] && group=${a//[^A-Z0-9]/}
   [[ $a == --benchmark_out=* ]] && out=${a#*=}
@@ -82,8 +82,12 @@ def script(tmp_path):
     folders = {name: tmp_path / name for name in ("bin", "programs", "out", "build")}
     for folder in folders.values():
         folder.mkdir()
-    python = folders["bin"] / "python"  # without PyTorch, whatever this one has
-    python.write_text(f"#!/bin/bash\n[ \"$1\" = -c ] && exit 1\nexec {sys.executable} \"$@\"\n")
+    python = folders["bin"] / "python"  # with PyTorch where TORCH says so, whatever this one has
+    python.write_text(STUB + f"""[ "$1" = -c ] && exit "${{TORCH:-1}}"
+[[ $1 == bench/gpu_table.py ]] && exec {sys.executable} "$@"
+echo '{{"graft": {{"images_per_second": 6000, "peak_device_mb": 500}},
+"torch": {{"images_per_second": 2000, "peak_device_mb": 1000}}}}' | paste -sd' '
+""")
     for folder, programs in (("bin", STUBS), ("programs", PROGRAMS)):
         for name, body in programs.items():
             (folders[folder] / name).write_text(STUB + body + "\n")
@@ -125,7 +129,7 @@ def test_all_of_it(script):
     groups = [call.split("^")[1].split("/")[0] for call in r.of("cuda_bench")]
     assert groups == "B2 G5 G1 G2 G4 G3 C1 C2 C4 C5 C3 O1 B1".split()
     assert set(groups) == {goal.group for goal in gpu_table.GOALS}
-    order = ["cmake", "graft_cuda_tests", "compute-sanitizer", "cuda_bench", "graft_device_tests", "model_bench"]
+    order = ["cmake", "graft_cuda_tests", "compute-sanitizer", "graft_device_tests", "model_bench", "cuda_bench"]
     assert sorted(order, key=[call.split()[0] for call in r.calls].index) == order
     assert r.table.startswith("NVIDIA H200; driver 580.1; at most 1980 MHz and 700.00 W; CUDA 13.0.88; cuDNN 91300; "
                               "commit abc1234; ")
@@ -133,9 +137,31 @@ def test_all_of_it(script):
     assert r.row("ptx") == ["1 passed"] + 3 * ["nothing found, 1 passed"]
     assert r.row("engine")[0] == "1 passed"
     assert r.row("B2")[1:] == ["1", "2.00", "0.85", "met"]
-    assert "2000 images/s, median of 20 steps; no peer" in r.table
+    steps = [call.split()[:3] for call in r.of("model_bench")]
+    assert sorted(steps) == sorted(["resnet50", str(race.batch), race.mode] for race in gpu_table.RACES)
+    assert r.row("train, batch 64")[1:7] == ["2000", "", "", "3.0", "no peer", "900"]
     assert "-DCMAKE_CUDA_ARCHITECTURES=90a-real" in r.of("cmake")[0]
     assert r.said.endswith(r.table)
+
+
+def test_races_against_pytorch(script):
+    r = script(TORCH="0", STEPS="engine", SLOW="model_race.* --batch 8 ", RACE_SECONDS="2")
+    assert r.code == 1
+    calls = [call for call in r.calls if "bench/model_race.py" in call]
+    assert [re.search(r"--batch (\d+) --mode (\w+) --device cuda", call).groups()[::-1] for call in calls] == \
+        [tuple(name.split("_")) for name in ("train_64", "layer4_64", "train_256", "head_64", "train_8")]
+    assert r.row("layer4, batch 64")[1:] == \
+        ["6000", "2000", "3.00", "2.0", "met", "500", "1000", "0.50", "0.6", "met"]
+    assert r.row("train, batch 8")[5] == "**not measured**: stopped after 2 s"
+    assert "train_64: 6000 images/s against 2000 images/s" in r.said
+
+
+def test_the_engine_is_built_beside_the_tests_and_before_anything_is_timed(script):
+    r = script(SLOW="ninja .* graft_device_tests", BUILD_SECONDS="4", STEPS="tests benchmarks engine", BENCH="G1")
+    assert r.code == 1
+    assert r.said.index("ptx: 1 passed") < r.said.index("build: stopped after 4 s") < r.said.index("G1: 1 cases")
+    assert r.row("engine")[0] == "skipped: not built"
+    assert r.row("G1")[-1] == "met"
 
 
 def test_what_is_slow_is_lost_alone(script):
@@ -154,15 +180,16 @@ def test_what_is_slow_is_lost_alone(script):
 
 
 def test_no_time_is_left(script):
-    r = script(SECONDS_LEFT="9", SLOW="graft_cuda_tests .*Ptx", BENCH="B2")
+    r = script(SECONDS_LEFT="14", SLOW="graft_cuda_tests .*Ptx", BENCH="B2")
     assert r.code == 1
     assert r.row("ptx")[0].startswith("**not finished**, stopped after ")
     assert r.row("gemm") == ["skipped: out of time"] * 4
     assert r.row("B2")[-1] == "**not measured**: skipped: out of time"
-    assert r.row("engine")[0] == "skipped: not built"
+    assert r.row("engine")[0] == "skipped: out of time"
     assert r.seconds < 60
     assert r.of("cuda_bench") == []
     assert "(0 s left)" in r.said or "(-" in r.said
+    assert r.row("train, batch 64")[5] == "**not measured**: skipped: out of time"
 
 
 def test_no_time_at_all(script):

@@ -67,8 +67,8 @@ def test_nothing_at_all(run):
     assert rows["ptx"] == ["not run"] * 4
     assert rows["vendor"] == ["not run", "-", "-", "-"]
     assert rows["G1"][-1] == "**not measured**: not run"
-    assert rows[""] == ["a GPU that was not named; commit unknown.",
-                        "ResNet-50, training, batch 64, bf16: not measured: not run."]
+    assert rows["train, batch 64"][5] == "**not measured**: not run"
+    assert rows[""][0] == "a GPU that was not named; commit unknown."
 
 
 def test_the_machine(run):
@@ -89,7 +89,7 @@ def test_goals_are_geometric_means_of_medians(run):
                                         "G1/gemm_8192x8192x8192_nt/bf16/vendor": 9})})
     assert rows["G1"][1:] == ["2", "0.97", "0.95", "met"]
     assert rows["G1 at 4096"][1:] == ["1", "1.04", "1.03", "met"]
-    assert rows[CUBE] == ["10.0", "", "1", "50%", "10.4", "1.04"]
+    assert rows[CUBE] == ["10.0", "", "1", "50%", "10.4", "1.04", "", ""]
 
 
 def test_passes_and_precisions_have_goals_of_their_own(run):
@@ -112,8 +112,33 @@ def test_the_best_tile_of_a_shape_counts(run):
 def test_pytorch_is_the_peer_where_there_is_no_library(run):
     rows = run({"bench_O1.json": bench({"O1/adamw/f32/own": 10}), "torch.log": bench({"O1/adamw/f32/pytorch": 11})})
     assert rows["O1"][1:] == ["1", "1.10", "1.00", "met"]
+    assert rows["O1/adamw/f32"] == ["10.0", "", "1", "50%", "no vendor kernel", "", "11.0", "1.10"]
     rows = run({"torch.log": "Traceback: no memory"})
     assert rows["O1"][1:] == ["0", "", "1.00", "nothing to compare with"]
+
+
+def test_each_goal_has_its_own_peer(run):
+    case = "B1/batch_norm_relu_56x64_forward/bf16"
+    head, product = "G3/head_32x10x2048_loss/bf16", "G3/gemm_32x10x2048_nt/bf16"
+    rows = run({"bench_B1.json": bench({f"{case}/own": 10, f"{case}/vendor": 9}),
+                "bench_G3.json": bench({f"{head}/own": 10, f"{product}/own": 10, f"{product}/vendor": 16}),
+                "torch.log": bench({f"{case}/pytorch": 21, f"{head}/pytorch": 40})})
+    assert rows["B1"][1:] == ["1", "2.10", "2.00", "met"]
+    assert rows["B1 cuDNN"][1:] == ["1", "0.90", "1.00", "not met"]
+    assert rows[case][4:] == ["9.0", "0.90", "21.0", "2.10"]
+    assert rows["G3"][1:] == ["1", "1.60", "1.50", "met"]
+    assert rows["G3 loss"][1:] == ["1", "4.00", "1.50", "met"]
+    assert rows[head][4:] == ["no vendor kernel", "", "40.0", "4.00"]
+    assert rows[product][4:] == ["16.0", "1.60", "", ""]
+
+
+def test_what_a_library_does_not_support_costs_its_own_goal_alone(run):
+    case = "B1/batch_norm_relu_56x64_forward/bf16"
+    rows = run({"bench_B1.json": bench({f"{case}/own": 10, f"{case}/vendor": None}),
+                "torch.log": bench({f"{case}/pytorch": 21})})
+    assert rows["B1"][1:] == ["1", "2.10", "2.00", "met"]
+    assert rows["B1 cuDNN"][1:] == ["0, 1 failed", "", "1.00", "nothing to compare with"]
+    assert f"Failed: {case}/vendor: no such plan" in rows[""]
 
 
 def test_cases_that_failed_are_counted(run):
@@ -178,15 +203,46 @@ def test_compute_sanitizer_says_what_is_known(run, log, code, text):
     assert rows["gemm"][1:] == [text, "skipped: out of time", "not run"]
 
 
+def race(ours, peer, memory=(900, 1000)):
+    sides = {"graft": (ours, memory[0]), "torch": (peer, memory[1])}
+    return json.dumps({side: {"images_per_second": rate, "peak_device_mb": mb} for side, (rate, mb) in sides.items()})
+
+
 def test_training_steps(run):
-    race = json.dumps({"graft": {"images_per_second": 5100.4}, "torch": {"images_per_second": 1700}, "ratio": 3.0})
-    said = "ResNet-50, training, batch 64, bf16: "
-    assert run({"engine_steps.log": f"a warning\n{race}\n"})[""][-1] == \
-        said + "5100 images/s, PyTorch eager 1700: 3.00 times as fast (goal 3)."
-    alone = "ready\n" + "0.500000 900\n" * 5 + "0.016000 900\n" * 20
-    assert run({"engine_steps.log": alone})[""][-1] == said + "4000 images/s, median of 20 steps; no peer."
-    assert run({"engine_steps.log": race[:30]}, "engine | steps | 124 | 60")[""][-1] == \
-        said + "not measured: stopped after 60 s."
+    rows = run({"engine_train_64.log": f"a warning\n{race(5100.4, 1700)}\n", "engine_train_256.log": race(5900, 4500),
+                "engine_layer4_64.log": race(9000, 3000, (590, 1000))})
+    assert rows["train, batch 64"] == \
+        ["everything learns", "5100", "1700", "3.00", "3.0", "met", "900", "1000", "0.90", "", ""]
+    assert rows["train, batch 256"][3:6] == ["1.31", "1.4", "not met"]
+    assert rows["layer4, batch 64"][1:] == \
+        ["9000", "3000", "3.00", "2.0", "met", "590", "1000", "0.59", "0.6", "met"]
+    assert rows["head, batch 64"] == \
+        ["the head alone, its trunk not cached", "", "", "", "2.5", "**not measured**: not run", "", "", "", "", ""]
+    rows = run({"engine_layer4_64.log": race(9000, 3000, (610, 1000))})
+    assert rows["layer4, batch 64"][8:] == ["0.61", "0.6", "not met"]
+
+
+def test_training_steps_without_a_peer(run):
+    alone = "ready\n" + "0.500000 700\n" * 5 + "0.016000 900\n" * 20
+    rows = run({"engine_train_64.log": alone, "engine_layer4_64.log": alone})
+    assert rows["train, batch 64"][1:] == ["4000", "", "", "3.0", "no peer", "900", "", "", "", ""]
+    assert rows["layer4, batch 64"][1:] == ["4000", "", "", "2.0", "no peer", "900", "", "", "0.6", "no peer"]
+
+
+@pytest.mark.parametrize("log, runs, why", [
+    (race(5100, 1700)[:30], "engine | train_64 | 124 | 40", "stopped after 40 s"),
+    (race(5100, 1700)[:30], "engine | train_64 | 0 | 40", "its output is damaged"),
+    ('{"graft": {}}', "engine | train_64 | 0 | 40", "its output is damaged"),
+    ("ready\n" + "0.016 900\n" * 5, "engine | train_64 | 134 | 40", "exit code 134"),
+    ("", "engine | train_64 | skipped | out of time", "skipped: out of time"),
+    ("", "engine | all | skipped | Could NOT find HDF5", "skipped: Could NOT find HDF5"),
+])
+def test_training_steps_that_were_not_measured(run, log, runs, why):
+    rows = run({"engine_train_64.log": log}, runs)
+    assert rows["train, batch 64"][5] == f"**not measured**: {why}"
+
+
+def test_an_engine_that_is_skipped(run):
     assert run({}, "engine | all | skipped | Could NOT find HDF5")["engine"][0] == "skipped: Could NOT find HDF5"
 
 
@@ -209,6 +265,9 @@ def test_only_what_ended_and_passed_is_proven(run, tmp_path):
 
 def test_goals_are_those_of_the_project():
     assert {goal.name: goal.ratio for goal in gpu_table.GOALS} == {
-        "G1": 0.95, "G1 at 4096": 1.03, "G2": 1.0, "G3": 1.5, "G4 f32": 0.93, "G4 tf32": 0.85, "G5": 0.95,
-        "G5 at 4096": 1.03, "C1": 0.9, "C2 dgrad": 0.85, "C2 wgrad": 0.85, "C3": 0.92, "C4": 1.3, "C5": 0.95,
-        "B1": 2.0, "B2": 0.85, "O1": 1.0}
+        "G1": 0.95, "G1 at 4096": 1.03, "G2": 1.0, "G3": 1.5, "G3 loss": 1.5, "G4 f32": 0.93, "G4 tf32": 0.85,
+        "G5": 0.95, "G5 at 4096": 1.03, "C1": 0.9, "C2 dgrad": 0.85, "C2 wgrad": 0.85, "C3": 0.92, "C4": 1.3,
+        "C5": 0.95, "B1": 2.0, "B1 cuDNN": 1.0, "B2": 0.85, "O1": 1.0}
+    assert {(race.mode, race.batch): (race.ratio, race.memory) for race in gpu_table.RACES} == {
+        ("train", 256): (1.4, 0), ("train", 64): (3, 0), ("train", 8): (3, 0), ("head", 64): (2.5, 0),
+        ("layer4", 64): (2, 0.6)}

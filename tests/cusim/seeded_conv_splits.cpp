@@ -1,0 +1,114 @@
+// The smallest program that adds the parts of convolutions whose depth is split, for seeded.sh, and
+// what fprop notes meanwhile: exact sums, moments within a bound, guarded arrays. Argument: forward,
+// reverse or random. Prints PASS, or what is wrong.
+#include <cstdlib>
+#include <vector>
+
+#include "kernels/cuda/conv2d.cu"
+#include "kernels/cuda/conv2d_simt.cu"
+#include "tests/cusim/seeded.h"
+
+using namespace graft;
+using namespace graft::cuda;
+using cusim::same;
+
+namespace graft::cuda {
+
+// The other kernels are not wanted here.
+template <class T>
+void launch_tensor_conv(ConvPass, const ConvWork&, const GemmPlan&, bool, int, Stream) {
+  std::abort();
+}
+bool is_depthwise(const Conv2dProblem&) { return false; }
+void launch_depthwise(ConvPass, GemmMath, const ConvWork&, Stream) { std::abort(); }
+
+}  // namespace graft::cuda
+
+namespace {
+
+using Floats = cusim::Guarded<float>;
+
+void fill_in(Floats& x, size_t seed) {
+  for (size_t i = 0; i < x.size(); ++i) x[i] = float(i * seed % 7) - 3;
+}
+
+// each(element of y, of x, of w) for every product.
+template <class Each>
+void each_product(const Conv2dProblem& p, const Each& each) {
+  for (int64_t n = 0, y = 0; n < p.n; ++n)
+    for (int64_t i = 0; i < p.out_h(); ++i)
+      for (int64_t j = 0; j < p.out_w(); ++j)
+        for (int64_t k = 0; k < p.k; ++k, ++y)
+          for (int64_t tap = 0; tap < p.r * p.s; ++tap) {
+            const int64_t h = i * p.stride_h - p.pad_top + tap / p.s;
+            const int64_t w = j * p.stride_w - p.pad_left + tap % p.s;
+            if (h < 0 || h >= p.h || w < 0 || w >= p.w) continue;
+            for (int64_t c = 0; c < p.c; ++c)
+              each(size_t(y), size_t(((n * p.h + h) * p.w + w) * p.c + c),
+                   size_t((k * p.r * p.s + tap) * p.c + c));
+          }
+}
+
+bool right_moments(const cusim::Guarded<ChannelMoments>& found, const std::vector<float>& y,
+                   size_t channels) {
+  const size_t rows = y.size() / channels;
+  auto tile_of = [&](size_t i, auto of) {
+    double sum = 0;
+    const size_t begin = i / channels * kAddedRows, end = std::min(begin + kAddedRows, rows);
+    for (size_t row = begin; row < end; ++row) sum += of(double(y[row * channels + i % channels]));
+    return std::pair(sum, double(end - begin));
+  };
+  for (size_t i = 0; i < found.size(); ++i) {
+    const auto [sum, count] = tile_of(i, [](double v) { return v; });
+    const double mean = sum / count;
+    const double spread = tile_of(i, [=](double v) { return (v - mean) * (v - mean); }).first;
+    if (std::fabs(double(found[i].mean) - mean) > 1e-4 ||
+        std::fabs(double(found[i].spread) - spread) > 1e-4 * (1 + spread)) {
+      std::printf("FAIL moments %zu: %g %g, expected %g %g\n", i, double(found[i].mean),
+                  double(found[i].spread), mean, spread);
+      return false;
+    }
+  }
+  if (!found.intact()) std::printf("FAIL wrote beside the moments\n");
+  return found.intact();
+}
+
+bool run(const Conv2dProblem& p) {
+  const size_t rows = size_t(p.n * p.out_h() * p.out_w()), channels = size_t(p.k);
+  Floats x(size_t(p.n * p.h * p.w * p.c)), w(size_t(p.k * p.r * p.s * p.c)), dy(rows * channels);
+  Floats y(dy.size()), dx(x.size()), dw(w.size());
+  cusim::Guarded<ChannelMoments> moments((rows + kAddedRows - 1) / kAddedRows * channels);
+  fill_in(x, 5), fill_in(w, 3), fill_in(dy, 11);
+  auto pass = [](ConvPass pass, ConvWork work) {
+    work.out_type = DType::f32;
+    conv2d(pass, GemmMath::f32, work, GemmPlan{1, 3}, {});
+  };
+  pass(ConvPass::fprop, {.problem = p, .a = x.data(), .b = w.data(), .out = y.data(),
+                         .moments = moments.data()});
+  pass(ConvPass::dgrad, {.problem = p, .a = dy.data(), .b = w.data(), .out = dx.data()});
+  pass(ConvPass::wgrad, {.problem = p, .a = dy.data(), .b = x.data(), .out = dw.data()});
+  synchronize(Stream{});
+
+  std::vector<float> want_y(y.size()), want_dx(x.size()), want_dw(w.size());
+  each_product(p, [&](size_t at_y, size_t at_x, size_t at_w) {
+    want_y[at_y] += x[at_x] * w[at_w];
+    want_dx[at_x] += dy[at_y] * w[at_w];
+    want_dw[at_w] += dy[at_y] * x[at_x];
+  });
+  return same("fprop in parts", y, [&](size_t i) { return want_y[i]; }) &&
+         same("dgrad in parts", dx, [&](size_t i) { return want_dx[i]; }) &&
+         same("wgrad in parts", dw, [&](size_t i) { return want_dw[i]; }) &&
+         right_moments(moments, want_y, channels);
+}
+
+}  // namespace
+
+int main(int count, char** arguments) {
+  cusim::take_order(count, arguments);
+  Conv2dProblem p{.n = 2, .h = 7, .w = 9, .c = 22, .k = 41, .r = 3, .s = 3};
+  p.stride_h = p.stride_w = 2;
+  p.pad_top = p.pad_left = p.pad_bottom = p.pad_right = 1;
+  const bool good = run(p);
+  if (good) std::puts("PASS");
+  return !good;
+}
