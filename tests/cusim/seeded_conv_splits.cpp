@@ -19,6 +19,11 @@ template <class T>
 void launch_tensor_conv(ConvPass, const ConvWork&, const GemmPlan&, bool, int, Stream) {
   std::abort();
 }
+template <class T>
+void launch_wgmma_conv(ConvPass, const ConvWork&, const GemmPlan&, int, Stream) {
+  std::abort();
+}
+GemmDevice gemm_device() { return {multiprocessors(), false}; }
 bool is_depthwise(const Conv2dProblem&) { return false; }
 void launch_depthwise(ConvPass, GemmMath, const ConvWork&, Stream) { std::abort(); }
 
