@@ -125,7 +125,7 @@ Learned adapt(const Demo& d, const Regime& regime, int number, bool tell) {
   if (regime.pretrained) model->replace_head(classes, seed);
   model->class_names = names_of(d.target);
   if (tell) {
-    std::string table = plan_table(*model, regime.rate, {});
+    std::string table = plan_table(plan_rows(*model, {regime.rate, {}}));
     table.pop_back();
     say(table);
   }

@@ -103,10 +103,7 @@ void enter_phase(TrainRun& s) {
   const RecipeOptions& o = phase.options.recipes;
   freeze_for(phase, *s.model);
   s.average.reset();
-  OptimizerOptions options = optimizer_options(phase.options);
-  options.rate_factors = rate_factors_in(s);
-  if (o.l2_sp > 0) options.no_decay = s.pull->paths();
-  s.optimizer = optimizer_of(*s.model, options);
+  s.optimizer = optimizer_of(*s.model, learner_in(s).optimizer);
   open_cache(s);
   make_loaders(s);
   make_settings(s);
@@ -116,8 +113,12 @@ void enter_phase(TrainRun& s) {
   s.settings.pull = o.l2_sp > 0 ? s.pull.get() : nullptr;
 }
 
-std::map<std::string, double> rate_factors_in(const TrainRun& s) {
-  return has_rates(s.phase().options.recipes) ? s.rate_factors : std::map<std::string, double>();
+Learner learner_in(const TrainRun& s) {
+  const TrainOptions& o = s.phase().options;
+  Learner how{o.head_solver == "sgd" ? o.lr : 0, optimizer_options(o)};
+  if (has_rates(o.recipes)) how.optimizer.rate_factors = s.rate_factors;
+  if (o.recipes.l2_sp > 0) how.optimizer.no_decay = s.pull->paths();
+  return how;
 }
 
 bool next_phase(TrainRun& s) {

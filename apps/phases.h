@@ -1,5 +1,6 @@
 // Going through the phases of a run, and what recipes keep in its checkpoint.
 #pragma once
+#include "apps/plan_table.h"
 #include "apps/train_run.h"
 #include "io/checkpoint.h"
 
@@ -20,7 +21,7 @@ void settle_trunk_precision(TrainRun& s);
 
 // That of s.progress: freezes, and makes the optimiser, the loaders and what the loop is told.
 void enter_phase(TrainRun& s);
-std::map<std::string, double> rate_factors_in(const TrainRun& s);  // by parameter; of this phase
+Learner learner_in(const TrainRun& s);  // of this phase
 bool next_phase(TrainRun& s);  // enters the next one at its start; false at the end
 
 void put_recipe(Checkpoint& checkpoint, const TrainRun& s);

@@ -1,21 +1,14 @@
 #include "apps/plan_table.h"
 
 #include <algorithm>
+#include <nlohmann/json.hpp>
 
+#include "core/text.h"
 #include "layers/batch_norm.h"
 #include "layers/freeze.h"
 
 namespace graft::app {
 namespace {
-
-struct Group {
-  std::string name;
-  int64_t layers = 0, parameters = 0, trained = 0;
-  double slowest = 0, fastest = 0;  // factors of the rate; 0 and 0: nothing learns
-  std::string norms;                // policies met
-  std::string output;               // "56x56x64"
-  PlanCosts costs;
-};
 
 // "features.3.squeeze" belongs to "features.3", "layer1.0.conv1" to "layer1".
 std::string group_of(const std::string& path) {
@@ -25,63 +18,91 @@ std::string group_of(const std::string& path) {
   return path.substr(0, path.find('.', dot + 1));
 }
 
-void add_factors(Classifier& model, const RateFactors& factors, std::vector<Group>& all) {
+using Rows = std::vector<PlanRow>;
+
+PlanRow* row_of(const std::string& path, Rows& rows) {
+  const std::string name = group_of(path);
+  auto row = std::find_if(rows.begin(), rows.end(), [&](auto& r) { return r.layer == name; });
+  return row == rows.end() ? nullptr : &*row;
+}
+
+Rows rows_with_parameters(Classifier& model) {
+  Rows rows;
+  for (const FreezeRow& layer : freeze_table(model)) {
+    const std::string name = group_of(layer.layer);
+    if (rows.empty() || rows.back().layer != name) rows.push_back({.layer = name});
+    ++rows.back().layers;
+    rows.back().parameters += layer.parameters;
+    rows.back().trained += layer.trained;
+  }
+  return rows;
+}
+
+void add_rates(Classifier& model, const Learner& how, Rows& rows) {
   each_param(model, [&](const std::string& path, Param& p) {
-    auto group =
-        std::find_if(all.begin(), all.end(), [&](auto& g) { return g.name == group_of(path); });
-    if (!p.requires_grad() || group == all.end()) return;
-    auto known = factors.find(path);
-    const double factor = known == factors.end() ? 1 : known->second;
-    group->slowest = group->slowest > 0 ? std::min(group->slowest, factor) : factor;
-    group->fastest = std::max(group->fastest, factor);
+    PlanRow* row = row_of(path, rows);
+    if (!p.requires_grad() || !row) return;
+    auto factor = how.optimizer.rate_factors.find(path);
+    const double rate = how.rate * (factor == how.optimizer.rate_factors.end() ? 1 : factor->second);
+    row->slowest = row->slowest > 0 ? std::min(row->slowest, rate) : rate;
+    row->fastest = std::max(row->fastest, rate);
   });
 }
 
-std::vector<Group> groups(Classifier& model) {
-  std::vector<Group> all;
-  auto group = [&](const std::string& path) -> Group& {
-    std::string name = group_of(path);
-    if (all.empty() || all.back().name != name) all.push_back({name});
-    return all.back();
-  };
-  for (const FreezeRow& row : freeze_table(model)) {
-    Group& g = group(row.layer);
-    ++g.layers;
-    g.parameters += row.parameters;
-    g.trained += row.trained;
-  }
+void add_norms(Classifier& model, Rows& rows) {
   each_module(model, [&](const std::string& path, Module& m) {
     auto* norm = dynamic_cast<BatchNorm2d*>(&m);
-    if (!norm) return;
-    for (Group& g : all) {
-      std::string policy = name_of(norm->policy());
-      if (g.name == group_of(path) && g.norms.find(policy) == g.norms.npos)
-        g.norms += (g.norms.empty() ? "" : "+") + policy;
-    }
+    PlanRow* row = norm ? row_of(path, rows) : nullptr;
+    if (row) row->norms[name_of(norm->policy())].push_back(path);
   });
-  for (const LayerCost& cost : training_costs(model, model.preprocess.crop))
-    for (Group& g : all) {
-      if (g.name != group_of(cost.layer)) continue;
-      g.output = fmt::format("{}", fmt::join(cost.output.begin() + 1, cost.output.end(), "x"));
-      g.costs.planned += cost.planned, g.costs.full += cost.full;
-      break;
-    }
-  return all;
 }
 
-std::string rate_of(const Group& g, double rate) {
-  if (g.trained == 0) return "";
-  if (rate == 0) return "solved";
-  const std::string fastest = fmt::format("{:.2g}", rate * g.fastest);
-  return g.slowest == g.fastest ? fastest : fmt::format("{:.2g}-{}", rate * g.slowest, fastest);
+void add_costs(Classifier& model, Rows& rows) {
+  for (const LayerCost& cost : training_costs(model, model.preprocess.crop)) {
+    PlanRow* row = row_of(cost.layer, rows);
+    if (!row) continue;
+    row->output.assign(cost.output.begin() + 1, cost.output.end());
+    row->costs.planned += cost.planned, row->costs.full += cost.full;
+  }
 }
 
-// 1234567 -> "1.23 M".
-std::string metric(double value) {
+const char* state_of(const PlanRow& row) {
+  return row.frozen() ? "frozen" : row.trained == row.parameters ? "trained" : "partly";
+}
+
+std::string rate_of(const PlanRow& row) {
+  if (row.frozen()) return "";
+  if (row.fastest == 0) return "solved";
+  const std::string fastest = fmt::format("{:.2g}", row.fastest);
+  return row.slowest == row.fastest ? fastest : fmt::format("{:.2g}-{}", row.slowest, fastest);
+}
+
+std::string policy_of(const PlanRow& row) {
+  if (row.norms.size() > 1) return "mixed";
+  return row.norms.empty() ? "" : row.norms.begin()->first;
+}
+
+// Which norms of a row have which policy: "    frozen norms: 0.bn1 and 0.bn2", a line each.
+std::string mixed_norms(const PlanRow& row) {
+  std::string text;
+  for (auto& [policy, paths] : row.norms) {
+    std::vector<std::string> names;
+    for (const std::string& path : paths) names.push_back(path.substr(row.layer.size() + 1));
+    text += fmt::format("    {} norms: {}\n", policy, enumerate(names, 3));
+  }
+  return text;
+}
+
+// 1234567 -> "1.23 MB".
+std::string metric(double value, const char* unit) {
+  constexpr const char* kPrefixes[] = {"", "k", "M", "G", "T"};
   size_t prefix = 0;
   for (; value >= 999.5 && prefix < 4; ++prefix) value /= 1000;
-  return fmt::format("{:.3g} {}", value, std::string_view(" kMGT").substr(prefix, 1));
+  return fmt::format("{:.3g} {}{}", value, kPrefixes[prefix], unit);
 }
+
+std::string metric_bytes(int64_t bytes) { return metric(double(bytes), "B"); }
+std::string metric_flop(double flop) { return metric(flop, "FLOP"); }
 
 }  // namespace
 
@@ -92,29 +113,62 @@ PlanCosts plan_costs(Classifier& model) {
   return all;
 }
 
-std::string plan_table(Classifier& model, double rate, const RateFactors& factors) {
-  constexpr const char* kRow = "  {:<12} {:<11} {:>5} {:>10}  {:<7} {:<12} {:<14} {:>10} {:>8}\n";
-  std::string text = fmt::format(fmt::runtime(kRow), "layer", "output", "parts", "parameters", "",
-                                 "norm policy", "rate", "saved FLOP", "bytes");
-  std::vector<Group> all_groups = groups(model);
-  add_factors(model, factors, all_groups);
-  for (const Group& g : all_groups) {
-    const bool all = g.trained == g.parameters;
-    const StepCost &planned = g.costs.planned, &full = g.costs.full;
-    text += fmt::format(fmt::runtime(kRow), g.name, g.output, g.layers, g.parameters,
-                        g.trained == 0 ? "frozen"
-                        : all          ? "trained"
-                                       : "partly",
-                        g.norms, rate_of(g, rate), metric(full.flops - planned.flops),
-                        metric(double(full.bytes - planned.bytes)));
+std::vector<PlanRow> plan_rows(Classifier& model, const Learner& how) {
+  Rows rows = rows_with_parameters(model);
+  add_rates(model, how, rows);
+  add_norms(model, rows);
+  add_costs(model, rows);
+  for (PlanRow& row : rows)
+    row.gradients_saved = (row.parameters - row.trained) * bytes_per_parameter(how.optimizer);
+  return rows;
+}
+
+std::string plan_table(const std::vector<PlanRow>& rows) {
+  constexpr const char* kRow = "  {:<12} {:<11} {:>10}  {:<7} {:<6} {:<13} {:>10} {:>11} {:>9}\n";
+  std::string text =
+      fmt::format(fmt::runtime(kRow), "layer", "output", "parameters", "", "norms", "rate",
+                  "saved work", "activations", "gradients");
+  for (const PlanRow& row : rows) {
+    const StepCost &planned = row.costs.planned, &full = row.costs.full;
+    text += fmt::format(fmt::runtime(kRow), row.layer, fmt::format("{}", fmt::join(row.output, "x")),
+                        row.parameters, state_of(row), policy_of(row), rate_of(row),
+                        metric_flop(full.flops - planned.flops),
+                        metric_bytes(full.bytes - planned.bytes), metric_bytes(row.gradients_saved));
+    if (row.norms.size() > 1) text += mixed_norms(row);
   }
   return text;
 }
 
-std::string plan_totals(const PlanCosts& c) {
-  return fmt::format("per image: backward {}FLOP of {}FLOP, activations kept {}B of {}B",
-                     metric(c.planned.flops), metric(c.full.flops), metric(double(c.planned.bytes)),
-                     metric(double(c.full.bytes)));
+Json plan_json(const std::vector<PlanRow>& rows) {
+  Json all = Json::array();
+  for (const PlanRow& row : rows) {
+    const StepCost &planned = row.costs.planned, &full = row.costs.full;
+    all.push_back({{"layer", row.layer},
+                   {"output", row.output},
+                   {"layers", row.layers},
+                   {"parameters", row.parameters},
+                   {"trained_parameters", row.trained},
+                   {"state", state_of(row)},
+                   {"norms", row.norms},
+                   {"slowest_rate", row.slowest},
+                   {"fastest_rate", row.fastest},
+                   {"backward_flop", planned.flops},
+                   {"backward_flop_saved", full.flops - planned.flops},
+                   {"activation_bytes", planned.bytes},
+                   {"activation_bytes_saved", full.bytes - planned.bytes},
+                   {"gradient_bytes_saved", row.gradients_saved}});
+  }
+  return all;
+}
+
+std::string plan_totals(Classifier& model, const OptimizerOptions& optimizer) {
+  const PlanCosts c = plan_costs(model);
+  const int64_t each = bytes_per_parameter(optimizer);
+  return fmt::format("per image: backward {} of {}, activations kept {} of {}\n"
+                     "gradients and moments: {} of {}",
+                     metric_flop(c.planned.flops), metric_flop(c.full.flops),
+                     metric_bytes(c.planned.bytes), metric_bytes(c.full.bytes), metric_bytes(each * parameter_count(model, true)),
+                     metric_bytes(each * parameter_count(model)));
 }
 
 }  // namespace graft::app

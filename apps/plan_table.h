@@ -1,8 +1,13 @@
-// The freeze plan as a table: what of a network learns, at which rate, and what the rest saves.
+// The freeze plan as a table: what of a network learns, at which rate, and what the rest saves. Per
+// image that is work of the backward pass and activations that are not kept for it, and once, for
+// every parameter that stays, its gradient and the optimiser's moments.
 #pragma once
 #include <map>
 #include <string>
+#include <vector>
 
+#include "apps/command.h"
+#include "layers/optimizer.h"
 #include "models/training_cost.h"
 
 namespace graft::app {
@@ -14,12 +19,27 @@ struct PlanCosts {  // per image
 };
 PlanCosts plan_costs(Classifier& model);  // at the side that its images are cropped to
 
-// Layers with parameters, grouped where a whole block is alike: what comes out of it for one image,
-// parameters, learns or stays, norms, learning rate, and what the backward pass does not do or
-// keep. `factors` are of the rate, by parameter; 1 where a path is missing. With rate 0 a solver is
-// at work.
-using RateFactors = std::map<std::string, double>;
-std::string plan_table(Classifier& model, double rate, const RateFactors& factors);
-std::string plan_totals(const PlanCosts& costs);  // "per image: backward 1 kFLOP of ..."
+// How what learns does it. Rate 0: a solver is at work.
+struct Learner {
+  double rate = 0;
+  OptimizerOptions optimizer;
+};
+
+struct PlanRow {       // layers with parameters, together where a whole block is alike
+  std::string layer;   // path
+  Shape output;        // what comes out of it for one image: (H,W,C) or (C)
+  int64_t layers = 0, parameters = 0, trained = 0;
+  std::map<std::string, std::vector<std::string>> norms;  // their paths, by policy
+  double slowest = 0, fastest = 0;  // rates; 0 where none learns by one
+  PlanCosts costs;
+  int64_t gradients_saved = 0;  // bytes, with moments
+  bool frozen() const { return trained == 0; }
+};
+std::vector<PlanRow> plan_rows(Classifier& model, const Learner& how);
+
+std::string plan_table(const std::vector<PlanRow>& rows);  // at most 100 columns
+Json plan_json(const std::vector<PlanRow>& rows);
+// "per image: backward 1 kFLOP of ..." and "gradients and moments: ...", a line each.
+std::string plan_totals(Classifier& model, const OptimizerOptions& optimizer);
 
 }  // namespace graft::app

@@ -4,6 +4,7 @@
 
 #include "apps/command.h"
 #include "apps/plan_table.h"
+#include "core/text.h"
 
 namespace graft::app {
 namespace {
@@ -12,16 +13,16 @@ constexpr const char* kClearLine = "\r\033[K";
 
 }  // namespace
 
-void show_plan(Classifier& model, const std::string& plan, double rate, const RateFactors& factors,
-               int64_t train_images, int64_t val_images) {
+void show_plan(Classifier& model, const std::string& plan, const Learner& how, int64_t train_images,
+               int64_t val_images) {
   int64_t all = parameter_count(model), trained = parameter_count(model, true);
   say(fmt::format("{} on {} images, {} to validate; --freeze {}", model.architecture, train_images,
                   val_images, plan));
-  std::string table = plan_table(model, rate, factors);
+  std::string table = plan_table(plan_rows(model, how));
   table.pop_back();
   say(table);
   say(fmt::format("  trained {} of {} parameters", trained, all));
-  say("  " + plan_totals(plan_costs(model)));
+  for (const std::string& line : split(plan_totals(model, how.optimizer), "\n")) say("  " + line);
 }
 
 ProgressLine::ProgressLine() : terminal_(isatty(STDERR_FILENO)) {}

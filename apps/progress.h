@@ -9,9 +9,9 @@
 
 namespace graft::app {
 
-// apps/plan_table.h with a line above and the totals below; rate 0 where the head is solved for.
-void show_plan(Classifier& model, const std::string& plan, double rate, const RateFactors& factors,
-               int64_t train_images, int64_t val_images);
+// apps/plan_table.h with a line above and the totals below.
+void show_plan(Classifier& model, const std::string& plan, const Learner& how, int64_t train_images,
+               int64_t val_images);
 
 class ProgressLine {
  public:

@@ -53,6 +53,7 @@ Json report(TrainRun& s, const RunFolder& run) {
           {"bad_images", s.training->bad_files().size() + s.validation->bad_files().size()}};
   const PlanCosts costs = plan_costs(*s.model);
   document["saved_per_image"] = {{"backward_gflop", costs.gflops_saved()}, {"activations_mb", costs.mb_saved()}};
+  document["plan"] = plan_json(plan_rows(*s.model, learner_in(s)));
   if (!p.solution.empty()) document["solution"] = p.solution;
   return document;
 }
@@ -182,8 +183,7 @@ bool learn_all(TrainRun& s, const TrainingHooks& hooks) {
   do {
     if (s.phases.size() > 1)
       say(fmt::format("phase {} of {}: {}", s.progress.phase + 1, s.phases.size(), s.phase().name));
-    const TrainOptions& o = s.phase().options;
-    show_plan(*s.model, o.freeze, o.head_solver == "sgd" ? o.lr : 0, rate_factors_in(s),
+    show_plan(*s.model, s.phase().options.freeze, learner_in(s),
               int64_t(s.data.train.samples.size()), int64_t(s.data.val.samples.size()));
     if (const std::string how = launch_plan(s); !how.empty()) say(how);
     BadImages bad_training(*s.training), bad_validation(*s.validation);

@@ -64,7 +64,7 @@ void backward(benchmark::State& state, const OpCase& row, unsigned wanted) {
     Tensor y = row.call(inputs);
     std::vector<Tensor> grads;
     state.SetIterationTime(seconds_of([&] {
-      for (Edge& edge : y.impl()->node->edges) grads.push_back(edge.grad(dy));
+      for (Edge& edge : node_of(y)->edges) grads.push_back(edge.grad(dy));
     }));
     made = bytes_of(grads);
   }

@@ -27,8 +27,7 @@ turns vgg16 32 infer 6
 turns resnet18 32 infer 10
 turns resnet50 32 train 5
 turns resnet18 32 train 5
-turns resnet50 32 head 6
-turns resnet152 16 head 3
+for model in resnet18 resnet50 resnet152 vgg16; do turns "$model" 32 head 6; done  # speed, memory and depth
 from_start squeezenet1_1 head 10
 from_start squeezenet1_1 last 5
 from_start squeezenet1_1 all 5

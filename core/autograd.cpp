@@ -14,8 +14,7 @@ thread_local bool recording_on = true;
 
 // Adds term to the gradient of input. The first term is kept as it is, without a copy; storage
 // that somebody else may hold is never added into.
-void accumulate(const Tensor& input, Tensor term) {
-  Tensor::Impl& own = *input.impl();
+void accumulate(History& own, Tensor term) {
   GRAFT_CHECK(term.shape() == own.shape, "backward: gradient {} for a tensor of shape {}",
               term.shape(), own.shape);
   if (!own.grad.defined()) {
@@ -31,20 +30,20 @@ void accumulate(const Tensor& input, Tensor term) {
 
 // Every tensor that was recorded on the way to root, inputs before outputs. No recursion: deep
 // networks would exhaust the stack.
-std::vector<Tensor> topological_order(const Tensor& root) {
+std::vector<std::shared_ptr<History>> topological_order(const Tensor& root) {
   struct Visit {
-    Tensor tensor;
+    std::shared_ptr<History> tensor;
     size_t next = 0;
   };
-  std::vector<Tensor> order;
-  std::unordered_set<const Tensor::Impl*> seen{root.impl().get()};
-  std::vector<Visit> path{{root}};
+  std::vector<std::shared_ptr<History>> order;
+  std::unordered_set<const History*> seen{history_of(root).get()};
+  std::vector<Visit> path{{history_of(root)}};
   while (!path.empty()) {
     Visit& at = path.back();
-    const auto& node = at.tensor.impl()->node;
+    const auto& node = at.tensor->node;
     if (node && at.next < node->edges.size()) {
-      const Tensor& input = node->edges[at.next++].input;
-      if (seen.insert(input.impl().get()).second) path.push_back({input});
+      const auto& input = node->edges[at.next++].input;
+      if (seen.insert(input.get()).second) path.push_back({input});
     } else {
       order.push_back(std::move(at.tensor));
       path.pop_back();
@@ -53,25 +52,35 @@ std::vector<Tensor> topological_order(const Tensor& root) {
   return order;
 }
 
-bool tracing_one_of(const std::vector<Edge>& edges) {
-  return std::any_of(edges.begin(), edges.end(), [](const Edge& e) { return tracing({&e.input}); });
-}
-
-std::vector<Tensor> inputs_of(const std::vector<Edge>& edges) {
+std::vector<Tensor> inputs_of(const std::vector<InputGrad>& grads) {
   std::vector<Tensor> inputs;
-  for (const Edge& e : edges) inputs.push_back(e.input);
+  for (const InputGrad& g : grads) inputs.push_back(g.input);
   return inputs;
 }
 
 }  // namespace
 
-Tensor record(const char* op, Tensor y, std::vector<Edge> edges) {
-  if (tracing_one_of(edges)) return note_unknown(op, inputs_of(edges), std::move(y));
+const std::shared_ptr<History>& history_of(const Tensor& t) {
+  auto& history = (t.shape(), t.impl())->history;
+  if (!history) history = std::make_shared<History>(History{.shape = t.shape()});
+  return history;
+}
+
+std::shared_ptr<Node> node_of(const Tensor& t) {
+  const auto& history = (t.shape(), t.impl())->history;
+  return history ? history->node : nullptr;
+}
+
+Tensor record(const char* op, Tensor y, std::vector<InputGrad> grads) {
+  if (std::vector<Tensor> inputs = inputs_of(grads); tracing(inputs))
+    return note_unknown(op, std::move(inputs), std::move(y));
   if (!recording_on) return y;
-  std::erase_if(edges, [](const Edge& e) { return !e.input.requires_grad(); });
+  std::vector<Edge> edges;
+  for (InputGrad& g : grads)
+    if (g.input.requires_grad()) edges.push_back({history_of(g.input), std::move(g.grad)});
   if (edges.empty()) return y;
   y.impl()->requires_grad = true;
-  y.impl()->node = std::make_shared<Node>(Node{op, std::move(edges)});
+  history_of(y)->node = std::make_shared<Node>(Node{op, std::move(edges)});
   return y;
 }
 
@@ -81,15 +90,15 @@ Tensor record(const char* op, Tensor y, std::vector<Tensor> inputs, JointGrad gr
   Needed needed;
   for (const Tensor& t : inputs) needed.push_back(t.requires_grad());
   auto shared = std::make_shared<std::vector<Tensor>>();  // filled by the first edge that runs
-  std::vector<Edge> edges;
+  std::vector<InputGrad> each;
   for (size_t i = 0; i < inputs.size(); ++i) {
     if (!needed[i]) continue;
-    edges.push_back({inputs[i], [=](const Tensor& dy) {
-                       if (shared->empty()) *shared = grads(dy, needed);
-                       return std::move((*shared)[i]);
-                     }});
+    each.push_back({inputs[i], [=](const Tensor& dy) {
+                      if (shared->empty()) *shared = grads(dy, needed);
+                      return std::move((*shared)[i]);
+                    }});
   }
-  return record(op, std::move(y), std::move(edges));
+  return record(op, std::move(y), std::move(each));
 }
 
 bool recording(std::initializer_list<const Tensor*> inputs) {
@@ -110,16 +119,16 @@ void Tensor::backward(float factor) const {
 void Tensor::backward(const Tensor& factor) const {
   GRAFT_CHECK(size() == 1, "backward: starts at a scalar, not at shape {}", shape());
   GRAFT_CHECK(requires_grad(), "backward: nothing that made this tensor wants a gradient");
-  std::vector<Tensor> order = topological_order(*this);
-  accumulate(*this, factor.detach().reshape(shape()));
+  std::vector<std::shared_ptr<History>> order = topological_order(*this);
+  accumulate(*history_of(*this), factor.detach().reshape(shape()));
   while (!order.empty()) {
-    Tensor y = std::move(order.back());
+    std::shared_ptr<History> y = std::move(order.back());
     order.pop_back();
-    auto node = std::move(y.impl()->node);
+    auto node = std::move(y->node);
     if (!node) continue;
-    Tensor dy = std::move(y.impl()->grad);
+    Tensor dy = std::move(y->grad);
     for (Edge& edge : node->edges) {
-      accumulate(edge.input, edge.grad(dy));
+      accumulate(*edge.input, edge.grad(dy));
       edge.grad = nullptr;  // what it captured is free now
     }
   }

@@ -1,6 +1,7 @@
-// Reverse-mode differentiation. An operation records one gradient function per input; edges whose
+// Reverse-mode differentiation. An operation records one gradient function per input; those whose
 // input wants no gradient are dropped at once, and with them everything their closures captured:
-// a frozen weight keeps no activation alive.
+// a frozen weight keeps no activation alive. The graph has no other hold on values: those that no
+// closure captured are free as soon as nobody else holds them.
 // A closure must capture its own output detached, or the graph would own itself and leak.
 #pragma once
 #include <any>
@@ -11,9 +12,11 @@
 
 namespace graft {
 
-struct Edge {
+using GradFunction = std::function<Tensor(const Tensor& dy)>;  // dy -> gradient, in its input's shape
+
+struct InputGrad {
   Tensor input;
-  std::function<Tensor(const Tensor& dy)> grad;  // dy -> gradient of input, in input's shape
+  GradFunction grad;
 };
 
 // Memory is taken when the values are first asked for. Values that somebody can make again may be
@@ -39,9 +42,23 @@ class Storage {
   Make make_;
 };
 
+struct History;
+
+struct Edge {
+  std::shared_ptr<History> input;
+  GradFunction grad;
+};
+
 struct Node {
   const char* op;
   std::vector<Edge> edges;
+};
+
+struct History {  // what the graph knows of a tensor
+  Shape shape;
+  std::shared_ptr<Node> node;  // how it was made; null for a leaf
+  Tensor grad;
+  bool grad_in_place = false;  // grad was set by the owner: gradients are added into its storage
 };
 
 struct Tensor::Impl {
@@ -51,10 +68,11 @@ struct Tensor::Impl {
   size_t offset = 0;  // bytes into storage
   uint64_t version = 0;
   bool requires_grad = false;
-  bool grad_in_place = false;  // grad was set by the owner: gradients are added into its storage
-  Tensor grad;
-  std::shared_ptr<Node> node;  // how it was made; null for a leaf
+  std::shared_ptr<History> history;  // from when one is first asked for
 };
+
+const std::shared_ptr<History>& history_of(const Tensor& t);
+std::shared_ptr<Node> node_of(const Tensor& t);  // how it was made; null for a leaf
 
 // What is known of all values of x, of this kind (core/pixel_source.h, core/moments.h), or null.
 template <class Known>
@@ -63,7 +81,7 @@ const Known* known_of(const Tensor& x) {
 }
 
 // Records how y was made; returns y itself when nothing wants a gradient or recording is off.
-Tensor record(const char* op, Tensor y, std::vector<Edge> edges);
+Tensor record(const char* op, Tensor y, std::vector<InputGrad> grads);
 
 // The joint form, for operations whose gradients share work: one closure, told which are needed.
 using Needed = std::vector<bool>;

@@ -256,13 +256,18 @@ Tensor& Tensor::requires_grad(bool wanted) {
   return *this;
 }
 
-const Tensor& Tensor::grad() const { return shape(), impl_->grad; }
+const Tensor& Tensor::grad() const {
+  static const Tensor none;
+  const auto& history = (shape(), impl_)->history;
+  return history ? history->grad : none;
+}
 
 void Tensor::set_grad(Tensor grad) {
   GRAFT_CHECK(!grad.defined() || grad.shape() == shape(), "set_grad: shapes {} and {}",
               grad.defined() ? grad.shape() : Shape{}, shape());
-  impl_->grad_in_place = grad.defined();
-  impl_->grad = std::move(grad);
+  History& history = *history_of(*this);
+  history.grad_in_place = grad.defined();
+  history.grad = std::move(grad);
 }
 
 Tensor view_of(const Tensor& arena, int64_t offset, Shape shape) {

@@ -20,6 +20,10 @@ void move_into(const Tensor& arena, int64_t offset, Tensor& p) {
   p.rebind(view);
 }
 
+int moments_of(const OptimizerOptions& o) {
+  return o.kind == OptimizerOptions::Kind::adamw ? 2 : o.momentum > 0 ? 1 : 0;
+}
+
 constexpr size_t kPlace = 32;  // bytes for the numbers of a range, and for those of all
 
 template <class T>
@@ -35,6 +39,10 @@ const T* at(size_t place, const Tensor& numbers) {
 
 }  // namespace
 
+int64_t bytes_per_parameter(const OptimizerOptions& options) {
+  return int64_t(sizeof(float)) * (1 + moments_of(options));
+}
+
 Optimizer::Optimizer(Module& model, const OptimizerOptions& options) : options_(options) {
   int64_t total = 0;
   each_param(model, [&](const std::string& path, Param& p) {
@@ -49,8 +57,8 @@ Optimizer::Optimizer(Module& model, const OptimizerOptions& options) : options_(
   const Device device = slots_[0].param.device();
   auto arena = [&] { return Tensor::zeros({total}, DType::f32, device); };
   values_ = arena(), grads_ = arena();
-  if (adamw() || options.momentum > 0) first_ = arena();
-  if (adamw()) second_ = arena();
+  if (moments_of(options) > 0) first_ = arena();
+  if (moments_of(options) > 1) second_ = arena();
   for (Slot& slot : slots_) {
     move_into(values_, slot.offset, slot.param);
     slot.param.set_grad(view_of(grads_, slot.offset, slot.param.shape()));

@@ -28,6 +28,9 @@ struct OptimizerOptions {
   std::set<std::string> no_decay;              // paths; they do not decay in any case
 };
 
+// Of the gradient and the moments, for each element that learns.
+int64_t bytes_per_parameter(const OptimizerOptions& options);
+
 class Optimizer {
  public:
   Optimizer(Module& model, const OptimizerOptions& options);  // throws when nothing learns

@@ -5,13 +5,19 @@
 
 #include "core/trace.h"
 #include "layers/batch_norm.h"
+#include "layers/dropout.h"
 
 namespace graft {
 namespace {
 
+constexpr int64_t kMeanAndRstd = 2 * sizeof(float);  // bytes of a row
+
 std::vector<TracedOp> trace(Classifier& model, int64_t side, Tensor& input) {
   const bool was_training = model.training();
   model.eval();
+  each_module(model, [](auto&, Module& m) {
+    if (dynamic_cast<Dropout*>(&m)) m.train();
+  });
   Trace trace;
   input = trace.input({1, side, side, 3});
   try {
@@ -93,14 +99,17 @@ class Pass {
     if (name == "conv2d" || name == "linear") keep(in[0], wants(in[1]));
     if (name == "batch_norm_frozen")
       keep(in[0], wants(in[1]) || (learning_.batch_statistics(in[1]) && wants(in[0])));
-    if (name == "layer_norm") keep(in[0], wants(in[0]) || wants(in[1]));
+    if (name == "layer_norm") {
+      keep(in[0], wants(in[0]) || wants(in[1]));
+      keep_beside(op.output, op.output.size() / op.output.dim(-1) * kMeanAndRstd);
+    }
     if (name == "activate") keep(read_by_activation(op));
     if (name == "softmax") keep(op.output);
     if (name == "attention" || name == "cosine_heads") keep(in[0]);
     if (name == "matmul" || name == "mul" || name == "mul_images")
       keep(in[1], wants(in[0])), keep(in[0], wants(in[1]));
     if (name == "max_pool2d")  // a byte each: which of its window it was
-      kept_[{place_of(op.output), true}] = op.output.size();
+      keep_beside(op.output, op.output.size());
   }
 
   // A norm that runs with its activation keeps one value for both.
@@ -116,6 +125,8 @@ class Pass {
     if (read && wanted_.contains(place_of(t)))
       kept_[{place_of(t), false}] = t.size() * int64_t(sizeof(float));
   }
+
+  void keep_beside(const Tensor& t, int64_t bytes) { kept_[{place_of(t), true}] = bytes; }
 
   const Learning& learning_;
   std::map<Place, bool> wanted_;

@@ -4,7 +4,9 @@
 // Floating-point operations are those of convolutions, matrices and attention, a multiplication and
 // an addition being two: the gradient of a weight costs what the forward pass does, so does that of
 // its input, and each is made only where something wants it. Activations are the distinct values,
-// in f32, that the recorded gradients read, and count for the layer that made them.
+// in f32, that the recorded gradients read, and count for the layer that made them. Dropout makes
+// values of its own. Left out is what does not grow with the batch: batch statistics, and parameters
+// that are computed from others.
 #pragma once
 #include <string>
 #include <vector>

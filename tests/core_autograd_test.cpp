@@ -57,7 +57,7 @@ TEST(Autograd, NothingIsRecordedForFrozenInputs) {
   Tensor x = Tensor::full({2, 3}, 1), w = Tensor::full({4, 3}, 1);
   Tensor y = linear(x, w, {});
   EXPECT_FALSE(y.requires_grad());
-  EXPECT_EQ(y.impl()->node, nullptr);
+  EXPECT_EQ(node_of(y), nullptr);
   EXPECT_THROW(sum(y).backward(), Error);
 }
 
@@ -93,20 +93,20 @@ TEST(Autograd, AFrozenWeightKeepsNoActivation) {
   Tensor h = scale(x, 2);
   auto values = storage_of(h);
   Tensor y = linear(h, w, {});
-  h.impl()->storage = nullptr;  // only the graph's handle is left, and it may not need the values
+  h = Tensor();  // only the graph is left, and it may not need the values
   EXPECT_TRUE(values.expired());
   sum(y).backward();
   EXPECT_EQ(x.grad().data()[0], 8);
 }
 
-// Storages that the graph of op(x) holds besides y's own: the input's values must not be there.
+// Whether the input's values are among those that the graph of op(x) holds.
 template <class Op>
 bool keeps_input(Op op) {
   Tensor x = leaf({1, 4, 4, 3}, 1);
   Tensor h = scale(x, 2);
   auto values = storage_of(h);
   Tensor y = op(h);
-  h.impl()->storage = nullptr;
+  h = Tensor();
   return !values.expired();
 }
 
@@ -132,19 +132,56 @@ TEST(Autograd, OperationsKeepOnlyWhatTheirGradientsRead) {
   EXPECT_TRUE(frozen_norm(trained, zero));
 }
 
+TEST(Autograd, ConvolutionsKeepOnlyWhatTheirGradientsRead) {
+  Tensor stays = Tensor::full({3, 3, 3, 3}, 1), learns = leaf({3, 3, 3, 3}, 1);
+  Tensor bias = leaf({3}, 1), other = Tensor::full({1, 4, 4, 3}, 1);
+  FrozenFilter frozen{.weight = stays, .scale = Tensor::full({3}, 2), .version = 1};
+  const ConvSpec same{.padding = {1, 1, 1, 1}};
+  for (Activation a : {Activation::none, Activation::relu, Activation::silu}) {
+    SCOPED_TRACE(name_of(a));
+    auto keeps = [&](auto& w, const Tensor& b) {
+      return keeps_input([&](const Tensor& h) { return conv2d(h, w, b, same, a); });
+    };
+    EXPECT_FALSE(keeps(stays, {}));
+    EXPECT_FALSE(keeps(stays, bias));
+    EXPECT_FALSE(keeps(frozen, {}));
+    EXPECT_FALSE(keeps(frozen, bias));
+    EXPECT_TRUE(keeps(learns, {}));
+    auto keeps_residual = [&](auto& w) {
+      return keeps_input([&](const Tensor& h) { return conv2d(other, w, {}, same, a, h); });
+    };
+    EXPECT_FALSE(keeps_residual(stays));
+    EXPECT_FALSE(keeps_residual(frozen));
+    EXPECT_FALSE(keeps_residual(learns));
+  }
+}
+
+// No gradient of these reads a value.
+TEST(Autograd, AGraphHoldsNoValuesOfItsOwn) {
+  Tensor x = leaf({1000}, 1), h = x;
+  std::vector<std::weak_ptr<Storage>> values;
+  for (int i = 0; i < 5; ++i) {
+    h = add(scale(h, 2), h);
+    values.push_back(storage_of(h));
+  }
+  for (int i = 0; i < 4; ++i) EXPECT_TRUE(values[size_t(i)].expired()) << i;
+  sum(h).backward();
+  EXPECT_EQ(x.grad().data()[0], 243);
+}
+
 TEST(Autograd, TheGraphIsFreedByBackward) {
   Tensor x = leaf({8}, 1);
   std::weak_ptr<Node> node;
   Tensor y;
   {
     Tensor h = relu(x);
-    node = h.impl()->node;
+    node = node_of(h);
     y = sum(h);
   }
   EXPECT_FALSE(node.expired());
   y.backward();
   EXPECT_TRUE(node.expired());
-  EXPECT_EQ(y.impl()->node, nullptr);
+  EXPECT_EQ(node_of(y), nullptr);
 }
 
 TEST(Autograd, AnUnusedGraphIsFreedToo) {

@@ -36,12 +36,12 @@ std::vector<Tensor> gradients(const OpCase& c, unsigned wanted) {
 
 unsigned all_inputs(const OpCase& c) { return (1u << c.inputs.size()) - 1; }
 
-void collect_leaves(const Tensor& t, std::set<const Tensor::Impl*>& leaves) {
-  if (!t.impl()->node) {
-    leaves.insert(t.impl().get());
+void collect_leaves(const History& t, std::set<const History*>& leaves) {
+  if (!t.node) {
+    leaves.insert(&t);
     return;
   }
-  for (const Edge& edge : t.impl()->node->edges) collect_leaves(edge.input, leaves);
+  for (const Edge& edge : t.node->edges) collect_leaves(*edge.input, leaves);
 }
 
 bool same_bits(const Tensor& a, const Tensor& b) {
@@ -104,19 +104,19 @@ TEST_P(Ops, FrozenInputsCostNothingAndChangeNothing) {
   std::vector<Tensor> full = gradients(c, all_inputs(c));
   for (unsigned wanted = 0; wanted <= all_inputs(c); ++wanted) {
     std::vector<Tensor> inputs = make_inputs(c);
-    std::set<const Tensor::Impl*> expected;
+    std::set<const History*> expected;
     for (size_t i = 0; i < inputs.size(); ++i) {
       inputs[i].requires_grad(wanted >> i & 1);
-      if (wanted >> i & 1) expected.insert(inputs[i].impl().get());
+      if (wanted >> i & 1) expected.insert(history_of(inputs[i]).get());
     }
     Tensor y = c.call(inputs);
     ASSERT_EQ(y.requires_grad(), wanted != 0);
-    ASSERT_EQ(y.impl()->node != nullptr, wanted != 0);
+    ASSERT_EQ(node_of(y) != nullptr, wanted != 0);
     if (!wanted) continue;
-    std::set<const Tensor::Impl*> leaves;
-    collect_leaves(y, leaves);
+    std::set<const History*> leaves;
+    collect_leaves(*history_of(y), leaves);
     EXPECT_EQ(leaves, expected) << "subset " << wanted;
-    EXPECT_TRUE(c.composed || int(y.impl()->node->edges.size()) == std::popcount(wanted));
+    EXPECT_TRUE(c.composed || int(node_of(y)->edges.size()) == std::popcount(wanted));
     std::vector<Tensor> some = gradients(c, wanted);
     for (size_t i = 0; i < some.size(); ++i) {
       ASSERT_EQ(some[i].defined(), bool(wanted >> i & 1));

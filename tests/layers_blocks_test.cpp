@@ -42,7 +42,7 @@ TEST(Sequential, NormAndActivationAreOneOperation) {
   Sequential layers;
   layers.add(BatchNorm2d(4)).add(relu_layer());
   Tensor x = normal({2, 3, 3, 4}, 1);
-  EXPECT_STREQ(layers(x).impl()->node->op, "batch_norm_frozen");
+  EXPECT_STREQ(node_of(layers(x))->op, "batch_norm_frozen");
 }
 
 TEST(Sequential, NamesAreAsGiven) {

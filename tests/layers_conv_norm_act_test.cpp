@@ -1,6 +1,7 @@
 #include "core/autograd.h"
 #include "kernels/memory.h"
 #include "layers/conv_norm_act.h"
+#include "layers/residual.h"
 #include "layers/state.h"
 #include "tests/layer_helpers.h"
 
@@ -228,6 +229,74 @@ TEST(ConvNormAct, FrozenWithLiveInputGivesTheSameGradients) {
         EXPECT_LE(std::sqrt(difference), 1e-3 * std::sqrt(size));
       }
     }
+}
+
+// ---- what is kept for the gradient -----------------------------------------------------------
+
+// Bytes that are in use while the result of a frozen layer with live input is: itself included, x not,
+// which nobody else holds. `warm` has packed the filters before.
+template <class Run>
+size_t held_by(const Run& run, const Shape& shape) {
+  Tensor before_x = normal(shape, 1).requires_grad(true);
+  run(scale(before_x, 2));
+  const size_t live = cpu::memory_use().live;
+  const Tensor y = run(scale(before_x, 2));
+  EXPECT_TRUE(y.requires_grad());
+  return cpu::memory_use().live - live;
+}
+
+TEST(ConvNormAct, FrozenWithLiveInputKeepsItsResultAlone) {
+  const Shape shape{2, 8, 8, 16};
+  const size_t map = 4 * 2 * 8 * 8 * 16;
+  for (auto a : {Activation::none, Activation::relu, Activation::silu})
+    for (bool with_norm : {true, false})
+      for (bool with_residual : {false, true}) {
+        SCOPED_TRACE(fmt::format("{}, norm {}, residual {}", name_of(a), with_norm, with_residual));
+        Block block(16, 16);
+        Tensor other = normal(shape, 2).requires_grad(true);
+        auto run = [&](Tensor x) {
+          Tensor residual = with_residual ? scale(other, 2) : Tensor();
+          return conv_norm_act(std::move(x), block.conv, with_norm ? &block.norm : nullptr, a, residual);
+        };
+        EXPECT_EQ(held_by(run, shape), a == Activation::silu ? 2 * map : map);  // and what SiLU was of
+      }
+}
+
+TEST(ConvNormAct, AWholeFrozenBlockKeepsItsInnerActivationAlone) {
+  const Shape shape{2, 8, 8, 16};
+  const size_t map = 4 * 2 * 8 * 8 * 16;
+  for (bool shortcut : {true, false}) {
+    Sequential branch;
+    auto conv = [] { return Conv2d(16, 16, {.kernel = 3, .padding = 1, .bias = false}); };
+    branch.add(conv()).add(BatchNorm2d(16)).add(relu_layer()).add(conv()).add(BatchNorm2d(16));
+    Residual block("conv", std::move(branch), shortcut);
+    initialize(block, 1);
+    block.requires_grad(false);
+    block.train();
+    EXPECT_EQ(held_by([&](Tensor x) { return block(std::move(x)); }, shape), 2 * map);
+    EXPECT_EQ(held_by([&](Tensor x) { return relu(block(std::move(x))); }, shape), 2 * map);
+  }
+}
+
+TEST(ConvNormAct, AFrozenFilterUnderAGradientIsHeldOnce) {
+  Block block(512, 512, {.kernel = 1, .bias = false});
+  const Tensor filter = block.conv.weight.clone();
+  Tensor x = normal({2, 5, 5, 512}, 1).requires_grad(true);
+  probe(block.plain(x, {}, Activation::none)).backward();
+  const Tensor expected = x.grad();
+  x.set_grad({});
+  const size_t live = cpu::memory_use().live;
+  auto held = [&] { return cpu::memory_use().live - live; };
+  for (int step = 0; step < 3; ++step) {
+    Tensor y = block.fused(x, {}, Activation::none);
+    EXPECT_LE(held(), y.bytes() + filter.bytes() / 4) << step;
+    probe(y).backward();
+    y = {};
+    expect_close(x.grad(), expected, kFold);
+    x.set_grad({});
+    EXPECT_LE(held(), filter.bytes() / 4) << step;
+  }
+  EXPECT_TRUE(same_bits(block.conv.weight, filter));
 }
 
 TEST(ConvNormAct, MovingTheInputFreesItEarly) {

@@ -196,19 +196,19 @@ TEST(Freeze, FrozenPrefixRecordsNothingAndKeepsNothing) {
   Tensor x = normal({2, 9, 9, 3}, 1);
   Tensor y = conv_norm_act(x, net.conv1, &net.bn1, Activation::relu);
   EXPECT_FALSE(y.requires_grad());
-  EXPECT_EQ(y.impl()->node, nullptr);
+  EXPECT_EQ(node_of(y), nullptr);
   std::weak_ptr<Storage> kept = y.impl()->storage;
   y = net.block(std::move(y));
-  EXPECT_EQ(y.impl()->node, nullptr);
+  EXPECT_EQ(node_of(y), nullptr);
   EXPECT_TRUE(kept.expired());
   Tensor features = global_avg_pool(y);
   std::weak_ptr<Storage> map = y.impl()->storage;
   y = {};
   Tensor logits = net.fc(features);
   EXPECT_TRUE(map.expired());
-  ASSERT_NE(logits.impl()->node, nullptr);
-  for (const Edge& edge : logits.impl()->node->edges)
-    EXPECT_EQ(edge.input.impl()->node, nullptr);  // leaves only: fc.weight and fc.bias
+  ASSERT_NE(node_of(logits), nullptr);
+  for (const Edge& edge : node_of(logits)->edges)
+    EXPECT_EQ(edge.input->node, nullptr);  // leaves only: fc.weight and fc.bias
 }
 
 TEST(Freeze, FrozenLayerAboveOneThatLearnsPassesTheGradientDown) {

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include "kernels/memory.h"
 #include "layers/conv2d.h"
 #include "models/chain.h"
 #include "models/zoo.h"
@@ -97,6 +98,76 @@ TEST(TrainingCost, OfPlans) {
     EXPECT_EQ(t.full.bytes, all_bytes) << c.plan;
   }
 }
+
+// Of the matrix before dropout its ReLU reads the result, of what dropout makes of that the one behind.
+TEST(TrainingCost, DropoutMakesValuesOfItsOwn) {
+  Sequential trunk, head;
+  trunk.add(Conv2d(3, 8, {}));
+  head.add(Linear(8, 16)).add(relu_layer()).add(Dropout()).add(Linear(16, 3));
+  Chain model({"features", std::move(trunk)}, {"classifier", std::move(head)});
+  initialize(model, 1);
+  freeze(model, "features");
+  EXPECT_EQ(totals(model, 8).planned.bytes, kMean + 2 * 4 * 16);
+}
+
+// ---- against memory ------------------------------------------------------------------------------
+
+// Bytes that the graph of one forward pass in training holds, images included.
+int64_t held_by_the_graph(Classifier& model, int64_t batch, int64_t side) {
+  model.train();
+  auto forward = [&] { return model(normal({batch, side, side, 3}, 1)); };
+  forward();  // filters that stay are packed now
+  const size_t before = cpu::memory_use().live;
+  const Tensor logits = forward();
+  return int64_t(cpu::memory_use().live - before - logits.bytes());
+}
+
+// Bytes that the norms of one forward pass keep besides, at most: the batch's mean and 1 / deviation.
+int64_t statistics(Classifier& model) {
+  int64_t bytes = 0;
+  if (model.fixed_steps() < model.steps().size())
+    each_module(model, [&](auto&, Module& m) {
+      if (auto* norm = dynamic_cast<BatchNorm2d*>(&m)) bytes += 2 * int64_t(norm->weight.bytes() + 64);
+    });
+  return bytes;
+}
+
+struct Held {
+  const char* network;
+  int64_t side;
+  std::vector<const char*> plans;
+  double slack;  // a share: memory is handed out in steps of an eighth of a power of two
+};
+class CostInMemory : public testing::TestWithParam<Held> {};
+
+TEST_P(CostInMemory, IsWhatAForwardPassHolds) {
+  constexpr int64_t kBatch = 8;
+  const Held& c = GetParam();
+  auto model = make_model(c.network, 10);
+  for (const char* plan : c.plans) {
+    freeze(*model, plan);
+    const double planned = double(kBatch * totals(*model, c.side).planned.bytes);
+    const double held = double(held_by_the_graph(*model, kBatch, c.side));
+    EXPECT_GE(held, planned) << plan;
+    EXPECT_LE(held, (1 + c.slack) * planned + double(statistics(*model))) << plan;
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Networks, CostInMemory,
+    testing::Values(
+        Held{"resnet10_small", 32,
+             {"trunk", "until:layer4", "none", "bias-only", "norm-only", "none,bn=frozen", "none,bn=stats",
+              "layer1,layer2,layer3,layer4,fc"}, 0},
+        Held{"resnet18", 64, {"trunk", "until:layer4", "none", "bias-only", "norm-only"}, 0},
+        Held{"squeezenet1_1", 64, {"trunk", "until:features.9", "none", "bias-only"}, 0.125},
+        Held{"mobilenet_v2", 64, {"trunk", "60%", "none", "bias-only", "norm-only"}, 0},
+        Held{"mobilenet_v3_small", 64, {"trunk", "60%", "none", "bias-only", "norm-only"}, 0},
+        Held{"densenet121", 64, {"until:features.denseblock4", "none", "norm-only"}, 0.125},
+        Held{"efficientnet_b0", 64, {"60%", "none"}, 0.125},
+        Held{"convnext_tiny", 64, {"60%", "none", "norm-only"}, 0.125},
+        Held{"swin_t", 64, {"60%", "none"}, 0.125}),
+    [](const auto& info) { return std::string(info.param.network); });
 
 // 2 x 1.814 G multiplications of ResNet-18 at 224 pixels; behind them twice that, but for the image's.
 TEST(TrainingCost, OfResNet18) {

@@ -31,12 +31,12 @@ Tensor concat(const std::vector<Tensor>& parts) {
   shape.back() = width;
   if (tracing(parts)) return traced("concat", parts, shape);
   Tensor y = empty_like(parts[0], shape);
-  std::vector<Edge> edges;
+  std::vector<InputGrad> grads;
   int64_t at = 0;
   for (const Tensor& part : parts) {
     const int64_t own = part.dim(-1);
     GRAFT_KERNEL(y, copy_rows, 1, rows, own, in<T>(part), {0, own}, out<T>(y) + at, {0, width});
-    edges.push_back(
+    grads.push_back(
         {part, [=, shape = part.shape()](const Tensor& dy) {
            Tensor dx = empty_like(dy, shape);
            GRAFT_KERNEL(dx, copy_rows, 1, rows, own, in<T>(dy) + at, {0, width}, out<T>(dx), {0, own});
@@ -44,7 +44,7 @@ Tensor concat(const std::vector<Tensor>& parts) {
          }});
     at += own;
   }
-  return record("concat", y, std::move(edges));
+  return record("concat", y, std::move(grads));
 }
 
 }  // namespace graft

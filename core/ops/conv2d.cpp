@@ -45,35 +45,55 @@ Shape result_shape(const Conv2dProblem& p, const Tensor& bias, const Tensor& res
   return shape;
 }
 
-// Records y = conv2d(x, w) with what a wanted gradient reads: w, as the kernel took it, for dx, and
-// what the norm before it was of, x for dw, y for the activation.
+// The batch norm before the convolution, if one made x: the gradient of x may begin its own.
+std::optional<NormSource> norm_before(const Tensor& x) {
+  const NormSource* source = norm_behind(x);
+  return source ? std::optional(*source) : std::nullopt;
+}
+
+// The gradient of x goes through the filter as the kernel took it.
+GradFunction gradient_of_input(const Conv2dProblem& p, const Tensor& x, const Tensor& w) {
+  return [p, w = w.detach(), norm = norm_before(x)](const Tensor& d) {
+    return conv_dgrad(p, d, w, norm ? &*norm : nullptr);
+  };
+}
+
+Tensor scaled(const Tensor& weight, const Tensor& scale) {
+  if (!scale.defined()) return weight;
+  Tensor filter = empty_like(weight, weight.shape());
+  const int64_t k = filter.dim(0), each = k ? filter.size() / k : 0;
+  GRAFT_KERNEL(filter, mul_images, k, each, 1, in<T>(weight), in<T>(scale), out<T>(filter));
+  return filter;
+}
+
+// Through a filter that stays. It is unpacked and scaled while this runs: from the forward pass to
+// then its packed form alone takes memory.
+GradFunction gradient_of_input(const Conv2dProblem& p, const Tensor& x, const FrozenFilter& w) {
+  return [p, weight = w.weight, scale = w.scale, norm = norm_before(x)](const Tensor& d) {
+    Tensor dx = conv_dgrad(p, d, scaled(weight, scale).to(d.dtype()), norm ? &*norm : nullptr);
+    weight.put_away();
+    return dx;
+  };
+}
+
+// Records y = conv2d(x, w) with what a wanted gradient reads: x for dw, y for the activation, and
+// what gradient_of_x captured. w is undefined where it stays.
 Tensor record_conv2d(const Conv2dProblem& p, Tensor y, const Tensor& x, const Tensor& w,
-                     const Tensor& taken, const Tensor& bias, const Tensor& residual,
-                     Activation activation) {
+                     const Tensor& bias, const Tensor& residual, Activation activation,
+                     GradFunction gradient_of_x) {
+  if (!x.requires_grad()) gradient_of_x = nullptr;
   Tensor kept_x = w.requires_grad() ? x.detach() : Tensor();
-  Tensor kept_w = x.requires_grad() ? taken.detach() : Tensor();
-  const NormSource* source = x.requires_grad() ? norm_behind(x) : nullptr;
-  const auto norm = source ? std::optional(*source) : std::nullopt;
   Tensor kept_y = activation == Activation::none ? Tensor() : y.detach();
   JointGrad grads = [=](const Tensor& dy, const Needed& needed) -> std::vector<Tensor> {
     // by the output alone: see the check in conv2d
     Tensor d = kept_y.defined() ? activation_gradient(activation, dy, {}, kept_y) : dy;
     Tensor dx, dw, db;
-    if (needed[0]) dx = conv_dgrad(p, d, kept_w, norm ? &*norm : nullptr);
+    if (needed[0]) dx = gradient_of_x(d);
     if (needed[2]) db = needed[1] ? empty_f32(d, {p.k}) : sum_of_rows(d);
     if (needed[1]) dw = conv_wgrad(p, kept_x, d, db);
     return {dx, dw, db, needed[3] ? d : Tensor()};
   };
   return record("conv2d", std::move(y), {x, w, bias, residual}, std::move(grads));
-}
-
-// The filter that a gradient goes through.
-Tensor scaled(const FrozenFilter& w) {
-  if (!w.scale.defined()) return w.weight;
-  Tensor filter = empty_like(w.weight, w.weight.shape());
-  const int64_t k = filter.dim(0), each = k ? filter.size() / k : 0;
-  GRAFT_KERNEL(filter, mul_images, k, each, 1, in<T>(w.weight), in<T>(w.scale), out<T>(filter));
-  return filter;
 }
 
 Tensor conv2d(const Tensor& x, const Tensor& w, const Tensor& bias, const ConvSpec& spec,
@@ -90,7 +110,8 @@ Tensor conv2d(const Tensor& x, const Tensor& w, const Tensor& bias, const ConvSp
   Tensor y = !recorded && last_handle(residual) ? residual.detach() : empty_like(x, shape);
   Tensor filter = w.detach().to(x.dtype());
   if (y.size() > 0) conv_fprop(p, x, filter, {{}, bias, residual, activation, moments}, y);
-  return recorded ? record_conv2d(p, y, x, w, filter, bias, residual, activation) : y;
+  if (!recorded) return y;
+  return record_conv2d(p, y, x, w, bias, residual, activation, gradient_of_input(p, x, filter));
 }
 
 }  // namespace
@@ -108,7 +129,7 @@ Tensor conv2d_with_moments(const Tensor& x, const Tensor& w, const Tensor& bias,
 Tensor conv2d(const Tensor& x, FrozenFilter& w, const Tensor& bias, const ConvSpec& spec,
               Activation activation, Tensor residual) {
   if (tracing({&x, &residual}))
-    return conv2d(x, scaled(w), bias, spec, activation, std::move(residual));
+    return conv2d(x, scaled(w.weight, w.scale), bias, spec, activation, std::move(residual));
   bool recorded = recording({&x, &bias, &residual});
   if (recorded && !gradient_from_output(activation))
     return activate(conv2d(x, w, bias, spec, Activation::none, std::move(residual)), activation);
@@ -117,12 +138,9 @@ Tensor conv2d(const Tensor& x, FrozenFilter& w, const Tensor& bias, const ConvSp
   Tensor y = !recorded && last_handle(residual) ? residual.detach() : empty_like(x, shape);
   if (y.size() == 0) return y;
   conv_fprop(p, x, w, {{}, bias, residual, activation}, y);
-  if (recorded) {
-    Tensor filter = scaled(w);
-    return record_conv2d(p, y, x, filter, filter.to(x.dtype()), bias, residual, activation);
-  }
   w.weight.put_away();
-  return y;
+  if (!recorded) return y;
+  return record_conv2d(p, y, x, {}, bias, residual, activation, gradient_of_input(p, x, w));
 }
 
 }  // namespace graft

@@ -231,6 +231,53 @@ def test_the_plan_is_shown_before_training(graft, start_weights, shapes):
     assert "frozen" in rows["layer3"] and "trained" in rows["layer4"] and "trained" in rows["fc"]
 
 
+def plan_rows(report):
+    return {row["layer"]: row for row in report["plan"]}
+
+
+def test_the_report_has_the_plan_row_by_row(graft, start_weights, shapes):
+    weights, before = start_weights
+    report = train(graft, weights, shapes, "until:layer4", "--json").json
+    rows = plan_rows(report)
+    assert list(rows) == ["conv1", "bn1", "layer1", "layer2", "layer3", "layer4", "fc"]
+    of_file = {
+        name: sum(v.size for n, v in before.items() if n.startswith(name) and not n.endswith(NORM))
+        for name in rows
+    }
+    of_file["fc"] = 3 * 128 + 3
+    for name, row in rows.items():
+        learns = name in ("layer4", "fc")
+        assert row["parameters"] == of_file[name]
+        assert row["trained_parameters"] == (of_file[name] if learns else 0)
+        assert row["state"] == ("trained" if learns else "frozen")
+        assert (row["slowest_rate"], row["fastest_rate"]) == ((0.01, 0.01) if learns else (0, 0))
+        assert row["gradient_bytes_saved"] == (0 if learns else 8 * of_file[name])  # SGD, momentum
+        assert (row["backward_flop"] > 0) == (learns and name != "bn1")
+    assert rows["layer3"]["output"] == [8, 8, 64] and rows["layer4"]["layers"] == 6
+    assert rows["layer3"]["norms"] == {"frozen": [f"layer3.0.{n}" for n in ("bn1", "bn2", "downsample.1")]}
+    assert rows["layer4"]["norms"].keys() == {"train"} and rows["fc"]["norms"] == {}
+    saved = report["saved_per_image"]
+    assert sum(r["backward_flop_saved"] for r in rows.values()) == pytest.approx(1e9 * saved["backward_gflop"])
+    assert sum(r["activation_bytes_saved"] for r in rows.values()) == pytest.approx(1e6 * saved["activations_mb"])
+
+
+def test_gradients_saved_are_those_of_the_optimiser(graft, start_weights, shapes):
+    for options, each in ((["--momentum", 0], 4), (["--optimizer", "adamw"], 12)):
+        result = train(graft, start_weights[0], shapes, "trunk", *options, "--json")
+        assert plan_rows(result.json)["layer4"]["gradient_bytes_saved"] == each * 230144
+        assert f"gradients and moments: {each * 387 / 1000:.3g} kB of" in result.err
+
+
+def test_the_plan_names_the_norms_of_a_mixed_block(graft, start_weights, shapes):
+    result = train(graft, start_weights[0], shapes, "until:layer4.0.bn2", "--json")
+    lines = result.err.splitlines()
+    row = next(i for i, line in enumerate(lines) if line.startswith("  layer4 "))
+    assert "mixed" in lines[row].split()
+    assert lines[row + 1 : row + 3] == ["    frozen norms: 0.bn1", "    train norms: 0.bn2 and 0.downsample.1"]
+    norms = {"frozen": ["layer4.0.bn1"], "train": ["layer4.0.bn2", "layer4.0.downsample.1"]}
+    assert plan_rows(result.json)["layer4"]["norms"] == norms
+
+
 def test_a_new_head_leaves_the_trunk_alone(graft, start_weights, shapes):
     weights, before = start_weights
     result = train(graft, weights, shapes, "trunk")
