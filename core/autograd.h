@@ -39,6 +39,12 @@ class Storage {
   Make make_;
 };
 
+struct Cast {  // a tensor's values in another type: core/cast.h
+  Tensor values;
+  uint64_t version = 0;  // of the tensor, when it had them
+  bool follows = false;  // written by whoever changes the tensor
+};
+
 struct Node {
   const char* op;
   std::vector<Edge> edges;
@@ -53,6 +59,7 @@ struct Tensor::Impl {
   bool requires_grad = false;
   bool grad_in_place = false;  // grad was set by the owner: gradients are added into its storage
   Tensor grad;
+  Cast cast;
   std::shared_ptr<Node> node;  // how it was made; null for a leaf
 };
 

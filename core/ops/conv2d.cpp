@@ -1,6 +1,8 @@
 #include <optional>
 
 #include "core/autograd.h"
+#include "core/captured_work.h"
+#include "core/cast.h"
 #include "core/conv_kernels.h"
 #include "core/dispatch.h"
 #include "core/moments.h"
@@ -67,13 +69,23 @@ Tensor record_conv2d(const Conv2dProblem& p, Tensor y, const Tensor& x, const Te
   return record("conv2d", std::move(y), {x, w, bias, residual}, std::move(grads));
 }
 
-// The filter that a gradient goes through.
+// The filter with the scale of the norm after it.
 Tensor scaled(const FrozenFilter& w) {
   if (!w.scale.defined()) return w.weight;
   Tensor filter = empty_like(w.weight, w.weight.shape());
   const int64_t k = filter.dim(0), each = k ? filter.size() / k : 0;
   GRAFT_KERNEL(filter, mul_images, k, each, 1, in<T>(w.weight), in<T>(w.scale), out<T>(filter));
   return filter;
+}
+
+// The filter that a gradient goes through. What was made while work is captured ends with it.
+Tensor filter_of_gradient(FrozenFilter& w, DType dtype) {
+  if (!w.scale.defined() || dtype == w.weight.dtype()) return cast(scaled(w), dtype);
+  if (w.scaled.defined() && w.scaled_version == w.version && w.scaled.dtype() == dtype)
+    return w.scaled;
+  Tensor made = scaled(w).to(dtype);
+  if (!capturing()) w.scaled = made, w.scaled_version = w.version;
+  return made;
 }
 
 Tensor conv2d(const Tensor& x, const Tensor& w, const Tensor& bias, const ConvSpec& spec,
@@ -88,7 +100,7 @@ Tensor conv2d(const Tensor& x, const Tensor& w, const Tensor& bias, const ConvSp
     return activate(residual.defined() ? add(y, residual) : y, activation);
   }
   Tensor y = !recorded && last_handle(residual) ? residual.detach() : empty_like(x, shape);
-  Tensor filter = w.detach().to(x.dtype());
+  Tensor filter = cast(w, x.dtype());
   if (y.size() > 0) conv_fprop(p, x, filter, {{}, bias, residual, activation, moments}, y);
   return recorded ? record_conv2d(p, y, x, w, filter, bias, residual, activation) : y;
 }
@@ -118,8 +130,8 @@ Tensor conv2d(const Tensor& x, FrozenFilter& w, const Tensor& bias, const ConvSp
   if (y.size() == 0) return y;
   conv_fprop(p, x, w, {{}, bias, residual, activation}, y);
   if (recorded) {
-    Tensor filter = scaled(w);
-    return record_conv2d(p, y, x, filter, filter.to(x.dtype()), bias, residual, activation);
+    Tensor filter = x.requires_grad() ? filter_of_gradient(w, x.dtype()) : Tensor();
+    return record_conv2d(p, y, x, w.weight.detach(), filter, bias, residual, activation);
   }
   w.weight.put_away();
   return y;
