@@ -61,6 +61,7 @@ void enter_phase(TrainRun& s) {
   s.average.reset();
   OptimizerOptions options = optimizer_options(phase.options);
   options.rate_factors = rate_factors_in(s);
+  options.read_as = s.model->activations();
   if (o.l2_sp > 0) options.no_decay = s.pull->paths();
   s.optimizer = optimizer_of(*s.model, options);
   open_cache(s);
