@@ -116,6 +116,7 @@ void enter_phase(TrainRun& s) {
 Learner learner_in(const TrainRun& s) {
   const TrainOptions& o = s.phase().options;
   Learner how{o.head_solver == "sgd" ? o.lr : 0, optimizer_options(o)};
+  how.optimizer.read_as = s.model->activations();
   if (has_rates(o.recipes)) how.optimizer.rate_factors = s.rate_factors;
   if (o.recipes.l2_sp > 0) how.optimizer.no_decay = s.pull->paths();
   return how;

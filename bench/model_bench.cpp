@@ -126,7 +126,9 @@ int main(int argc, char** argv) {
   allow_bf16(mode == "infer-bf16");
   model->train(training);
   std::unique_ptr<Optimizer> optimizer;
-  if (training) optimizer = std::make_unique<Optimizer>(*model, OptimizerOptions{});
+  if (training)
+    optimizer =
+        std::make_unique<Optimizer>(*model, OptimizerOptions{.read_as = model->activations()});
   auto iterate =
       cuda ? on_cuda(*model, optimizer.get(), batch) : on_processor(*model, optimizer.get(), batch);
   std::puts("ready");

@@ -49,6 +49,12 @@ struct Edge {
   GradFunction grad;
 };
 
+struct Cast {  // a tensor's values in another type: core/cast.h
+  Tensor values;
+  uint64_t version = 0;  // of the tensor, when it had them
+  bool follows = false;  // written by whoever changes the tensor
+};
+
 struct Node {
   const char* op;
   std::vector<Edge> edges;
@@ -68,6 +74,7 @@ struct Tensor::Impl {
   size_t offset = 0;  // bytes into storage
   uint64_t version = 0;
   bool requires_grad = false;
+  Cast cast;
   std::shared_ptr<History> history;  // from when one is first asked for
 };
 

@@ -3,6 +3,7 @@
 #include <optional>
 
 #include "core/autograd.h"
+#include "core/cast.h"
 #include "core/dispatch.h"
 #include "core/kernel_choice.h"
 #include "core/moments.h"
@@ -165,16 +166,6 @@ void wgrad_on_cuda(const Conv2dProblem& p, const Tensor& x, const Tensor& dy, Te
   }
 }
 
-// The weights as a CUDA kernel takes them.
-const Tensor& converted(FrozenFilter& w, DType dtype) {
-  if (w.weight.dtype() == dtype) return w.weight;
-  if (!w.converted.defined() || w.converted_version != w.version || w.converted.dtype() != dtype) {
-    w.converted = w.weight.to(dtype);
-    w.converted_version = w.version;
-  }
-  return w.converted;
-}
-
 }  // namespace
 
 void conv_fprop(const Conv2dProblem& p, const Tensor& x, const Tensor& w, const ConvLayerEnd& end,
@@ -188,7 +179,7 @@ void conv_fprop(const Conv2dProblem& p, const Tensor& x, FrozenFilter& w, ConvLa
                 Tensor& y) {
   const KernelScope scope(x.device());
   end.scale = w.scale;
-  if (x.device() == Device::cuda) return fprop_on_cuda(p, x, converted(w, x.dtype()), end, y);
+  if (x.device() == Device::cuda) return fprop_on_cuda(p, x, cast(w.weight, x.dtype()), end, y);
   const ConvEpilogue epilogue = for_cpu(end);
   w.packed.bf16 = w.may_round && bf16_allowed();
   const bool packed = cpu::conv2d_packed(p, epilogue, w.packed, w.version);

@@ -17,7 +17,7 @@ struct ConvLayerEnd {  // y = activation(scale conv + bias + residual); undefine
 // w counts as x's type: on a CUDA device it must be that.
 void conv_fprop(const Conv2dProblem& p, const Tensor& x, const Tensor& w, const ConvLayerEnd& end,
                 Tensor& y);
-// With weights that stay as they are: packed, or converted, at the first call. end.scale is theirs.
+// With weights that stay as they are: packed, or cast, at the first call. end.scale is theirs.
 void conv_fprop(const Conv2dProblem& p, const Tensor& x, FrozenFilter& w, ConvLayerEnd end,
                 Tensor& y);
 // `norm`: the batch norm that made x, which may be null. dx then brings the sums that its gradient

@@ -38,8 +38,8 @@ struct FrozenFilter {
   uint64_t version = 0;   // grows when one of the two changes
   bool may_round = false; // to bf16 where that is allowed (core/device.h)
   PackedFilter packed;    // on the processor
-  Tensor converted;       // on a CUDA device, where activations are of another type
-  uint64_t converted_version = 0;
+  Tensor scaled;          // weight times scale, as gradients on a CUDA device read it
+  uint64_t scaled_version = 0;
 };
 Tensor conv2d(const Tensor& x, FrozenFilter& w, const Tensor& bias, const ConvSpec& spec,
               Activation activation = Activation::none, Tensor residual = {});

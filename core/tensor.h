@@ -86,7 +86,7 @@ class Tensor {
   std::shared_ptr<Impl> impl_;
 };
 
-// A tensor backed by a part of `arena` (f32, flat), starting at element `offset`.
+// A tensor backed by a part of `arena` (flat, of its type), starting at element `offset`.
 Tensor view_of(const Tensor& arena, int64_t offset, Shape shape);
 
 template <class T> const T* Tensor::data() const {

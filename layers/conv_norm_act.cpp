@@ -41,7 +41,7 @@ uint64_t version_of(const Conv2d& conv, const BatchNorm2d* norm) {
 
 void refresh(Conv2d& conv, BatchNorm2d* norm) {
   FrozenFilter& frozen = conv.frozen;
-  frozen.weight = conv.weight.detach();
+  frozen.weight = conv.weight;
   frozen.may_round = !conv.weight.requires_grad();
   uint64_t version = version_of(conv, norm);
   if (frozen.version == version) return;

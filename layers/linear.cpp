@@ -15,8 +15,10 @@ Tensor Linear::forward(Tensor x, const Tensor& bias) {
   if (recording({&weight, &bias})) frozen = {};  // packed for an evaluation
   if (recording({&weight, &bias}) || tracing({&x}) || !weight.owns_storage() || !pays_to_pack(x))
     return linear(x, weight, bias);
-  frozen.weight = weight.detach().reshape({weight.dim(0), 1, 1, weight.dim(1)});
-  frozen.version = 1 + weight.version();
+  if (frozen.version != 1 + weight.version()) {
+    frozen.weight = weight.detach().reshape({weight.dim(0), 1, 1, weight.dim(1)});
+    frozen.version = 1 + weight.version();
+  }
   return linear(x, frozen, bias);
 }
 

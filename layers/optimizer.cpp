@@ -1,10 +1,13 @@
 #include "layers/optimizer.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 
 #include "core/autograd.h"
+#include "core/cast.h"
 #include "core/dispatch.h"
+#include "kernels/elementwise.h"
 #include "kernels/reduce.h"
 #include "layers/finite.h"
 
@@ -59,9 +62,12 @@ Optimizer::Optimizer(Module& model, const OptimizerOptions& options) : options_(
   values_ = arena(), grads_ = arena();
   if (moments_of(options) > 0) first_ = arena();
   if (moments_of(options) > 1) second_ = arena();
+  if (device == Device::cuda && options.read_as != DType::f32)
+    copies_ = Tensor::zeros({total}, options.read_as, device);
   for (Slot& slot : slots_) {
     move_into(values_, slot.offset, slot.param);
     slot.param.set_grad(view_of(grads_, slot.offset, slot.param.shape()));
+    if (copies_.defined()) slot.copy = view_of(copies_, slot.offset, slot.param.shape());
   }
   for (size_t i = 0; i < slots_.size(); ++i) {
     if (i > 0 && slots_[i].like(slots_[i - 1])) continue;
@@ -121,7 +127,21 @@ std::optional<double> Optimizer::try_step(double rate, double loss_scale) {
 void Optimizer::prepare(double rate, double loss_scale) {
   check_learning();
   rate_ = rate, loss_scale_ = loss_scale;
+  if (copies_.defined()) renew_copies();
   if (numbers_.defined()) numbers_.copy_from(numbers());
+}
+
+// After the first step only where somebody else has written values: loaded them, or exchanged them
+// with their averages.
+void Optimizer::renew_copies() {
+  auto is_whole = [](const Slot& slot) { return has_cast(slot.param, slot.copy); };
+  if (std::all_of(slots_.begin(), slots_.end(), is_whole)) return;
+  const KernelScope scope(copies_.device());
+  if constexpr (kWithCuda)
+    with_float_type(copies_.dtype(), [&]<class Copy>() {
+      cuda::convert(copies_.size(), in<float>(values_), out<Copy>(copies_), stream());
+    });
+  for (Slot& slot : slots_) set_cast(slot.param, slot.copy);
 }
 
 void Optimizer::apply() {
@@ -133,7 +153,10 @@ std::optional<double> Optimizer::finish() {
   const double norm = scale_.to(Device::cpu).data()[1];
   if (!std::isfinite(norm)) return {};
   ++steps_;
-  for (Slot& slot : slots_) slot.param.mutable_address();  // a new version: caches must notice
+  for (Slot& slot : slots_) {
+    slot.param.mutable_address();  // a new version: caches must notice
+    if (slot.copy.defined()) set_cast(slot.param, slot.copy);
+  }
   return norm;
 }
 
@@ -198,14 +221,24 @@ void Optimizer::apply_on_device() {
     static_assert(sizeof *scale == 2 * sizeof(float));
     cuda::gradient_scale(grads_.size(), in<float>(grads_), at<cuda::GradientLimits>(0, numbers_),
                          scale, stream());
-    for (size_t i = 0; i < ranges_.size(); ++i) {
-      const Update u = update_of(ranges_[i]);
+    const bool f16_copies = copies_.defined() && copies_.dtype() == DType::f16;
+    f16_copies ? update_on_device<f16>(scale) : update_on_device<bf16>(scale);
+  }
+}
+
+template <class Copy>
+void Optimizer::update_on_device(const cuda::GradientScale* scale) {
+  Copy* copies = out<Copy>(copies_);  // null where there are none
+  for (size_t i = 0; i < ranges_.size(); ++i) {
+    const Update u = update_of(ranges_[i]);
+    Copy* copy = copies ? copies + ranges_[i].begin : nullptr;
+    if constexpr (kWithCuda) {
       if (adamw())
-        cuda::adamw<float, bf16>(at<cuda::AdamWFactors>(1 + i, numbers_), u.size, u.grad, scale,
-                                 u.value, u.first, u.second, nullptr, stream());
+        cuda::adamw(at<cuda::AdamWFactors>(1 + i, numbers_), u.size, u.grad, scale, u.value,
+                    u.first, u.second, copy, stream());
       else
-        cuda::sgd<float, bf16>(at<SgdStep>(1 + i, numbers_), u.size, u.grad, scale, u.value,
-                               u.first, nullptr, stream());
+        cuda::sgd(at<SgdStep>(1 + i, numbers_), u.size, u.grad, scale, u.value, u.first, copy,
+                  stream());
     }
   }
 }

@@ -1,7 +1,8 @@
 // SGD and AdamW over one flat arena: values, gradients and moments of everything that learns lie
-// side by side, so a step is one pass and zero_grad one memset. Built from what wants a gradient at
-// that moment, where the parameters are; it never sees anything frozen. Build a new one after the
-// freeze plan changes or the model moves to another device.
+// side by side, so a step is one pass and zero_grad one memset. In mixed precision that pass writes
+// what the next forward pass reads, too: a copy of the values in 16 bits (core/cast.h). Built from
+// what wants a gradient at that moment, where the parameters are; it never sees anything frozen.
+// Build a new one after the freeze plan changes or the model moves to another device.
 #pragma once
 #include <map>
 #include <optional>
@@ -26,6 +27,7 @@ struct OptimizerOptions {
   double clip_norm = 0;    // gradients are scaled down to this global norm; 0: never
   std::map<std::string, double> rate_factors;  // of step()'s rate, by path; absent: 1
   std::set<std::string> no_decay;              // paths; they do not decay in any case
+  DType read_as = DType::f32;  // by operations on a CUDA device: the type of activations there
 };
 
 // Of the gradient and the moments, for each element that learns.
@@ -42,7 +44,8 @@ class Optimizer {
   // Of gradients that are `loss_scale` times too large. Where they are not finite nothing changes.
   std::optional<double> try_step(double rate, double loss_scale);
   // The same in three parts. On a CUDA device apply() only queues work, which is the same each
-  // time, so that a step can be captured (core/captured_work.h).
+  // time, so that a step can be captured (core/captured_work.h). The forward pass that comes after
+  // prepare() finds the copies whole, whatever has changed a value since the last step.
   void prepare(double rate, double loss_scale);
   void apply();
   std::optional<double> finish();
@@ -62,6 +65,7 @@ class Optimizer {
     int64_t offset, size;  // elements in the arena
     bool decay;
     double rate_factor;
+    Tensor copy = {};      // of its values, where there are copies
     bool like(const Slot& other) const {
       return decay == other.decay && rate_factor == other.rate_factor;
     }
@@ -84,14 +88,17 @@ class Optimizer {
   SgdStep sgd_step(const Range& range) const;
   AdamWStep adamw_step(const Range& range) const;
   Update update_of(const Range& range);
+  void renew_copies();
   void apply_here();
   void apply_on_device();
+  template <class Copy> void update_on_device(const cuda::GradientScale* scale);
   Tensor numbers() const;  // what the device is to know of this step, on the processor
 
   OptimizerOptions options_;
   std::vector<Slot> slots_;
   std::vector<Range> ranges_;
   Tensor values_, grads_, first_, second_;  // flat arenas; second_ for AdamW only
+  Tensor copies_;       // a flat arena of bf16 or f16, or undefined
   Tensor scale_;        // (2) f32: factor for gradients, their norm
   Tensor numbers_;      // bytes on a CUDA device: GradientLimits, then the step of each range
   double rate_ = 0, loss_scale_ = 1;        // of prepare()

@@ -3,9 +3,19 @@
 #include <algorithm>
 
 #include "kernels/runtime.h"
+#include "layers/freeze.h"
 #include "layers/random_layer.h"
 
 namespace graft {
+namespace {
+
+uint64_t version_of(const std::vector<Tensor>& tensors) {  // grows with each change
+  uint64_t version = 0;
+  for (const Tensor& t : tensors) version += t.version();
+  return version;
+}
+
+}  // namespace
 
 TrainingStep::TrainingStep(Parts parts, bool may_capture)
     : parts_(std::move(parts)),
@@ -87,8 +97,15 @@ TrainingStep::Shapes TrainingStep::shapes_of(Input& input) {
   return shapes;
 }
 
+void TrainingStep::forget_what_changed() {
+  if (!captured_ || version_of(captured_->frozen) == captured_->version) return;
+  captured_.reset();
+  seen_.clear();
+}
+
 // For the first shapes that come again; null for others, and where it is refused.
 TrainingStep::Captured* TrainingStep::captured_for(Input& input) {
+  forget_what_changed();
   const Shapes shapes = shapes_of(input);
   if (captured_ || !may_capture_)
     return captured_ && captured_->shapes == shapes ? captured_.get() : nullptr;
@@ -111,6 +128,8 @@ std::unique_ptr<TrainingStep::Captured> TrainingStep::capture(const Input& like)
   auto made = std::make_unique<Captured>();
   made->input = like;
   made->shapes = shapes_of(made->input);
+  for (auto& [path, tensor] : frozen_tensors(parts_.model)) made->frozen.push_back(tensor);
+  made->version = version_of(made->frozen);
   for (Tensor* t : made->input.tensors()) *t = Tensor::zeros(t->shape(), t->dtype(), Device::cuda);
   made->step = std::make_unique<CapturedWork>([&] { queue(made->input); });
   if (parts_.average)

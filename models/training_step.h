@@ -5,6 +5,7 @@
 // launched as a whole (core/captured_work.h): by then everything is made that is made once. Batches
 // of other shapes, an epoch's last and smaller one, run call by call, with the same bits: the
 // kernels are the same, and find what differs from step to step in device memory in either case.
+// What was made once is of values that stay: where one of them changes, all begins anew.
 #pragma once
 #include <functional>
 #include <memory>
@@ -68,6 +69,8 @@ class TrainingStep {
   struct Captured {
     Shapes shapes;
     Input input;  // where a batch is put
+    std::vector<Tensor> frozen;
+    uint64_t version;  // of those
     std::unique_ptr<CapturedWork> step, average;
   };
   Input input_of(const Batch& batch, const std::optional<Mix>& mix) const;
@@ -76,6 +79,7 @@ class TrainingStep {
   void queue(const Input& input);
   StepResult finish(Captured* captured);
   static Shapes shapes_of(Input& input);
+  void forget_what_changed();
   Captured* captured_for(Input& input);
   std::unique_ptr<Captured> capture(const Input& like);
   void give_up(const std::string& why);

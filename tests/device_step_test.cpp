@@ -1,169 +1,15 @@
 // A step of training as one launch: the bits of the step that is queued call by call.
 #include "kernels/runtime.h"
-#include "layers/layer_norm.h"
-#include "layers/stochastic_depth.h"
-#include "layers/window_attention.h"
-#include "models/chain.h"
-#include "models/training_step.h"
-#include "models/zoo.h"
-#include "tests/device.h"
-#include "tests/layer_helpers.h"
-
-#ifdef GRAFT_CUSIM
-#include "tests/cusim/runtime_sim.h"
-#endif
+#include "tests/step_case.h"
 
 namespace graft::tests {
 namespace {
-
-constexpr int64_t kSide = 8, kClasses = 4;
-
-std::unique_ptr<Classifier> small_resnet() { return make_model("resnet10_small", kClasses, 1); }
-
-// What Swin V2 is made of, and all that draws.
-std::unique_ptr<Classifier> small_swin() {
-  constexpr int64_t width = 16;
-  constexpr int heads = 2, side = 2;
-  Sequential trunk, head;
-  trunk.add(Conv2d(3, width, {.kernel = 2, .stride = 2})).add(LayerNorm(width));
-  for (bool shifted : {false, true})
-    trunk.add(WindowAttentionV2(width, heads, side, shifted)).add(StochasticDepth(0.3f));
-  head.add(Dropout(0.2f)).add(Linear(width, kClasses));
-  auto model = std::make_unique<Chain>(Chain::Part{"trunk", std::move(trunk)},
-                                       Chain::Part{"head", std::move(head)});
-  initialize(*model, 1);
-  return model;
-}
-
-std::unique_ptr<Classifier> smallest() {
-  Sequential trunk, head;
-  trunk.add(Conv2d(3, 4, {.kernel = 4, .stride = 4})).add(BatchNorm2d(4));
-  head.add(Linear(4, kClasses));
-  auto model = std::make_unique<Chain>(Chain::Part{"trunk", std::move(trunk)},
-                                       Chain::Part{"head", std::move(head)});
-  initialize(*model, 1);
-  return model;
-}
-
-struct Case {
-  std::function<std::unique_ptr<Classifier>()> network = small_resnet;
-  std::string plan = "none", head = "linear";
-  OptimizerOptions optimizer{.momentum = 0.9};
-  DType activations = DType::f32;
-  double loss_scale = 1, ema = 0, pull = 0;
-  MixOptions mix;
-  bool weighted = false, evaluated = false;
-  std::vector<int64_t> batches{2, 2, 2};
-  Device device = Device::cuda;
-};
-
-struct Outcome {
-  std::vector<double> losses, norms;
-  TensorMap values, moments, means;  // on the processor
-  std::vector<long> launches;        // of each step
-  std::vector<long> calls;           // of the runtime, by the end of each
-  std::string refused;
-  bool captured = false;
-};
-
-Batch batch_of(int64_t images, uint64_t seed) {
-  Batch batch;
-  batch.images = Tensor({images, kSide, kSide, 3}, DType::u8);
-  Random random(seed, "pixels");
-  auto* pixels = batch.images.mutable_data<uint8_t>();
-  for (int64_t i = 0; i < batch.images.size(); ++i) pixels[i] = uint8_t(random.next());
-  batch.labels = labels_of(images, kClasses);
-  return batch;
-}
-
-// Rates fall, and the loss scale doubles: what differs from step to step.
-StepNumbers numbers_of(const Case& c, int step) {
-  const double scale = c.loss_scale == 1 ? 1 : c.loss_scale * (step < 2 ? 1 : 2);
-  StepNumbers numbers{
-      .seed = 7, .step = uint64_t(step), .rate = 0.05 / (1 + step), .loss_scale = scale};
-  if (c.mix.any())
-    numbers.mix = draw_mix(c.mix, c.batches[size_t(step)], kSide, Random(7, "mix", numbers.step));
-  return numbers;
-}
-
-struct Learner {
-  explicit Learner(const Case& c) : c(c), model(c.network()) {
-    if (c.head != "linear") model->replace_head(kClasses, 1, HeadForm::parse(c.head));
-    model->place(c.device, c.activations);
-    freeze(*model, c.plan);
-    model->train();
-    if (c.weighted) weights = uniform({kClasses}, 5, 0.5f, 2).to(c.device);
-    optimizer = std::make_unique<Optimizer>(*model, c.optimizer);
-    if (c.pull > 0) pull = std::make_unique<L2Sp>(*model, model->head_path(), c.pull);
-    if (c.ema > 0) average = std::make_unique<Ema>(*model, c.ema);
-  }
-
-  TrainingStep step(bool may_capture) {
-    return TrainingStep({.model = *model,
-                         .optimizer = *optimizer,
-                         .loss = {.label_smoothing = 0.1f, .class_weights = weights},
-                         .pull = pull.get(),
-                         .average = average.get()},
-                        may_capture);
-  }
-
-  // With the averages, on images of another size: nothing that a launch needs may go.
-  void evaluate() {
-    const Averaged values(average.get());
-    NoGrad no_grad;
-    model->eval();
-    Batch batch;
-    batch.images = Tensor::zeros({1, kSide + 4, kSide + 4, 3}, DType::u8);
-    logits_of(*model, batch);
-    model->train();
-  }
-
-  Case c;
-  Tensor weights;
-  std::unique_ptr<Classifier> model;
-  std::unique_ptr<Optimizer> optimizer;
-  std::unique_ptr<L2Sp> pull;
-  std::unique_ptr<Ema> average;
-};
-
-#ifdef GRAFT_CUSIM
-long launches() { return cuda::sim::launches(); }
-long calls() { return cuda::sim::calls(); }
-#else
-long launches() { return 0; }
-long calls() { return 0; }
-#endif
-
-Outcome train(const Case& c, bool may_capture) {
-  Learner run(c);
-  Outcome outcome;
-  TrainingStep step = run.step(may_capture);
-  step.refused = [&](const std::string& why) { outcome.refused = why; };
-  for (size_t i = 0; i < c.batches.size(); ++i) {
-    const long before = launches();
-    const StepResult result = step.run(batch_of(c.batches[i], i), numbers_of(c, int(i)));
-    outcome.launches.push_back(launches() - before);
-    outcome.calls.push_back(calls());
-    outcome.losses.push_back(result.loss);
-    outcome.norms.push_back(result.norm.value_or(-1));
-    if (c.evaluated) run.evaluate();
-  }
-  outcome.captured = step.captured();
-  outcome.values = snapshot(*run.model);
-  outcome.moments = run.optimizer->state();
-  if (run.average) outcome.means = run.average->state();
-  return outcome;
-}
 
 void expect_same(const Case& c) {
   const Outcome eager = train(c, false), captured = train(c, true);
   EXPECT_TRUE(captured.captured) << captured.refused;
   EXPECT_FALSE(eager.captured);
-  EXPECT_EQ(eager.losses, captured.losses);
-  EXPECT_EQ(eager.norms, captured.norms);
-  EXPECT_TRUE(changed(eager.values, captured.values).empty());
-  EXPECT_TRUE(changed(eager.moments, captured.moments).empty());
-  EXPECT_TRUE(changed(eager.means, captured.means).empty());
+  expect_same_bits(eager, captured);
 }
 
 TensorMap parameters_of(Module& model) {
@@ -265,9 +111,7 @@ TEST_F(DeviceStep, WhatLearnsMayChange) {
   auto train_in_phases = [](bool may_capture) {
     Learner run({.network = smallest, .plan = "trunk"});
     for (const char* plan : {"trunk", "none,bn=frozen", "none"}) {
-      freeze(*run.model, plan);
-      run.model->train();
-      run.optimizer = std::make_unique<Optimizer>(*run.model, run.c.optimizer);
+      run.learn(plan);
       TrainingStep step = run.step(may_capture);
       for (int i = 0; i < 3; ++i) step.run(batch_of(2, uint64_t(i)), numbers_of(run.c, i));
       EXPECT_EQ(step.captured(), may_capture) << plan;

@@ -1,4 +1,5 @@
 #include "core/autograd.h"
+#include "core/cast.h"
 #include "core/dispatch.h"
 #include "core/ops.h"
 #include "core/ops/gradients.h"
@@ -15,7 +16,8 @@ Tensor add_tokens(const Tensor& x, const Tensor& first, const Tensor& positions)
               positions.shape());
   const int64_t n = x.dim(0), c = x.dim(2), rest = x.dim(1) * c, all = rest + c;
   if (tracing({&x})) return traced("add_tokens", {x, first, positions}, {n, x.dim(1) + 1, c});
-  Tensor y = empty_like(x, {n, x.dim(1) + 1, c}), token = first.to(x.dtype()), places = positions.to(x.dtype());
+  const Tensor token = cast(first, x.dtype()), places = cast(positions, x.dtype());
+  Tensor y = empty_like(x, {n, x.dim(1) + 1, c});
   GRAFT_KERNEL(y, copy_rows, 1, n, c, in<T>(token), {0, 0}, out<T>(y), {0, all});
   GRAFT_KERNEL(y, copy_rows, 1, n, rest, in<T>(x), {0, rest}, out<T>(y) + c, {0, all});
   GRAFT_KERNEL(y, add_columns, n, all, in<T>(y), in<T>(places), out<T>(y));

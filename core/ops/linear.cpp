@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include "core/autograd.h"
+#include "core/cast.h"
 #include "core/dispatch.h"
 #include "core/ops.h"
 #include "core/ops/gradients.h"
@@ -78,7 +79,7 @@ Tensor linear(const Tensor& x, const Tensor& w, const Tensor& bias, Activation a
   Shape shape = x.shape();
   shape.back() = outputs;
   if (tracing({&x})) return activate(traced("linear", {x, w, bias}, shape), activation);
-  Tensor y = empty_like(x, shape), weight = w.detach().to(x.dtype());
+  Tensor y = empty_like(x, shape), weight = cast(w, x.dtype());
   product_plus(n, outputs, inputs, x, weight, bias, y);
   y = record("linear", y,
              {{x, [=, shape = x.shape()](const Tensor& dy) {
