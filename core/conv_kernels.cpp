@@ -23,12 +23,15 @@ ConvEpilogue for_cpu(const ConvLayerEnd& end) {
           .activation = end.activation};
 }
 
-// The bytes that x is made of, where our kernel for the first layer is wanted and can take them.
-const PixelSource* first_layer_of([[maybe_unused]] const Conv2dProblem& p, [[maybe_unused]] const Tensor& x) {
+// The bytes that x is made of, where our kernel for the first layer is wanted and takes them: where
+// has(math).
+template <class Has>
+const PixelSource* first_layer_of([[maybe_unused]] const Tensor& x,
+                                  [[maybe_unused]] const Has& has) {
   if constexpr (kWithCuda) {
     const PixelSource* source = pixel_source(x);
     const bool ours = kernels_in_use() != Kernels::vendor;
-    if (source && ours && cuda::has_conv2d_first(math_of(x.dtype()), p)) return source;
+    if (source && ours && has(math_of(x.dtype()))) return source;
   }
   return nullptr;
 }
@@ -116,7 +119,9 @@ void fprop_of_values(Fprop& f, const Tensor& x, bool moments) {
 void fprop_on_cuda(const Conv2dProblem& p, const Tensor& x, const Tensor& w,
                    const ConvLayerEnd& end, Tensor& y) {
   Fprop f(p, w, end, y);
-  if (const PixelSource* source = first_layer_of(p, x))
+  const PixelSource* source =
+      first_layer_of(x, [&](auto math) { return cuda::has_conv2d_first(math, p); });
+  if (source)
     fprop_of_pixels(f, *source, end.moments);
   else
     fprop_of_values(f, x, end.moments);
@@ -147,10 +152,8 @@ void dgrad_on_cuda(const Conv2dProblem& p, const Tensor& dy, const Tensor& w,
   run(kernels);
 }
 
-void wgrad_on_cuda(const Conv2dProblem& p, const Tensor& x, const Tensor& dy, Tensor& dw) {
+void wgrad_of_values(const Conv2dProblem& p, const Tensor& x, const void* gradient, float* to) {
   const cuda::GemmMath math = math_of(x.dtype());
-  const void* gradient = address(dy, x.dtype());
-  float* to = out<float>(dw);
   const ConvInput from = input_of(x, p, [&](const auto& norm, const void* data) {
     return cuda::has_norm_conv2d_wgrad(math, p, norm, data, gradient);
   });
@@ -164,6 +167,17 @@ void wgrad_on_cuda(const Conv2dProblem& p, const Tensor& x, const Tensor& dy, Te
           kernels.wgrad(math, p, from.data, gradient, to, stream());
         });
   }
+}
+
+void wgrad_on_cuda(const Conv2dProblem& p, const Tensor& x, const Tensor& dy, Tensor& dw) {
+  const void* gradient = address(dy, x.dtype());
+  float* to = out<float>(dw);
+  const PixelSource* source =
+      first_layer_of(x, [&](auto math) { return cuda::has_conv2d_first_wgrad(math, p); });
+  if (!source) return wgrad_of_values(p, x, gradient, to);
+  if constexpr (kWithCuda)
+    cuda::conv2d_first_wgrad(math_of(x.dtype()), p, in<uint8_t>(source->pixels),
+                             source->normalization, gradient, to, stream());
 }
 
 }  // namespace

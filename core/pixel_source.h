@@ -1,5 +1,6 @@
 // Normalised pixels on a CUDA device that are made when they are first read, and what of: a first
-// convolution takes the bytes themselves and normalises them on their way into its kernel.
+// convolution and the gradient of its filters take the bytes themselves and normalise them on their
+// way into the kernel.
 #pragma once
 #include "core/tensor.h"
 #include "kernels/augment.h"

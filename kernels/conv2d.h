@@ -107,6 +107,12 @@ TileGrid conv2d_first_moment_tiles(const Conv2dProblem& p);  // as conv2d_moment
 void conv2d_first(GemmMath math, const Conv2dProblem& p, const uint8_t* x,
                   const Normalization& normalization, const void* w, const ConvLastStep& last,
                   void* y, DType y_type, Stream stream);
+// wgrad of the same, dy (n,out_h,out_w,k) of math's type, dw (k,r,s,3) f32; of filters of which two
+// tiles' pixels fit into shared memory.
+bool has_conv2d_first_wgrad(GemmMath math, const Conv2dProblem& p);
+void conv2d_first_wgrad(GemmMath math, const Conv2dProblem& p, const uint8_t* x,
+                        const Normalization& normalization, const void* dy, float* dw,
+                        Stream stream);
 
 }  // namespace cuda
 }  // namespace graft

@@ -58,8 +58,31 @@ TEST_P(DeviceFirstLayer, TheNormalisedPixelsAreNeverMade) {
 
 TEST_P(DeviceFirstLayer, ItsFilterLearns) {
   const ConvSpec spec{.stride = {2, 2}, .padding = {1, 1, 1, 1}};
+  const Tensor factors = normal({2, 11, 11, 8}, 7);
   auto gradient = [&](const Tensor& x) {
-    Tensor w = filter(3).requires_grad(true);
+    Tensor w = filter(3).to(x.device()).requires_grad(true);
+    sum(mul(conv2d(x, w, {}, spec), factors.to(x.device()).to(x.dtype()))).backward();
+    return w.grad();
+  };
+  const Tensor found = gradient(input());
+  expect_near(found, gradient(input().clone()));
+  expect_near(found, gradient(input().to(Device::cpu).to(DType::f32)));
+}
+
+// Nor for the gradient: what it keeps are the bytes.
+TEST_P(DeviceFirstLayer, ItsFilterLearnsFromTheBytes) {
+  const Tensor x = input();
+  Tensor w = filter(7).requires_grad(true);
+  sum(conv2d(x, w, {}, {.stride = {2, 2}, .padding = {3, 3, 3, 3}})).backward();
+  const size_t before = live();
+  x.address();
+  EXPECT_GE(live() - before, x.bytes());
+}
+
+TEST_P(DeviceFirstLayer, ItsFilterLearnsFromPatchesThatDoNotFit) {
+  const ConvSpec spec{.stride = {16, 16}};
+  auto gradient = [&](const Tensor& x) {
+    Tensor w = filter(16).requires_grad(true);
     sum(conv2d(x, w, {}, spec)).backward();
     return w.grad();
   };

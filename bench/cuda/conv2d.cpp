@@ -1,6 +1,7 @@
 // C1 and C2 every convolution of ResNet-50, three passes; C3 those of VGG-16; C4 the first layer
-// from bytes; C5 with bias, residual and ReLU; B2 with the statistics of the batch norm after it,
-// of what the batch norm before it makes of its input, and with the gradient of that norm.
+// and the gradient of its filters from bytes; C5 with bias, residual and ReLU; B2 with the
+// statistics of the batch norm after it, of what the batch norm before it makes of its input, and
+// with the gradient of that norm.
 #include "kernels/conv2d.h"
 
 #include <memory>
@@ -18,12 +19,16 @@ using cuda::GemmMath;
 
 constexpr DType kType = DType::bf16;
 constexpr GemmMath kMath = GemmMath::bf16;
+constexpr Normalization kNormalization{
+    1.0f / 255, {0.485f, 0.456f, 0.406f}, {0.229f, 0.224f, 0.225f}, false};
 
 enum class Pass {
-  fprop, dgrad, wgrad, first, fused, statistics, norm_fprop, norm_wgrad, norm_dgrad
+  fprop, dgrad, wgrad, first, first_wgrad, fused, statistics, norm_fprop, norm_wgrad, norm_dgrad
 };
 
-constexpr bool is_wgrad(Pass pass) { return pass == Pass::wgrad || pass == Pass::norm_wgrad; }
+constexpr bool is_wgrad(Pass pass) {
+  return pass == Pass::wgrad || pass == Pass::first_wgrad || pass == Pass::norm_wgrad;
+}
 constexpr bool has_statistics(Pass pass) {
   return pass == Pass::statistics || pass == Pass::norm_fprop;
 }
@@ -152,12 +157,12 @@ std::function<void(int)> own(const Conv2dProblem& p, Pass pass, int sets) {
         return cuda::conv2d_dgrad(kMath, p, a->y.at(i), a->w.at(i), a->x.at(i), kType, {});
       case Pass::wgrad:
         return cuda::conv2d_wgrad(kMath, p, a->x.at(i), a->y.at(i), a->dw.at<float>(i), {});
-      case Pass::first: {
-        const Normalization n{
-            1.0f / 255, {0.485f, 0.456f, 0.406f}, {0.229f, 0.224f, 0.225f}, false};
-        return cuda::conv2d_first(kMath, p, a->x.at<uint8_t>(i), n, a->w.at(i), {}, a->y.at(i),
-                                  kType, {});
-      }
+      case Pass::first:
+        return cuda::conv2d_first(kMath, p, a->x.at<uint8_t>(i), kNormalization, a->w.at(i), {},
+                                  a->y.at(i), kType, {});
+      case Pass::first_wgrad:
+        return cuda::conv2d_first_wgrad(kMath, p, a->x.at<uint8_t>(i), kNormalization, a->y.at(i),
+                                        a->dw.at<float>(i), {});
     }
   };
 }
@@ -177,12 +182,10 @@ std::function<void(int)> theirs(const Conv2dProblem& p, Pass pass, int sets) {
       x = normalized->at(i);
     }
     switch (pass) {
-      case Pass::first: {  // which has to normalise by itself first
-        const Normalization n{
-            1.0f / 255, {0.485f, 0.456f, 0.406f}, {0.229f, 0.224f, 0.225f}, false};
-        cuda::normalize(n, p.n * p.h * p.w, pixels->at<uint8_t>(0), a->x.at<bf16>(i), {});
+      case Pass::first:  // which has to normalise by itself first
+        cuda::normalize(kNormalization, p.n * p.h * p.w, pixels->at<uint8_t>(0), a->x.at<bf16>(i),
+                        {});
         [[fallthrough]];
-      }
       case Pass::fprop:
         return vendor::conv2d_fprop(kMath, p, a->x.at(i), a->w.at(i), {}, a->y.at(i), kType, {});
       case Pass::fused:
@@ -201,6 +204,7 @@ std::function<void(int)> theirs(const Conv2dProblem& p, Pass pass, int sets) {
       case Pass::dgrad:
         return vendor::conv2d_dgrad(kMath, p, a->y.at(i), a->w.at(i), a->x.at(i), kType, {});
       case Pass::wgrad:
+      case Pass::first_wgrad:  // of pixels that were normalised for fprop
       case Pass::norm_wgrad:
         return vendor::conv2d_wgrad(kMath, p, x, a->y.at(i), a->dw.at<float>(i), {});
     }
@@ -212,14 +216,16 @@ double bytes_of(const Conv2dProblem& p, Pass pass) {
   const double x = double(p.n * p.h * p.w * p.c), w = double(p.k * p.r * p.s * p.c),
                y = double(p.n * p.out_h() * p.out_w() * p.k);
   if (pass == Pass::first) return x + 2 * (w + y);
+  if (pass == Pass::first_wgrad) return x + 2 * y + 4 * w;
   if (pass == Pass::norm_dgrad) return 2 * (w + y + 5 * x);  // x twice, the gradient there and back
   return 2 * (x + y) + (is_wgrad(pass) ? 4 : 2) * w + (pass == Pass::fused ? 2 * y : 0);
 }
 
 void add_layer(const std::string& group, const std::string& network, const Layer& l, int64_t batch,
                Pass pass) {
-  constexpr const char* passes[] = {"fprop",      "dgrad",      "wgrad",      "first",     "fused",
-                                    "statistics", "norm_fprop", "norm_wgrad", "norm_dgrad"};
+  constexpr const char* passes[] = {"fprop",       "dgrad", "wgrad",      "first",
+                                    "first_wgrad", "fused", "statistics", "norm_fprop",
+                                    "norm_wgrad",  "norm_dgrad"};
   const Conv2dProblem p = problem(l, batch);
   const double bytes = bytes_of(p, pass);
   const std::string shape = std::to_string(l.filter) + "x" + std::to_string(l.filter) + "_" +
@@ -262,7 +268,7 @@ void add_conv2d() {
         add_layer("C3", "vgg16", l, batch, pass);
       }
   add_layer("C4", "resnet50", kStem, 256, Pass::first);
-  add_layer("C4", "resnet50", kStem, 256, Pass::wgrad);
+  add_layer("C4", "resnet50", kStem, 256, Pass::first_wgrad);
 }
 
 }  // namespace graft::bench

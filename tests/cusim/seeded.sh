@@ -111,10 +111,14 @@ depthwise: no barrier, filter | conv2d_depthwise.cu | 0,/__syncthreads/{//d}    
 depthwise: no barrier, sums   | conv2d_depthwise.cu | /sums.of\[first\]\[lane\] = sum/{n;d}                   | race
 depthwise: pixel of all phases | conv2d_depthwise.cu | /start = {at.image/d                                   | plain
 none of the first layer       | conv2d_first.cu  |                                                            | -
-first layer: no barrier, table | conv2d_first.cu | /load_table(shared.table/{n;d}                             | race
-first layer: no barrier, patch | conv2d_first.cu | /load_patch(patch, shared/{n;d}                            | race
+first layer: no barrier, table | conv2d_first.cu | /load_table<kThreads>(shared.table/{n;d}                   | race
+first layer: no barrier, patch | conv2d_first.cu | /load_patch<kThreads>(patch, shared/{n;d}                  | race
 first layer: patch over patch | conv2d_first.cu  | /the patch is no longer read/d                             | race
-first layer: around the image | conv2d_first.cu  | s/inside \&\& channel < 3 ?/channel < 3 ?/                 | asan
+first layer: around the image | conv2d_first.cuh | s/inside\[j\] ? photographs/true ? photographs/           | asan
+none of its gradient          | conv2d_first_wgrad.cu |                                                       | -
+first gradient: one patch for both | conv2d_first_wgrad.cu | s/(&dy - shared.dy) \* photographs/0 * photographs/ | race
+first gradient: filters past the last | conv2d_first_wgrad.cu | s/if (k < p.k)$/if (true)/                    | plain
+first gradient: chunks of another row | conv2d_first_wgrad.cu | s/at\[j\] = chunk < end ? r \*/at[j] = chunk < end ? (r ^ 1) */ | plain
 none with wgmma               | wgmma_block.cuh  |                                                            | -
 wgmma: no wait for the copy   | wgmma_block.cuh  | /barriers.wait(place)/d                                    | plain
 wgmma: other parity of full   | ring_barriers.cuh | s/full\[at.stage\], at.parity)/full[at.stage], at.parity ^ 1)/ | plain
@@ -218,6 +222,7 @@ program_of() { # name, file -> what runs the kernel
     cosine:* | window:* | *"of tokens") echo seeded_tokens ;;
     depthwise:* | *"of depthwise") echo seeded_depthwise ;;
     "first layer:"* | *"of the first layer") echo seeded_first ;;
+    "first gradient:"* | *"of its gradient") echo seeded_first_gradient ;;
     *) case $2 in
          attention*) echo seeded_attention ;;
          mix*) echo seeded_mix ;;
