@@ -19,16 +19,16 @@ Kernels kernels_of(const std::string& name) {
 }  // namespace
 
 struct Place::Measuring {
-  std::string device;
+  KernelSetting setting;
   size_t known;  // verdicts at the beginning
 
-  explicit Measuring(const std::string& device) : device(device) {
-    set_kernel_verdicts(read_verdicts(device));
+  explicit Measuring(const std::string& device) : setting(kernel_setting(device)) {
+    set_kernel_verdicts(verdicts_for(read_kernel_file(), setting));
     known = kernel_verdicts().size();
   }
   ~Measuring() {
     const KernelVerdicts verdicts = kernel_verdicts();
-    if (verdicts.size() > known) write_verdicts(device, verdicts);
+    if (verdicts.size() > known) write_verdicts(setting, verdicts);
   }
 };
 

@@ -258,17 +258,23 @@ def test_kernels_of_nvidia_are_refused_where_they_are_not(sim, few):
 def test_what_was_measured_is_shown(graft):
     environment = {**os.environ, "GRAFT_CACHE": str(graft.folder)}
     assert "nothing" in graft("kernels", env=environment).out
-    known = {"graft": "1", "device": "A GPU", "libraries": "cuDNN 1",
-             "kernels": {"gemm m1": {"own_us": 3.0, "vendor_us": 2.0}}}
+    setting = {"graft": "1", "own": "0123456789abcdef", "libraries": "cuDNN 1", "driver": "CUDA 13.0"}
+    sections = [{"device": device, **setting, "kernels": {"gemm m1": {"own_us": own, "vendor_us": 2.0}}}
+                for device, own in (("A GPU", 3.0), ("Another", 1.0))]
+    known = {"format": 2, "measured": sections}
     (graft.folder / "kernels.json").write_text(json.dumps(known))
     shown = graft("kernels", env=environment).out
-    assert "A GPU" in shown and "vendor  gemm m1" in shown
+    assert "A GPU" in shown and "vendor  gemm m1" in shown and "own  gemm m1" in shown
     assert graft("kernels", "--json", env=environment).json == known
-    no_time = {**known, "kernels": {"gemm m1": {"own_us": "fast"}}}
-    for damaged in ("{damaged", "[]", '{"kernels": {}}', json.dumps(no_time)):
-        (graft.folder / "kernels.json").write_text(damaged)
-        assert "nothing" in graft("kernels", env=environment).out
-        assert graft("kernels", "--json", env=environment).json == {}
+    older = {"device": "A GPU", **setting, "kernels": {}}
+    for text, why in (("{damaged", "is damaged"), ("[]", "is damaged"),
+                      (json.dumps(older), "was written by another version of graft")):
+        (graft.folder / "kernels.json").write_text(text)
+        told = graft("kernels", env=environment)
+        assert "nothing" in told.out
+        assert told.err == ("warning: what --kernels auto measured before is not used: kernels.json "
+                            f"{why}\n")
+        assert graft("kernels", "--json", env=environment).json == {"format": 2, "measured": []}
 
 
 def test_rounding_the_trunk_is_measured(graft, shapes, trained):
