@@ -128,6 +128,16 @@ def test_no_device_and_an_old_one(sim, few):
     assert auto.json["device"] == "cpu" and "no CUDA device" in only_notice(auto)
 
 
+def test_a_build_for_other_devices(sim, few):
+    """Said before anything is computed, not by the first kernel."""
+    other = {**faults(major=8), "GRAFT_SIM_DRIVER": "no kernel image"}
+    reason = ("this graft was compiled for other devices than cusim, whose compute capability is 8.0; build it "
+              "with -DCMAKE_CUDA_ARCHITECTURES=80")
+    assert train(sim, few, code=69, env=other).message == f"graft: --device cuda: {reason}; --device cpu does without"
+    auto = train(sim, few, device="auto", env=other)
+    assert auto.json["device"] == "cpu" and only_notice(auto) == f"notice: {reason}; computing on the processor"
+
+
 @pytest.mark.parametrize("says, reason", [
     ("11.4", "the NVIDIA driver is too old, update it: it is of CUDA 11.4, and 12 is needed"),
     ("unknown error", "the NVIDIA driver does not work, see what nvidia-smi says: unknown error"),
