@@ -8,8 +8,9 @@ import re
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
-from conftest import SMALL, Program, losses, make_data
+from conftest import SMALL, Program, losses, make_data, make_images, write_unteachable
 
 AFTER_LOADING = 600  # calls of the runtime, after which the first epoch is on its way,
 FIRST_EPOCH = 1100   # and the second one
@@ -252,6 +253,21 @@ def test_a_loss_that_explodes_leaves_the_good_epochs(sim, few):
     assert len((run / "events.jsonl").read_text().splitlines()) == 3
     assert sim("train", "--resume", "--out", "run", "--device", "cuda", code=70).message == message
     assert hashes(run) == good
+
+
+@pytest.mark.parametrize("graph", ["on", "off"])
+def test_a_gradient_that_is_not_finite_leaves_the_good_phase(sim, start_weights, few, graph):
+    """As on the processor: the layer that it begins in is named."""
+    weights = write_unteachable(sim.folder / "huge.safetensors", start_weights[1])
+    args = ["train", "--model", "resnet10_small", "--weights", weights, "--threads", 1, "--data", few,
+            "--batch", 2, "--image-size", 8, "--augment", "none", "--recipe", "lp-ft", "--epochs", 2,
+            "--device", "cuda", "--precision", "f32", "--cuda-graph", graph, "--out", "run"]
+    message = sim(*args, code=70).message
+    assert "the gradient is not finite at step 0, that of layer4.0.conv2.weight before all others" in message
+    good = hashes(sim.folder / "run")
+    assert {"model.h5", "checkpoint.h5"} <= good.keys()
+    assert sim("train", "--resume", "--out", "run", "--device", "cuda", code=70).message == message
+    assert hashes(sim.folder / "run") == good
 
 
 def test_precision_needs_a_device(sim, few):
