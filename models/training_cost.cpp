@@ -3,26 +3,11 @@
 #include <map>
 #include <string_view>
 
-#include "core/trace.h"
 #include "layers/batch_norm.h"
+#include "models/network_trace.h"
 
 namespace graft {
 namespace {
-
-std::vector<TracedOp> trace(Classifier& model, int64_t side, Tensor& input) {
-  const bool was_training = model.training();
-  model.eval();
-  Trace trace;
-  input = trace.input({1, side, side, 3});
-  try {
-    model.head(model.hidden(model.trunk(input)));
-  } catch (...) {
-    model.train(was_training);
-    throw;
-  }
-  model.train(was_training);
-  return trace.steps();
-}
 
 // What of the network learns: by a plan, or everything.
 class Learning {
@@ -140,8 +125,7 @@ StepCost& StepCost::operator+=(const StepCost& other) {
 }
 
 std::vector<LayerCost> training_costs(Classifier& model, int64_t side) {
-  Tensor input;
-  const std::vector<TracedOp> steps = trace(model, side, input);
+  const auto [input, steps] = trace_network(model, side);
   const Learning plan(model, false), everything(model, true);
   Pass planned(input, plan), full(input, everything);
   const std::map<Place, std::string> layers = layers_of(model);

@@ -183,7 +183,8 @@ def test_a_batch_that_is_too_large_says_which_is_not(sim, few, budget, how):
 def test_no_batch_fits(sim, few):
     message = large(sim, few, 4, "--freeze", "none", "--cache", "off", code=71, budget=5_000_000).message
     assert message == ("graft: training: a batch of 4 images does not fit into the memory of the CUDA device; "
-                       "freeze more (--freeze trunk) or take a smaller --image-size")
+                       "freeze more (--freeze trunk), take a smaller --image-size, or keep no images there "
+                       "(--device-cache-mb 0)")
 
 
 def test_an_evaluation_that_is_too_large_says_what_is_not(sim, few):
@@ -203,6 +204,41 @@ def test_an_evaluation_that_is_too_large_says_what_is_not(sim, few):
     message = sim("predict", *args, image, code=71, env=faults(budget=1_270_000)).message
     assert message.endswith(": one image does not fit into the memory of the CUDA device; --device cpu does "
                             "without")
+
+
+def test_features_that_are_too_large_say_which_are_not(sim, few):
+    how = ["--freeze", "trunk", "--head-solver", "ridge", "--neighbours", 1]
+    too_large = "graft: features: a batch of 4 images does not fit into the memory of the CUDA device; "
+    message = large(sim, few, 4, *how, code=71, budget=1_600_000).message
+    assert message == too_large + "one of 2 does: --batch 2"
+    large(sim, few, 2, *how, budget=1_600_000)
+    message = large(sim, few, 4, *how, code=71, budget=1_300_000).message
+    assert message == too_large + "take a smaller --image-size, or keep no images there (--device-cache-mb 0)"
+
+
+def test_pictures_that_leave_no_memory(sim, tmp_path):
+    """Decoded they fill the device: the next one has no place beside those that are kept."""
+    colours = {"blue": (60, 80, 190), "red": (190, 70, 60)}
+    for part in ("train", "val"):
+        make_images(tmp_path / "photos" / part, 2, colours)
+        for path in (tmp_path / "photos" / part).rglob("*.png"):
+            Image.open(path).resize((1200, 1000)).save(path)
+    args = [*SMALL, "--batch", 4, "--image-size", 8, "--data", tmp_path / "photos", "--freeze", "trunk",
+            "--cache", "off", "--epochs", 1, "--device", "cuda", "--precision", "f32"]
+    full = ("graft: loader: a batch of 4 images does not fit into the memory of the CUDA device beside 6 MB of "
+            "decoded ones that are kept there; keep fewer: --device-cache-mb 3")
+    assert sim("train", *args, code=71, env=faults(budget=12_000_000)).message == full
+    sim("train", *args, "--device-cache-mb", 3, env=faults(budget=12_000_000))
+
+
+def test_a_batch_that_no_convolution_takes(sim, shapes):
+    """A usage error before anything is computed: an image's first map has 2^28 values."""
+    args = [*SMALL, "--image-size", 4096, "--data", shapes, "--freeze", "none", "--device", "cuda"]
+    message = sim("train", *args, "--batch", 8, code=64).message
+    assert message == ("graft: --batch 8: 8 images of 4096 x 4096 pixels make a map of 2^31 values or more, which no "
+                       "convolution on a CUDA device takes; use --batch 7")
+    message = sim("train", *args, "--batch", 35, code=64).message  # the 36th image joins the others
+    assert message.startswith("graft: --batch 35: 36 images of") and message.endswith("use --batch 6")
 
 
 def test_a_device_that_fails_in_a_later_epoch_leaves_the_checkpoint_whole(sim, few):
