@@ -54,7 +54,9 @@ int run_eval(const EvalOptions& o) {
   options.threads = o.loader_threads >= 0 ? int(o.loader_threads) : cpu::thread_count();
   options.strict = o.strict;
   options.max_bad_fraction = o.max_bad_images;
+  if (views == Views::one) options.device = where.device;  // images are mirrored on the processor
   Loader loader(data, Transform(model.preprocess), options);
+  where.check_batch(model, o.batch, loader.largest_batch());
   BadImages named_at_the_end(loader);
   double begin = now();
   Evaluation result = evaluate(model, loader, {}, {}, views);

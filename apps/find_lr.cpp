@@ -15,11 +15,12 @@ double rate_of(int step) {
   return kLowest * std::pow(kHighest / kLowest, double(step) / (kSteps - 1));
 }
 
-// The next batch, beginning the data anew at its end.
-void next_batch(Loader& loader, int64_t& epoch, Batch& batch) {
-  if (loader.next(batch)) return;
-  loader.start(uint64_t(++epoch));
-  GRAFT_CHECK(loader.next(batch), "--find-lr: no image of the training set could be used");
+// Beginning the data anew at its end.
+void some_batch(TrainRun& s, TrainingStep& step, int64_t& epoch, Batch& batch) {
+  auto next = [&] { return next_batch(*s.training, batch, step, *s.model, *s.optimizer, s.settings); };
+  if (next()) return;
+  s.training->start(uint64_t(++epoch));
+  GRAFT_CHECK(next(), "--find-lr: no image of the training set could be used");
 }
 
 // -> false where the loss has exploded.
@@ -75,7 +76,7 @@ int find_rate(TrainRun& s) {
   Batch batch;
   TrainingStep step = step_of(*s.model, *s.optimizer, s.settings);
   for (int i = 0; i < kSteps; ++i, ++s.progress.step) {
-    next_batch(*s.training, epoch, batch);
+    some_batch(s, step, epoch, batch);
     if (!try_rate(s, step, batch, rate_of(i), trials)) break;
   }
   show(trials, suggested_rate(trials), s.options.common.json);

@@ -1,8 +1,7 @@
 #include "apps/kernel_file.h"
 
-#include <nlohmann/json.hpp>
-
 #include "apps/cache_folder.h"
+#include "apps/command.h"
 #include "core/check.h"
 #include "io/file.h"
 
@@ -13,55 +12,43 @@ constexpr int64_t kMostBytes = 16 << 20;
 
 std::filesystem::path path() { return cache_folder() / "kernels.json"; }
 
-Json heading(const std::string& device) {
-  return {{"graft", GRAFT_VERSION}, {"device", device}, {"libraries", vendor_versions()}};
+KernelSections sections_in_file() {
+  if (cache_folder().empty() || !std::filesystem::exists(path())) return {};
+  return sections_of(read_text(path(), kMostBytes));
 }
 
-bool is_whole(const Json& document) {
-  if (!document.is_object()) return false;
-  for (const char* key : {"graft", "device", "libraries"})
-    if (!document.contains(key) || !document[key].is_string()) return false;
-  if (!document.contains("kernels") || !document["kernels"].is_object()) return false;
-  for (const Json& times : document["kernels"])
-    for (const char* key : {"own_us", "vendor_us"})
-      if (!times.is_object() || !times.contains(key) || !times[key].is_number()) return false;
-  return true;
+// For writing them again: a file that is not used was told of when it was read.
+KernelSections sections_to_keep() {
+  try {
+    return sections_in_file();
+  } catch (const Error&) {
+    return {};
+  }
 }
 
 }  // namespace
 
-Json read_kernel_file() {
-  if (cache_folder().empty() || !std::filesystem::exists(path())) return nullptr;
+KernelSections read_kernel_file() {
   try {
-    Json document = Json::parse(read_text(path(), kMostBytes), nullptr, /*allow_exceptions=*/false);
-    return is_whole(document) ? document : nullptr;
-  } catch (const Error&) {
-    return nullptr;
+    return sections_in_file();
+  } catch (const Error& e) {
+    say(fmt::format("warning: what --kernels auto measured before is not used: {}", e.what()));
+    return {};
   }
 }
 
-KernelVerdicts read_verdicts(const std::string& device) {
-  KernelVerdicts verdicts;
-  const Json document = read_kernel_file();
-  if (document.is_null()) return verdicts;
-  const Json expected = heading(device);
-  for (auto& [key, value] : expected.items())
-    if (document[key] != value) return verdicts;
-  for (auto& [problem, times] : document["kernels"].items())
-    verdicts[problem] = {times["own_us"].get<double>(), times["vendor_us"].get<double>()};
-  return verdicts;
+KernelSetting kernel_setting(const std::string& device) {
+  return {GRAFT_VERSION, device, kernel_versions()};
 }
 
-void write_verdicts(const std::string& device, const KernelVerdicts& verdicts) {
-  Json document = heading(device), kernels = Json::object();
-  for (auto& [problem, times] : verdicts)
-    kernels[problem] = {{"own_us", times.own}, {"vendor_us", times.vendor}};
-  document["kernels"] = kernels;
+void write_verdicts(const KernelSetting& setting, const KernelVerdicts& verdicts) {
   try {
     if (cache_folder().empty()) return;
     make_writable_folder(cache_folder());
+    KernelSections sections = sections_to_keep();
+    put_section(sections, {setting, verdicts});
+    const std::string text = text_of(sections);
     AtomicFile file(path());
-    const std::string text = document.dump(1) + "\n";
     file.append(text.data(), text.size());
     file.commit();
   } catch (const Error& e) {

@@ -1,16 +1,13 @@
-// kernels.json in the cache folder: which kernels were faster, measured by --kernels auto. It holds
-// for one GPU, one version of graft and one of NVIDIA's libraries; what is of others is not read.
+// kernels.json in the cache folder: which kernels were faster, measured by --kernels auto. It can
+// always be measured again: where the file cannot be read or written, one line says so.
 #pragma once
-#include "apps/command.h"
-#include "core/kernel_choice.h"
+#include "apps/kernel_sections.h"
 
 namespace graft::app {
 
-// Empty where there is no such file, it is damaged, or it is of another device or version.
-KernelVerdicts read_verdicts(const std::string& device);
-// Says so in one line where it cannot be written; nothing is lost but time.
-void write_verdicts(const std::string& device, const KernelVerdicts& verdicts);
-
-Json read_kernel_file();  // as it is; null where there is none or it is damaged
+KernelSections read_kernel_file();  // empty where there is none, or it is not used
+KernelSetting kernel_setting(const std::string& device);  // of this program on that GPU
+// Those of this setting; what the file holds of others stays.
+void write_verdicts(const KernelSetting& setting, const KernelVerdicts& verdicts);
 
 }  // namespace graft::app

@@ -1,22 +1,21 @@
 // graft kernels: what --kernels auto has measured.
 #include <nlohmann/json.hpp>
 
+#include "apps/command.h"
 #include "apps/kernel_file.h"
 #include "core/check.h"
 
 namespace graft::app {
 namespace {
 
-void show(const Json& document) {
-  std::string table =
-      fmt::format("{}, {}, graft {}\n{:>10} {:>10} {:>6}  {}",
-                  document["device"].get<std::string>(), document["libraries"].get<std::string>(),
-                  document["graft"].get<std::string>(), "own us", "vendor us", "", "problem");
-  for (auto& [problem, times] : document["kernels"].items()) {
-    const double own = times["own_us"], vendor = times["vendor_us"];
-    table += fmt::format("\n{:>10.1f} {:>10.1f} {:>6}  {}", own, vendor,
-                         vendor < own ? "vendor" : "own", problem);
-  }
+void show(const KernelSection& section) {
+  const KernelSetting& s = section.setting;
+  std::string table = fmt::format(
+      "{}, driver of {}, {}, graft {}, its kernels {}\n{:>10} {:>10} {:>6}  {}", s.device, s.versions.driver,
+      s.versions.libraries, s.graft, s.versions.own, "own us", "vendor us", "", "problem");
+  for (auto& [problem, times] : section.verdicts)
+    table += fmt::format("\n{:>10.1f} {:>10.1f} {:>6}  {}", times.own, times.vendor,
+                         times.vendor < times.own ? "vendor" : "own", problem);
   print(table);
 }
 
@@ -28,13 +27,13 @@ Run add_kernels(CLI::App& program) {
   add_common(c, *common);
   c.footer("Example:\n  graft kernels");
   return [common] {
-    const Json document = read_kernel_file();
+    const KernelSections sections = read_kernel_file();
     if (common->json)
-      print(document.is_null() ? Json::object() : document);
-    else if (document.is_null())
+      print(Json::parse(text_of(sections)));
+    else if (sections.empty())
       print(std::string("nothing has been measured yet"));
     else
-      show(document);
+      for (const KernelSection& section : sections) show(section);
     return 0;
   };
 }

@@ -106,6 +106,8 @@ void enter_phase(TrainRun& s) {
   s.optimizer = optimizer_of(*s.model, learner_in(s).optimizer);
   open_cache(s);
   make_loaders(s);
+  s.place.check_batch(*s.model, phase.options.batch,
+                      std::max(s.training->largest_batch(), s.validation->largest_batch()));
   make_settings(s);
   if (o.ema > 0 && phase.options.head_solver == "sgd")
     s.average = std::make_unique<Ema>(*s.model, o.ema);

@@ -1,9 +1,12 @@
 #include "apps/place.h"
 
+#include <algorithm>
+
 #include "apps/kernel_file.h"
 #include "core/check.h"
 #include "core/kernel_choice.h"
 #include "kernels/runtime.h"
+#include "models/network_trace.h"
 
 namespace graft::app {
 namespace {
@@ -19,16 +22,16 @@ Kernels kernels_of(const std::string& name) {
 }  // namespace
 
 struct Place::Measuring {
-  std::string device;
+  KernelSetting setting;
   size_t known;  // verdicts at the beginning
 
-  explicit Measuring(const std::string& device) : device(device) {
-    set_kernel_verdicts(read_verdicts(device));
+  explicit Measuring(const std::string& device) : setting(kernel_setting(device)) {
+    set_kernel_verdicts(verdicts_for(read_kernel_file(), setting));
     known = kernel_verdicts().size();
   }
   ~Measuring() {
     const KernelVerdicts verdicts = kernel_verdicts();
-    if (verdicts.size() > known) write_verdicts(device, verdicts);
+    if (verdicts.size() > known) write_verdicts(setting, verdicts);
   }
 };
 
@@ -72,6 +75,17 @@ void Place::bring(Classifier& model) const {
     fail(Fault::os, "the weights do not fit into the memory of the CUDA device: {}; --device cpu does "
          "without", e.what());
   }
+}
+
+void Place::check_batch(Classifier& model, int64_t batch, int64_t images) const {
+  if (device == Device::cpu) return;
+  const int side = model.preprocess.crop;
+  const int64_t most = largest_cuda_batch(model, side);
+  if (images <= most) return;
+  const int64_t smaller = most - std::max<int64_t>(images - batch, 0);
+  fail(Fault::usage, "--batch {}: {} images of {} x {} pixels make a map of 2^31 values or more, which no "
+       "convolution on a CUDA device takes; {}", batch, images, side, side,
+       smaller > 0 ? fmt::format("use --batch {}", smaller) : "take smaller images");
 }
 
 }  // namespace graft::app

@@ -23,6 +23,9 @@ class Place {
   Place& operator=(Place&&);
 
   void bring(Classifier& model) const;
+  // Throws Fault::usage where `images`, most of a batch with --batch, are more than a CUDA device
+  // takes at a time, whatever its memory.
+  void check_batch(Classifier& model, int64_t batch, int64_t images) const;
 
   Device device = Device::cpu;
   std::string precision = "f32";  // f32, tf32, bf16 or f16

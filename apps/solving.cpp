@@ -1,10 +1,25 @@
 #include "apps/solving.h"
 
 #include "apps/command.h"
+#include "apps/step_faults.h"
+#include "kernels/runtime.h"
 #include "models/scaled_head.h"
 
 namespace graft::app {
 namespace {
+
+// On a CUDA device a batch may be too large for its memory.
+Features features_of(Classifier& model, Loader& loader, int64_t images, const std::function<bool()>& stop,
+                     const TrunkInputOf& input) {
+  bool made = false;  // the batch, of which no features are there yet
+  auto begin = [&](const Batch& batch) { return made = true, trunk_input(batch, input); };
+  auto done = [&] { return made = false, stop && stop(); };
+  try {
+    return compute_features(model, loader, images, done, begin);
+  } catch (const cuda::OutOfMemory&) {
+    refuse_features(model, made ? blank_batch(model, loader) : unmade_batch(model, loader), input);
+  }
+}
 
 void require_solved(const LbfgsResult& result, bool alone) {
   if (!result.solved())
@@ -49,8 +64,7 @@ bool ask_neighbours(Classifier& model, const Features& features, Loader& validat
   const NeighbourSpec spec{.k = settings.neighbours};
   const int64_t classes = model.classes();
   const double left_out = neighbour_accuracy_left_out(features, classes, spec);
-  const Features val =
-      compute_features(model, validation, settings.val_images, stopped, settings.input);
+  const Features val = features_of(model, validation, settings.val_images, stopped, settings.input);
   if (stopped()) return false;
   const double accuracy = neighbour_accuracy(features, val, classes, spec);
   say(fmt::format("{} nearest neighbours: accuracy {:.4f} of training images by the others, {:.4f} to "
@@ -92,8 +106,7 @@ bool solve(Classifier& model, Loader& training, Loader& validation,
     if (hooks.step_done) hooks.step_done();
     return stopped();
   };
-  Features features =
-      compute_features(model, training, settings.images, batch_done, settings.input);
+  Features features = features_of(model, training, settings.images, batch_done, settings.input);
   if (stopped()) return false;
   progress.trained_images = features.labels.size();
   if (settings.neighbours &&

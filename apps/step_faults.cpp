@@ -69,7 +69,8 @@ void refuse_batch(TrainingStep& step, Classifier& model, Optimizer& optimizer, c
     step.loss_of(part, mix_of(part, settings, 0)).backward();
   });
   refuse_size("training", batch.labels.size(), fits,
-              "freeze more (--freeze trunk) or take a smaller --image-size");
+              "freeze more (--freeze trunk), take a smaller --image-size, or keep no images there "
+              "(--device-cache-mb 0)");
 }
 
 void refuse_evaluated_batch(Classifier& model, const Batch& batch, const TrunkInputOf& input,
@@ -78,7 +79,29 @@ void refuse_evaluated_batch(Classifier& model, const Batch& batch, const TrunkIn
   const int64_t fits = images_that_fit(
       model, batch, [&](const Batch& part) { outputs_of(model, part, input, views); });
   refuse_size("evaluation", batch.labels.size(), fits,
-              "use --device cpu; in training a smaller --batch leaves more memory");
+              "use --device cpu; in training a smaller --batch or --device-cache-mb leaves more memory");
+}
+
+void refuse_features(Classifier& model, const Batch& batch, const TrunkInputOf& input) {
+  const NoGrad no_grad;
+  const int64_t fits = images_that_fit(model, batch, [&](const Batch& part) {
+    model.hidden(trunk_of(model, trunk_input(part, input)));
+  });
+  refuse_size("features", batch.labels.size(), fits,
+              "take a smaller --image-size, or keep no images there (--device-cache-mb 0)");
+}
+
+Batch blank_batch(const Classifier& model, const Loader& loader) {
+  const int64_t n = loader.largest_batch(), side = model.preprocess.crop;
+  return {.images = Tensor::zeros({n, side, side, 3}, DType::u8), .labels = Tensor::zeros({n}, DType::i32)};
+}
+
+Batch unmade_batch(const Classifier& model, const Loader& loader) {
+  if (const int64_t kept = loader.bytes_there(); kept > 0)
+    fail(Fault::os, "loader: a batch of {} images does not fit into the memory of the CUDA device beside "
+         "{} MB of decoded ones that are kept there; keep fewer: --device-cache-mb {}",
+         loader.largest_batch(), kept >> 20, kept >> 21);
+  return blank_batch(model, loader);
 }
 
 }  // namespace graft::app

@@ -14,5 +14,11 @@ namespace graft::app {
                                const Batch& batch, const TrainingSettings& settings);
 [[noreturn]] void refuse_evaluated_batch(Classifier& model, const Batch& batch,
                                          const TrunkInputOf& input, Views views);
+[[noreturn]] void refuse_features(Classifier& model, const Batch& batch, const TrunkInputOf& input);
+// As large as the loader's largest, of black images.
+Batch blank_batch(const Classifier& model, const Loader& loader);
+// The same for a loader that found no memory for a batch; refuses that one itself where decoded
+// images take the memory.
+Batch unmade_batch(const Classifier& model, const Loader& loader);
 
 }  // namespace graft::app

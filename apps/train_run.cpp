@@ -114,20 +114,21 @@ void open_cache(TrainRun& s) {
   if (s.cache) s.settings.input = s.cache->input();
 }
 
-// Of the CUDA device's memory, for decoded images, when this transform can be done there and nothing
-// else needs the pixels on the processor; a part for each loader.
-int64_t bytes_there(const TrainRun& s, const Transform& transform, const LoaderOptions& loader) {
+// Batches come to where the network is. Of a CUDA device's memory decoded images get a part for each
+// loader, when this transform can be done there and nobody else looks at the pixels.
+void bring_batches(const TrainRun& s, const Transform& transform, LoaderOptions& loader) {
   const TrainOptions& o = s.options;
-  if (s.place.device == Device::cpu || loader.known || !transform.only_cuts()) return 0;
+  loader.device = s.place.device;
+  if (loader.device == Device::cpu || loader.known || !transform.only_cuts()) return;
   const int64_t all = o.device_cache_mb < 0 ? int64_t(cuda_device_bytes()) / 4 : o.device_cache_mb << 20;
-  return transform.random() ? all / 4 * 3 : all / 4;
+  loader.device_bytes = transform.random() ? all / 4 * 3 : all / 4;
 }
 
 std::unique_ptr<Loader> validation_loader(const TrainRun& s, TrainCache* cache) {
   LoaderOptions options = loader_options(s.options);
   const Transform transform(s.model->preprocess);
   if (cache) cache->join(options, false);
-  options.device_bytes = bytes_there(s, transform, options);
+  bring_batches(s, transform, options);
   return std::make_unique<Loader>(s.data.val, transform, options);
 }
 
@@ -150,7 +151,7 @@ void make_loaders(TrainRun& s) {
                                             : Transform(s.model->preprocess, augment_named(o.augment));
   options.views = o.cache_views;
   if (s.cache) s.cache->join(options, true);
-  options.device_bytes = bytes_there(s, transform, options);
+  bring_batches(s, transform, options);
   s.training = std::make_unique<Loader>(s.data.train, transform, options);
 }
 

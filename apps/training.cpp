@@ -20,6 +20,14 @@ Tensor evaluated(Classifier& model, const Batch& batch, const TrunkInputOf& inpu
   }
 }
 
+bool next_evaluated(Loader& loader, Batch& batch, Classifier& model, const TrunkInputOf& input, Views views) {
+  try {
+    return loader.next(batch);
+  } catch (const cuda::OutOfMemory&) {
+    refuse_evaluated_batch(model, unmade_batch(model, loader), input, views);
+  }
+}
+
 }  // namespace
 
 std::optional<Mix> mix_of(const Batch& batch, const TrainingSettings& settings, int64_t step) {
@@ -64,6 +72,15 @@ double train_step(TrainingStep& step, Classifier& model, Optimizer& optimizer, c
   return result.loss;
 }
 
+bool next_batch(Loader& training, Batch& batch, TrainingStep& step, Classifier& model,
+                Optimizer& optimizer, const TrainingSettings& settings) {
+  try {
+    return training.next(batch);
+  } catch (const cuda::OutOfMemory&) {
+    refuse_batch(step, model, optimizer, unmade_batch(model, training), settings);
+  }
+}
+
 // Of the records of this phase.
 bool out_of_patience(const Progress& progress, int64_t patience) {
   if (patience == 0 || progress.epoch == 0) return false;
@@ -79,7 +96,7 @@ Evaluation evaluate(Classifier& model, Loader& loader, const std::function<bool(
   Evaluation result;
   double loss_sum = 0;
   loader.start(0);
-  for (Batch batch; loader.next(batch);) {
+  for (Batch batch; next_evaluated(loader, batch, model, input, views);) {
     Tensor logits = evaluated(model, batch, input, views);
     int64_t n = batch.labels.size();
     result.images += n;
@@ -106,7 +123,7 @@ bool train(Classifier& model, Optimizer& optimizer, Loader& training, Loader* va
     };
     model.train();
     training.start(uint64_t(settings.first_epoch + progress.epoch), progress.batch);
-    for (Batch batch; training.next(batch);) {
+    for (Batch batch; next_batch(training, batch, step, model, optimizer, settings);) {
       int64_t n = batch.labels.size();
       progress.loss_sum +=
           train_step(step, model, optimizer, batch, settings, progress) * double(n);

@@ -75,6 +75,9 @@ struct TrainingHooks {
 // What mixes the images of a batch, drawn for this step; none where nothing does.
 std::optional<Mix> mix_of(const Batch& batch, const TrainingSettings& settings, int64_t step);
 TrainingStep step_of(Classifier& model, Optimizer& optimizer, const TrainingSettings& settings);
+// The next batch for it; false at the end of the epoch.
+bool next_batch(Loader& training, Batch& batch, TrainingStep& step, Classifier& model,
+                Optimizer& optimizer, const TrainingSettings& settings);
 // One update; -> the batch's mean loss.
 double train_step(TrainingStep& step, Classifier& model, Optimizer& optimizer, const Batch& batch,
                   const TrainingSettings& settings, Progress& progress);

@@ -31,6 +31,21 @@ std::string why_no_device() {
   return "no CUDA device or driver was found";
 }
 
+// Of a device that is there, and new enough.
+std::string why_no_code([[maybe_unused]] const cuda::DeviceInfo& info) {
+  if constexpr (kWithCuda) {
+    try {
+      cuda::require_code();
+    } catch (const cuda::DeviceError& e) {
+      if (e.code != cuda::kNoKernelImage) return fmt::format("{} does not work: {}", info.name, e.what());
+      return fmt::format("this graft was compiled for other devices than {}, whose compute capability is "
+                         "{}.{}; build it with -DCMAKE_CUDA_ARCHITECTURES={}{}",
+                         info.name, info.major, info.minor, info.major, info.minor);
+    }
+  }
+  return {};
+}
+
 const void* checked(const Tensor& t, DType dtype) {
   GRAFT_CHECK(t.dtype() == dtype, "kernel: a tensor {} has type {}, read as {}", t.shape(),
               name_of(t.dtype()), name_of(dtype));
@@ -52,7 +67,7 @@ std::string why_no_cuda() {
     if (info.major < kOldest)
       return fmt::format("{} has compute capability {}.{}, {}.0 is needed", info.name, info.major,
                          info.minor, kOldest);
-    return {};
+    return why_no_code(info);
   }
   return "this graft was built without CUDA";
 }

@@ -8,6 +8,7 @@
 #include "core/check.h"
 #include "core/dispatch.h"
 #include "core/vendor_kernels.h"
+#include "kernels/driver.h"
 
 namespace graft {
 namespace {
@@ -21,6 +22,15 @@ KernelVerdicts verdicts;
 bool built_with_vendor() { return kWithVendor; }
 
 std::string vendor_versions() { return kWithVendor ? vendor_kernels().versions() : ""; }
+
+KernelVersions kernel_versions() {
+  if constexpr (kWithCuda) {
+    const int driver = cuda::ask_driver().driver;
+    return {cuda::hash_of_kernels(), vendor_versions(),
+            fmt::format("CUDA {}.{}", driver / 1000, driver % 1000 / 10)};
+  }
+  return {};
+}
 
 void use_kernels(Kernels wanted) {
   if (wanted != Kernels::own) vendor_kernels();

@@ -11,6 +11,13 @@ enum class Kernels { own, vendor, automatic };
 
 bool built_with_vendor();
 std::string vendor_versions();    // "cuBLASLt 130002, cuDNN 91300"; "" without; loads them
+struct KernelVersions {  // of what computes: times hold for these alone
+  std::string own;        // a hash of our CUDA kernels and their compiler
+  std::string libraries;  // vendor_versions()
+  std::string driver;     // "CUDA 13.0"
+  bool operator==(const KernelVersions&) const = default;
+};
+KernelVersions kernel_versions();  // empty strings in a build without CUDA
 void use_kernels(Kernels whose);  // own at first; holds for every thread. Throws Fault::unavailable
 Kernels kernels_in_use();
 

@@ -3,6 +3,20 @@
 #include "core/ops.h"
 
 namespace graft {
+namespace {
+
+// Of the parts from `begin` on that lie one behind the other: all cut, or pixels without a gap.
+size_t end_of_run(const std::vector<BatchPart>& parts, size_t begin, size_t bytes) {
+  size_t end = begin + 1;
+  auto follows = [&](const BatchPart& part) {
+    const uint8_t* before = parts[end - 1].pixels;
+    return part.pixels == (before ? before + bytes : nullptr);
+  };
+  while (end < parts.size() && follows(parts[end])) ++end;
+  return end;
+}
+
+}  // namespace
 
 std::optional<DevicePictures::Size> DevicePictures::find(int64_t index) const {
   const std::shared_ptr<const Tensor> kept = kept_.find(index);
@@ -32,11 +46,13 @@ Tensor batch_there(const std::vector<BatchPart>& parts, int size) {
   const size_t bytes = size_t(size) * size_t(size) * 3;
   auto* to = static_cast<uint8_t*>(batch.mutable_address());
   auto* next = static_cast<const uint8_t*>(cut.address());
-  for (const BatchPart& part : parts) {
-    copy_bytes(Device::cuda, to, part.pixels ? Device::cpu : Device::cuda, part.pixels ? part.pixels : next,
-               bytes);
-    to += bytes;
-    if (!part.pixels) next += bytes;
+  for (size_t i = 0, end; i < parts.size(); i = end) {
+    end = end_of_run(parts, i, bytes);
+    const uint8_t* pixels = parts[i].pixels;
+    const size_t all = (end - i) * bytes;
+    copy_bytes(Device::cuda, to, pixels ? Device::cpu : Device::cuda, pixels ? pixels : next, all);
+    to += all;
+    if (!pixels) next += all;
   }
   return batch;
 }

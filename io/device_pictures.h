@@ -22,6 +22,7 @@ class DevicePictures {
 
   // From any thread.
   bool has_room() const { return kept_.has_room(); }
+  int64_t bytes() const { return kept_.bytes(); }
   std::optional<Size> find(int64_t index) const;  // of a picture that is there
 
   // By one thread: the picture on the device, (height, width, 3) u8. `decoded` is taken there, and
@@ -32,7 +33,8 @@ class DevicePictures {
   SampleCache<Tensor> kept_;
 };
 
-// One image of a batch: cut from a picture there, or pixels (size, size, 3) on the processor.
+// One image of a batch: cut from a picture there, or pixels (size, size, 3) on the processor, which
+// pass through pinned memory.
 struct BatchPart {
   Tensor picture;
   Cut cut;

@@ -12,6 +12,7 @@
 #include <mutex>
 #include <numeric>
 #include <optional>
+#include <span>
 #include <thread>
 #include <unordered_set>
 
@@ -83,6 +84,7 @@ struct Loader::Impl {
   std::shared_ptr<Slot> finished_head();
   bool hand_out(Slot& slot, Batch& batch);
   Tensor make_there(const Slot& slot);
+  Tensor put_together(const Slot& slot, std::span<const size_t> places);
   void make_next_there();
   void note_bad(int64_t index, const std::string& message);
 
@@ -122,9 +124,10 @@ Loader::Impl::Impl(const Dataset& data, Transform transform, const LoaderOptions
                   options.threads <= 1024 && options.min_last_batch >= 1 && options.views >= 0,
               "loader: batch {}, prefetch {}, threads {}, min_last_batch {}, views {}", options.batch,
               options.prefetch, options.threads, options.min_last_batch, options.views);
-  GRAFT_CHECK(!pictures || (transform.only_cuts() && !options.known),
+  const bool there = options.device == Device::cuda;
+  GRAFT_CHECK(!pictures || (there && this->transform.only_cuts() && !options.known),
               "loader: on the device images can be cut, resized and mirrored, nothing else");
-  if (pictures) lane.emplace();
+  if (there) lane.emplace();
   int64_t count = int64_t(data.samples.size());
   batches = (count + options.batch - 1) / options.batch;
   int64_t last = count - (batches - 1) * options.batch;
@@ -299,19 +302,34 @@ bool Loader::Impl::hand_out(Slot& slot, Batch& batch) {
   return true;
 }
 
-// The images of a finished batch, less the bad ones, by work in the lane.
+// The images of a finished batch, less the bad ones and those of which something is kept, by work in
+// the lane; undefined when there are none.
 Tensor Loader::Impl::make_there(const Slot& slot) {
+  std::vector<size_t> places;
+  for (size_t i = 0; i < slot.made.size(); ++i)
+    if (!slot.bad[i] && !slot.made[i].kept.defined()) places.push_back(i);
   Tensor images;
-  lane->run([&] {
+  if (!places.empty()) lane->run([&] { images = put_together(slot, places); });
+  return images;
+}
+
+// Pictures of which there is no room for all at a time: one half after the other.
+Tensor Loader::Impl::put_together(const Slot& slot, std::span<const size_t> places) {
+  try {
     std::vector<BatchPart> parts;
-    for (size_t i = 0; i < slot.made.size(); ++i) {
-      if (slot.bad[i]) continue;
+    for (size_t i : places) {
       const MadeSample& made = slot.made[i];
       if (made.cut) parts.push_back({pictures->there(slot.indices[i], made.picture.get()), *made.cut, nullptr});
       else parts.push_back({{}, {}, slot.pixels + i * size_t(transform.bytes())});
     }
-    images = batch_there(parts, transform.size());
-  });
+    return batch_there(parts, transform.size());
+  } catch (const cuda::OutOfMemory&) {
+    if (!pictures || places.size() == 1) throw;
+  }
+  const int64_t n = int64_t(places.size()), half = n / 2, side = transform.size();
+  Tensor images({n, side, side, 3}, DType::u8, Device::cuda);
+  images.rows(0, half).copy_from(put_together(slot, places.first(size_t(half))));
+  images.rows(half, n).copy_from(put_together(slot, places.subspan(size_t(half))));
   return images;
 }
 
@@ -347,9 +365,14 @@ Loader::Loader(const Dataset& data, Transform transform, const LoaderOptions& op
 Loader::~Loader() = default;
 void Loader::start(uint64_t epoch, int64_t first_batch) { impl_->start(epoch, first_batch); }
 int64_t Loader::batches() const { return impl_->batches; }
+int64_t Loader::largest_batch() const {
+  const auto [begin, end] = impl_->range(impl_->batches - 1);
+  return impl_->batches > 1 ? std::max(impl_->options.batch, end - begin) : end - begin;
+}
 bool Loader::next(Batch& batch) { return impl_->next(batch); }
 const std::vector<BadFile>& Loader::bad_files() const { return impl_->bad_files; }
 int64_t Loader::samples_left_out() const { return impl_->samples_left_out; }
+int64_t Loader::bytes_there() const { return impl_->pictures ? impl_->pictures->bytes() : 0; }
 double Loader::waited() const { return impl_->waited; }
 
 }  // namespace graft

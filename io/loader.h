@@ -19,7 +19,7 @@ namespace graft {
 
 struct Batch {
   Tensor images;                 // (n, size, size, 3) u8; less those of which something is kept;
-                                 // on the CUDA device with LoaderOptions::device_bytes
+                                 // where LoaderOptions::device says
   Tensor labels;                 // (n) i32
   std::vector<int64_t> indices;  // of the samples in the data set
   int64_t number = 0;            // its place in the epoch; start(epoch, number + 1) goes on after it
@@ -44,9 +44,11 @@ struct LoaderOptions {
   bool strict = false;
   double max_bad_fraction = 0.001;
   int64_t cache_bytes = 0;  // finished pixels (evaluation) or decoded pictures (training)
-  // Above 0: batches are made on the CUDA device, cut from decoded pictures (finished pixels, when
-  // nothing is random) of which so many bytes are kept there; the same bytes, and one batch is made
-  // while the one before is computed. For transforms that only_cuts(), without `known`.
+  // On the CUDA device a batch arrives while the one before is computed. There it is cut from
+  // decoded pictures (finished pixels, when nothing is random), of which so many bytes are kept, to
+  // the same bytes; with 0 it is made on the processor and sent. Above 0 it is for transforms that
+  // only_cuts(), without `known`.
+  Device device = Device::cpu;
   int64_t device_bytes = 0;
   int64_t views = 0;        // above 0: random changes are those of epoch % views, not new ones
   std::function<Tensor(const SampleKey&)> known;  // what is kept or undefined; from any thread
@@ -69,12 +71,14 @@ class Loader {
   // Begins an epoch at its batch number `first_batch`, whatever was left of the one before.
   void start(uint64_t epoch, int64_t first_batch = 0);
   int64_t batches() const;  // of an epoch; the same for every epoch
+  int64_t largest_batch() const;  // its number of samples
   // The next batch; false at the end of the epoch. A batch whose images are all bad, or fewer than
-  // min_last_batch, is left out. Throws what went wrong in any thread.
+  // min_last_batch, is left out. Throws what went wrong in any thread, and cuda::OutOfMemory.
   bool next(Batch& batch);
 
   const std::vector<BadFile>& bad_files() const;  // so far, each once, in the order met
   int64_t samples_left_out() const;               // good ones, in batches that became too small
+  int64_t bytes_there() const;                    // of decoded pictures kept on the CUDA device
   double waited() const;                          // seconds in next() so far, with helping
 
  private:

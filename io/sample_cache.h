@@ -24,6 +24,11 @@ class SampleCache {
     return room_ > 0 && !kept_.empty();
   }
 
+  int64_t bytes() const {  // of what is kept
+    std::lock_guard lock(mutex_);
+    return bytes_;
+  }
+
   void offer(int64_t index, std::shared_ptr<const Made> made) {
     std::lock_guard lock(mutex_);
     int64_t bytes = int64_t(made->bytes());
@@ -32,14 +37,14 @@ class SampleCache {
       room_ = 0;  // full: no more is made just to be refused
       return;
     }
-    room_ -= bytes;
+    room_ -= bytes, bytes_ += bytes;
     kept_[size_t(index)] = std::move(made);
   }
 
  private:
   mutable std::mutex mutex_;
   std::vector<std::shared_ptr<const Made>> kept_;
-  int64_t room_;  // bytes
+  int64_t room_, bytes_ = 0;
 };
 
 }  // namespace graft

@@ -11,7 +11,7 @@ namespace {
 Tensor here(const Tensor& logits) { return logits.to(Device::cpu).to(DType::f32); }
 
 Batch mirrored(const Batch& batch) {
-  Tensor images = batch.images.clone();
+  Tensor images = batch.images.clone(Device::cpu);
   mirror(images.mutable_data<uint8_t>(), int(images.dim(2)), images.dim(0) * images.dim(1));
   return {images, batch.labels, {}};
 }

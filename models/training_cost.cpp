@@ -3,32 +3,13 @@
 #include <map>
 #include <string_view>
 
-#include "core/trace.h"
 #include "layers/batch_norm.h"
-#include "layers/dropout.h"
+#include "models/network_trace.h"
 
 namespace graft {
 namespace {
 
 constexpr int64_t kMeanAndRstd = 2 * sizeof(float);  // bytes of a row
-
-std::vector<TracedOp> trace(Classifier& model, int64_t side, Tensor& input) {
-  const bool was_training = model.training();
-  model.eval();
-  each_module(model, [](auto&, Module& m) {
-    if (dynamic_cast<Dropout*>(&m)) m.train();
-  });
-  Trace trace;
-  input = trace.input({1, side, side, 3});
-  try {
-    model.head(model.hidden(model.trunk(input)));
-  } catch (...) {
-    model.train(was_training);
-    throw;
-  }
-  model.train(was_training);
-  return trace.steps();
-}
 
 // What of the network learns: by a plan, or everything.
 class Learning {
@@ -151,8 +132,7 @@ StepCost& StepCost::operator+=(const StepCost& other) {
 }
 
 std::vector<LayerCost> training_costs(Classifier& model, int64_t side) {
-  Tensor input;
-  const std::vector<TracedOp> steps = trace(model, side, input);
+  const auto [input, steps] = trace_network(model, side);
   const Learning plan(model, false), everything(model, true);
   Pass planned(input, plan), full(input, everything);
   const std::map<Place, std::string> layers = layers_of(model);

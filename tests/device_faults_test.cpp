@@ -1,6 +1,7 @@
-// Every call to the simulated CUDA runtime fails once, in a step of training: it ends as an exception,
+// Each call to the simulated CUDA runtime fails once, in a step of training: it ends as an exception,
 // nothing leaks, and where the device still works the next step is as if nothing had been.
 #ifdef GRAFT_CUSIM
+#include "models/chain.h"
 #include "models/zoo.h"
 #include "tests/cusim/driver_sim.h"
 #include "tests/cusim/runtime_sim.h"
@@ -11,6 +12,25 @@ namespace graft::tests {
 namespace {
 
 namespace sim = cuda::sim;
+
+std::unique_ptr<Classifier> resnet() {
+  auto model = make_model("resnet10_small", 4, 1);
+  model->place(Device::cuda);
+  freeze(*model, "until:layer4");
+  return model;
+}
+
+// All of it learns.
+std::unique_ptr<Classifier> smallest() {
+  Sequential trunk, head;
+  trunk.add(Conv2d(3, 4, {.kernel = 4, .stride = 4})).add(BatchNorm2d(4)).add(relu_layer());
+  head.add(Linear(4, 4));
+  auto model = std::make_unique<Chain>(Chain::Part{"trunk", std::move(trunk)},
+                                       Chain::Part{"head", std::move(head)});
+  initialize(*model, 1);
+  model->place(Device::cuda);
+  return model;
+}
 
 class DeviceFaults : public DeviceTest {
  protected:
@@ -27,27 +47,29 @@ class DeviceFaults : public DeviceTest {
     return loss.item();
   }
 
-  static std::unique_ptr<Classifier> model() {
-    auto model = make_model("resnet10_small", 4, 1);
-    model->place(Device::cuda);
-    freeze(*model, "until:layer4");
-    return model;
-  }
-
   static size_t live() {
     cuda::synchronize_device();
     return cuda::device_memory().live;
   }
 };
 
-TEST_F(DeviceFaults, OneFailureIsAnExceptionAndLeaksNothing) {
-  auto reference = model();
+struct Failing {
+  const char* name;
+  std::unique_ptr<Classifier> (*network)();
+  bool every_call;  // else twelve of them
+};
+
+class DeviceFaultsOfAStep : public DeviceFaults, public testing::WithParamInterface<Failing> {};
+
+TEST_P(DeviceFaultsOfAStep, OneFailureIsAnExceptionAndLeaksNothing) {
+  auto reference = GetParam().network();
   Optimizer optimizer(*reference, {});
   sim::inject({});
   step(*reference, optimizer);
-  const long calls = sim::calls();
-  for (long n = 1; n <= calls; n += std::max(1l, calls / 12)) {
-    auto net = model();
+  const long calls = sim::calls(), apart = GetParam().every_call ? 1 : std::max(1l, calls / 12);
+  ASSERT_GT(calls, 30);
+  for (long n = 1; n <= calls; n += apart) {
+    auto net = GetParam().network();
     Optimizer again(*net, {});
     const size_t before = live();
     sim::inject({.fail_at = n});
@@ -67,8 +89,13 @@ TEST_F(DeviceFaults, OneFailureIsAnExceptionAndLeaksNothing) {
   }
 }
 
+INSTANTIATE_TEST_SUITE_P(Networks, DeviceFaultsOfAStep,
+                         testing::Values(Failing{"every_call", &smallest, true},
+                                         Failing{"resnet", &resnet, false}),
+                         [](const auto& info) { return info.param.name; });
+
 TEST_F(DeviceFaults, AfterAStickyErrorEverythingIsRefusedAndEndsCleanly) {
-  auto net = model();
+  auto net = resnet();
   Optimizer optimizer(*net, {});
   sim::inject({.fail_at = 20, .sticky = true});
   EXPECT_THROW(step(*net, optimizer), cuda::DeviceError);
@@ -76,7 +103,7 @@ TEST_F(DeviceFaults, AfterAStickyErrorEverythingIsRefusedAndEndsCleanly) {
 }
 
 TEST_F(DeviceFaults, TooLittleMemoryIsSaid) {
-  auto net = model();
+  auto net = resnet();
   Optimizer optimizer(*net, {});
   sim::inject({.budget = live() + 10000});
   EXPECT_THROW(step(*net, optimizer), cuda::OutOfMemory);
@@ -87,6 +114,15 @@ TEST_F(DeviceFaults, NoDeviceOrAnOldOne) {
   EXPECT_EQ(why_no_cuda(), "no CUDA device or driver was found");
   sim::inject({.major = 7});
   EXPECT_EQ(why_no_cuda(), "cusim has compute capability 7.0, 8.0 is needed");
+}
+
+TEST_F(DeviceFaults, CodeForOtherDevicesAlone) {
+  sim::inject({.major = 8});
+  sim::inject_driver("no kernel image");
+  EXPECT_EQ(why_no_cuda(), "this graft was compiled for other devices than cusim, whose compute capability is "
+                           "8.0; build it with -DCMAKE_CUDA_ARCHITECTURES=80");
+  sim::inject_driver("");
+  EXPECT_EQ(why_no_cuda(), "");
 }
 
 TEST_F(DeviceFaults, ADriverThatGivesNoDeviceSaysWhy) {

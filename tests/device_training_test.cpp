@@ -137,6 +137,28 @@ TEST_F(DeviceTraining, BrokenGradientsChangeNothing) {
   EXPECT_TRUE(changed(moments, optimizer.state()).empty());
 }
 
+// The first to be made is named: of those behind it, which it broke, none.
+TEST_F(DeviceTraining, BrokenGradientsAreNamed) {
+  for (DType activations : {DType::f32, DType::bf16}) {
+    auto model = make_model("resnet10_small", kClasses, 1);
+    model->place(Device::cuda, activations);
+    Optimizer optimizer(*model, {});
+    const TensorMap before = snapshot(*model);
+    for (float broken : {INFINITY, NAN}) {
+      optimizer.zero_grad();
+      each_param(*model, [&](const std::string& path, Param& p) {
+        if (path == "layer2.0.conv1.weight" || path == "layer3.0.bn1.bias")
+          Tensor(p.grad()).copy_from(Tensor::full(p.shape(), broken));
+      });
+      const std::string message = error_of([&] { optimizer.step(0.1); }, Fault::internal);
+      EXPECT_NE(message.find("not finite at step 0, that of layer3.0.bn1.bias before all others"),
+                std::string::npos) << message;
+    }
+    TensorMap after = snapshot(*model);
+    each_param(*model, [&](auto& path, Param&) { EXPECT_TRUE(same_bits(after.at(path), before.at(path))); });
+  }
+}
+
 TEST_F(DeviceTraining, StateComesBackAndGoesThere) {
   auto there = make_model("resnet10_small", kClasses, 1), here = make_model("resnet10_small", kClasses, 2);
   there->place(Device::cuda);

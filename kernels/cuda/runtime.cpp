@@ -9,6 +9,7 @@
 
 #include "kernels/cuda/capture.h"
 #include "kernels/cuda/check.h"
+#include "kernels/cuda/device_code.h"
 #include "kernels/cuda/tensor_map.h"
 #include "kernels/driver.h"
 
@@ -168,6 +169,11 @@ DriverAnswer ask_driver() noexcept {
   if (error != cudaSuccess && error != cudaErrorNoDevice && error != cudaErrorInsufficientDriver)
     answer.failure = std::string(cudaGetErrorString(error)) + " (" + cudaGetErrorName(error) + ")";
   return answer;
+}
+
+void require_code() {
+  cudaFuncAttributes found{};
+  check(cudaFuncGetAttributes(&found, any_kernel()), "cudaFuncGetAttributes");
 }
 
 // cudaGetDeviceProperties is slow, and the first layer asks at each call.

@@ -312,6 +312,19 @@ def start_weights(binary, tmp_path_factory):
     return folder / "start.safetensors", tensors
 
 
+def write_unteachable(path, tensors):
+    """Those of start_weights, changed so that the head can be learnt, for its loss is finite; but once the
+    network learns, the gradient of layer4.0.conv2, which is 0 between huge numbers, is not."""
+    tensors = {name: values.copy() for name, values in tensors.items()}
+    tensors["layer4.0.conv2.weight"][:] = 0
+    tensors["layer4.0.bn1.bias"][:] = 1e6
+    tensors["layer4.0.bn2.weight"][:] = 3e38
+    tensors["layer4.0.bn2.running_mean"][:] = 0
+    tensors["layer4.0.bn2.running_var"][:] = 1
+    write_safetensors(path, tensors)
+    return path
+
+
 def losses(report):
     """What a run computed, without what the clock said."""
     return [{k: v for k, v in epoch.items() if k != "seconds"} for epoch in report["epochs"]]

@@ -8,8 +8,9 @@ import re
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
-from conftest import SMALL, Program, losses, make_data
+from conftest import SMALL, Program, losses, make_data, make_images, write_unteachable
 
 AFTER_LOADING = 600  # calls of the runtime, after which the first epoch is on its way,
 FIRST_EPOCH = 1100   # and the second one
@@ -128,6 +129,16 @@ def test_no_device_and_an_old_one(sim, few):
     assert auto.json["device"] == "cpu" and "no CUDA device" in only_notice(auto)
 
 
+def test_a_build_for_other_devices(sim, few):
+    """Said before anything is computed, not by the first kernel."""
+    other = {**faults(major=8), "GRAFT_SIM_DRIVER": "no kernel image"}
+    reason = ("this graft was compiled for other devices than cusim, whose compute capability is 8.0; build it "
+              "with -DCMAKE_CUDA_ARCHITECTURES=80")
+    assert train(sim, few, code=69, env=other).message == f"graft: --device cuda: {reason}; --device cpu does without"
+    auto = train(sim, few, device="auto", env=other)
+    assert auto.json["device"] == "cpu" and only_notice(auto) == f"notice: {reason}; computing on the processor"
+
+
 @pytest.mark.parametrize("says, reason", [
     ("11.4", "the NVIDIA driver is too old, update it: it is of CUDA 11.4, and 12 is needed"),
     ("unknown error", "the NVIDIA driver does not work, see what nvidia-smi says: unknown error"),
@@ -172,7 +183,8 @@ def test_a_batch_that_is_too_large_says_which_is_not(sim, few, budget, how):
 def test_no_batch_fits(sim, few):
     message = large(sim, few, 4, "--freeze", "none", "--cache", "off", code=71, budget=5_000_000).message
     assert message == ("graft: training: a batch of 4 images does not fit into the memory of the CUDA device; "
-                       "freeze more (--freeze trunk) or take a smaller --image-size")
+                       "freeze more (--freeze trunk), take a smaller --image-size, or keep no images there "
+                       "(--device-cache-mb 0)")
 
 
 def test_an_evaluation_that_is_too_large_says_what_is_not(sim, few):
@@ -192,6 +204,41 @@ def test_an_evaluation_that_is_too_large_says_what_is_not(sim, few):
     message = sim("predict", *args, image, code=71, env=faults(budget=1_270_000)).message
     assert message.endswith(": one image does not fit into the memory of the CUDA device; --device cpu does "
                             "without")
+
+
+def test_features_that_are_too_large_say_which_are_not(sim, few):
+    how = ["--freeze", "trunk", "--head-solver", "ridge", "--neighbours", 1]
+    too_large = "graft: features: a batch of 4 images does not fit into the memory of the CUDA device; "
+    message = large(sim, few, 4, *how, code=71, budget=1_600_000).message
+    assert message == too_large + "one of 2 does: --batch 2"
+    large(sim, few, 2, *how, budget=1_600_000)
+    message = large(sim, few, 4, *how, code=71, budget=1_300_000).message
+    assert message == too_large + "take a smaller --image-size, or keep no images there (--device-cache-mb 0)"
+
+
+def test_pictures_that_leave_no_memory(sim, tmp_path):
+    """Decoded they fill the device: the next one has no place beside those that are kept."""
+    colours = {"blue": (60, 80, 190), "red": (190, 70, 60)}
+    for part in ("train", "val"):
+        make_images(tmp_path / "photos" / part, 2, colours)
+        for path in (tmp_path / "photos" / part).rglob("*.png"):
+            Image.open(path).resize((1200, 1000)).save(path)
+    args = [*SMALL, "--batch", 4, "--image-size", 8, "--data", tmp_path / "photos", "--freeze", "trunk",
+            "--cache", "off", "--epochs", 1, "--device", "cuda", "--precision", "f32"]
+    full = ("graft: loader: a batch of 4 images does not fit into the memory of the CUDA device beside 6 MB of "
+            "decoded ones that are kept there; keep fewer: --device-cache-mb 3")
+    assert sim("train", *args, code=71, env=faults(budget=12_000_000)).message == full
+    sim("train", *args, "--device-cache-mb", 3, env=faults(budget=12_000_000))
+
+
+def test_a_batch_that_no_convolution_takes(sim, shapes):
+    """A usage error before anything is computed: an image's first map has 2^28 values."""
+    args = [*SMALL, "--image-size", 4096, "--data", shapes, "--freeze", "none", "--device", "cuda"]
+    message = sim("train", *args, "--batch", 8, code=64).message
+    assert message == ("graft: --batch 8: 8 images of 4096 x 4096 pixels make a map of 2^31 values or more, which no "
+                       "convolution on a CUDA device takes; use --batch 7")
+    message = sim("train", *args, "--batch", 35, code=64).message  # the 36th image joins the others
+    assert message.startswith("graft: --batch 35: 36 images of") and message.endswith("use --batch 6")
 
 
 def test_a_device_that_fails_in_a_later_epoch_leaves_the_checkpoint_whole(sim, few):
@@ -244,6 +291,21 @@ def test_a_loss_that_explodes_leaves_the_good_epochs(sim, few):
     assert hashes(run) == good
 
 
+@pytest.mark.parametrize("graph", ["on", "off"])
+def test_a_gradient_that_is_not_finite_leaves_the_good_phase(sim, start_weights, few, graph):
+    """As on the processor: the layer that it begins in is named."""
+    weights = write_unteachable(sim.folder / "huge.safetensors", start_weights[1])
+    args = ["train", "--model", "resnet10_small", "--weights", weights, "--threads", 1, "--data", few,
+            "--batch", 2, "--image-size", 8, "--augment", "none", "--recipe", "lp-ft", "--epochs", 2,
+            "--device", "cuda", "--precision", "f32", "--cuda-graph", graph, "--out", "run"]
+    message = sim(*args, code=70).message
+    assert "the gradient is not finite at step 0, that of layer4.0.conv2.weight before all others" in message
+    good = hashes(sim.folder / "run")
+    assert {"model.h5", "checkpoint.h5"} <= good.keys()
+    assert sim("train", "--resume", "--out", "run", "--device", "cuda", code=70).message == message
+    assert hashes(sim.folder / "run") == good
+
+
 def test_precision_needs_a_device(sim, few):
     assert "CUDA" in train(sim, few, "--precision", "bf16", device="cpu", code=69).message
     train(sim, few, "--precision", "f8", code=64)
@@ -258,17 +320,23 @@ def test_kernels_of_nvidia_are_refused_where_they_are_not(sim, few):
 def test_what_was_measured_is_shown(graft):
     environment = {**os.environ, "GRAFT_CACHE": str(graft.folder)}
     assert "nothing" in graft("kernels", env=environment).out
-    known = {"graft": "1", "device": "A GPU", "libraries": "cuDNN 1",
-             "kernels": {"gemm m1": {"own_us": 3.0, "vendor_us": 2.0}}}
+    setting = {"graft": "1", "own": "0123456789abcdef", "libraries": "cuDNN 1", "driver": "CUDA 13.0"}
+    sections = [{"device": device, **setting, "kernels": {"gemm m1": {"own_us": own, "vendor_us": 2.0}}}
+                for device, own in (("A GPU", 3.0), ("Another", 1.0))]
+    known = {"format": 2, "measured": sections}
     (graft.folder / "kernels.json").write_text(json.dumps(known))
     shown = graft("kernels", env=environment).out
-    assert "A GPU" in shown and "vendor  gemm m1" in shown
+    assert "A GPU" in shown and "vendor  gemm m1" in shown and "own  gemm m1" in shown
     assert graft("kernels", "--json", env=environment).json == known
-    no_time = {**known, "kernels": {"gemm m1": {"own_us": "fast"}}}
-    for damaged in ("{damaged", "[]", '{"kernels": {}}', json.dumps(no_time)):
-        (graft.folder / "kernels.json").write_text(damaged)
-        assert "nothing" in graft("kernels", env=environment).out
-        assert graft("kernels", "--json", env=environment).json == {}
+    older = {"device": "A GPU", **setting, "kernels": {}}
+    for text, why in (("{damaged", "is damaged"), ("[]", "is damaged"),
+                      (json.dumps(older), "was written by another version of graft")):
+        (graft.folder / "kernels.json").write_text(text)
+        told = graft("kernels", env=environment)
+        assert "nothing" in told.out
+        assert told.err == ("warning: what --kernels auto measured before is not used: kernels.json "
+                            f"{why}\n")
+        assert graft("kernels", "--json", env=environment).json == {"format": 2, "measured": []}
 
 
 # So large a rate that accuracy goes up and down.

@@ -6,7 +6,7 @@ import hashlib
 import numpy as np
 import pytest
 
-from conftest import SMALL, write_safetensors
+from conftest import SMALL, write_safetensors, write_unteachable
 
 # With --lr 1e6 decay makes a matrix a million times larger in each step: f32 ends with the seventh.
 EXPLODING = ["--weight-decay", 1, "--momentum", 0, "--augment", "none", "--freeze", "trunk"]
@@ -60,3 +60,20 @@ def test_weights_that_are_not_finite_are_named(graft, start_weights, shapes, pla
     line = only_line(graft(*args, code=70))
     assert "at step 0, not finite from layer3.0.conv1.weight on" in line
     assert hashes(graft.folder / "run") == {}
+
+
+@pytest.mark.parametrize("how", [[], ["--optimizer", "adamw"], ["--clip-norm", 1]])
+def test_a_gradient_that_is_not_finite_leaves_the_good_phase(graft, start_weights, shapes, how):
+    """The probe of the head is good and written; the first step of all others is not."""
+    weights = write_unteachable(graft.folder / "huge.safetensors", start_weights[1])
+    args = ["train", "--model", "resnet10_small", "--weights", weights, "--threads", 1, "--data", shapes,
+            "--batch", 12, "--augment", "none", "--recipe", "lp-ft", "--epochs", 2, "--out", "run", *how]
+    line = only_line(graft(*args, code=70))
+    assert "the gradient is not finite at step 0, that of layer4.0.conv2.weight before all others" in line
+    run = graft.folder / "run"
+    good = hashes(run)
+    assert {"model.h5", "checkpoint.h5"} <= good.keys()
+    assert len((run / "events.jsonl").read_text().splitlines()) == 1
+    graft("verify", "run/model.h5")
+    assert only_line(graft("train", "--resume", "--out", "run", code=70)) == line
+    assert hashes(run) == good
