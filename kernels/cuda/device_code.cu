@@ -1,4 +1,5 @@
 // A kernel that does nothing, to ask about: where the device cannot run it, it can run none.
+// Not yet run on a GPU.
 #include "kernels/cuda/device_code.h"
 
 #include <cuda_runtime.h>
