@@ -133,17 +133,13 @@ TEST_P(DeviceCopies, GiveTheBitsOfConversions) {
   const Outcome captured = train(c, true);
   EXPECT_TRUE(captured.captured) << captured.refused;
   expect_same_bits(converted, captured);
-  if (c.overflows >= 0) EXPECT_EQ(converted.norms[size_t(c.overflows)], -1);
+  if (c.overflows >= 0) {
+    EXPECT_EQ(converted.norms[size_t(c.overflows)], -1);
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(Regimes, DeviceCopies, testing::ValuesIn(kRegimes),
                          [](const auto& info) { return std::string(info.param.name); });
-
-int matrices_of(Module& model) {  // and filters
-  int count = 0;
-  each_param(model, [&](const std::string&, Param& p) { count += p.rank() > 1; });
-  return count;
-}
 
 // Somebody else writes: into what learns, and into what stays.
 TEST_F(DeviceCast, AStepFindsWhatOthersHaveWritten) {
@@ -209,6 +205,13 @@ TEST_F(DeviceCast, GoesOnWithTheSameBits) {
 }
 
 #ifdef GRAFT_CUSIM
+
+int matrices_of(Module& model) {  // and filters
+  int count = 0;
+  each_param(model, [&](const std::string&, Param& p) { count += p.rank() > 1; });
+  return count;
+}
+
 // -> launches of a kernel for a third step, call by call, where there are no copies and where there are
 std::pair<long, long> launches_of_a_step(Case c) {
   c.copies = false;
