@@ -3,6 +3,7 @@
 #include "apps/kernel_file.h"
 
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <cstdlib>
 #include <filesystem>
@@ -33,7 +34,7 @@ std::vector<KernelSetting> others() {
 class KernelFile : public testing::Test {
  protected:
   void SetUp() override {
-    folder_ = fs::path(testing::TempDir()) / "graft_kernel_file";
+    folder_ = fs::path(testing::TempDir()) / ("graft_kernel_file." + std::to_string(::getpid()));
     fs::remove_all(folder_);
     setenv("GRAFT_CACHE", folder_.c_str(), 1);
     testing::internal::CaptureStderr();
