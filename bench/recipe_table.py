@@ -60,7 +60,8 @@ def main():
     parser.add_argument("--data", nargs="+", required=True, metavar="NAME=FOLDER")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--rows", nargs="+", help="names of rows, or how they begin")
-    parser.add_argument("--also", nargs="+", default=[], help="options of graft train for every row, as one word each: --also=--clip-norm=1")
+    parser.add_argument("--also", nargs="+", default=[],
+                        help="options of graft train for every row, as one word each: --also=--clip-norm=1")
     args = parser.parse_args()
     sets = dict(entry.split("=", 1) for entry in args.data)
     print("| regime and recipe | " + " | ".join(sets) + " |", flush=True)
