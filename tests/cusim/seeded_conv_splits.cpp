@@ -6,7 +6,7 @@
 
 #include "kernels/cuda/conv2d.cu"
 #include "kernels/cuda/conv2d_simt.cu"
-#include "tests/cusim/seeded.h"
+#include "tests/cusim/seeded_conv.h"
 
 using namespace graft;
 using namespace graft::cuda;
@@ -35,23 +35,6 @@ using Floats = cusim::Guarded<float>;
 
 void fill_in(Floats& x, size_t seed) {
   for (size_t i = 0; i < x.size(); ++i) x[i] = float(i * seed % 7) - 3;
-}
-
-// each(element of y, of x, of w) for every product.
-template <class Each>
-void each_product(const Conv2dProblem& p, const Each& each) {
-  for (int64_t n = 0, y = 0; n < p.n; ++n)
-    for (int64_t i = 0; i < p.out_h(); ++i)
-      for (int64_t j = 0; j < p.out_w(); ++j)
-        for (int64_t k = 0; k < p.k; ++k, ++y)
-          for (int64_t tap = 0; tap < p.r * p.s; ++tap) {
-            const int64_t h = i * p.stride_h - p.pad_top + tap / p.s;
-            const int64_t w = j * p.stride_w - p.pad_left + tap % p.s;
-            if (h < 0 || h >= p.h || w < 0 || w >= p.w) continue;
-            for (int64_t c = 0; c < p.c; ++c)
-              each(size_t(y), size_t(((n * p.h + h) * p.w + w) * p.c + c),
-                   size_t((k * p.r * p.s + tap) * p.c + c));
-          }
 }
 
 bool right_moments(const cusim::Guarded<ChannelMoments>& found, const std::vector<float>& y,
