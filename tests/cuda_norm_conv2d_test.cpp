@@ -101,6 +101,7 @@ TYPED_TEST(CudaNormConv2d, PlansByItself) {
     Array<T> normalized(2 * 36 * 16), y(2 * 36 * 24), want_y(2 * 36 * 24);
     batch_norm_forward(norm, x.data(), static_cast<const T*>(nullptr), normalized.data(), {});
     const int64_t tiles = conv2d_moment_tiles(kMath<T>, p, x.data(), w.data()).count();
+    ASSERT_EQ(norm_conv2d_moment_tiles(kMath<T>, p, norm, x.data(), w.data()).count(), tiles);
     Array<ChannelMoments> moments(size_t(tiles * 24)), want_moments(size_t(tiles * 24));
     ConvLastStep last{.bias = bias.data(), .moments = want_moments.data()};
     conv2d_fprop(kMath<T>, p, normalized.data(), w.data(), last, want_y.data(), dtype_of<T>, {});
