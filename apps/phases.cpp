@@ -10,7 +10,8 @@
 namespace graft::app {
 namespace {
 
-constexpr double kTuneRate = 1e-4;  // small, for what comes after a probe
+// For what comes after a probe: small steps, and none so long that it undoes the solved head.
+constexpr double kTuneRate = 1e-4, kTuneClip = 1;
 const std::string kStart = "start/", kMean = "mean/";
 
 void put(TensorMap& extra, const std::string& prefix, const TensorMap& tensors) {
@@ -154,7 +155,9 @@ void settle_recipe(TrainOptions& o, const Command& command) {
   if (o.resume || o.recipes.recipe == "none") return;
   if (!command.given("--freeze")) o.freeze = "none";
   if (o.weights != "none") o.freeze = with_norms_as_they_were(o.freeze);
-  if (o.recipes.recipe == "lp-ft" && !command.given("--lr")) o.lr = kTuneRate;
+  if (o.recipes.recipe != "lp-ft") return;
+  if (!command.given("--lr")) o.lr = kTuneRate;
+  if (!command.given("--clip-norm")) o.clip_norm = kTuneClip;
 }
 
 }  // namespace graft::app

@@ -118,7 +118,8 @@ def test_lp_ft_is_the_two_by_hand(graft, skewed, start_weights, whole):
     folder, report = whole("lp-ft")
     probe = ["--model", "resnet10_small", "--threads", 1, "--batch", 6, "--seed", 3, "--data", skewed, "--json"]
     a = graft("train", *probe, "--weights", start_weights[0], "--head-solver", "lbfgs", "--out", "a").json
-    by_hand = [*probe, "--weights", "a/model.h5", "--freeze", "none,bn=frozen", "--lr", 0.005, "--epochs", 3]
+    by_hand = [*probe, "--weights", "a/model.h5", "--freeze", "none,bn=frozen", "--lr", 0.005, "--clip-norm", 1,
+               "--epochs", 3]
     b = graft("train", *by_hand, "--out", "b").json
     both = [{k: v for k, v in e.items() if k != "phase"} for e in losses(report)]
     assert both == losses(a) + losses(b)
@@ -133,6 +134,13 @@ def test_a_solved_head_stays_the_model_where_tuning_makes_it_worse(graft, skewed
     assert tuned["val_accuracy"] < probe["val_accuracy"]
     kept = graft("eval", "--weights", "run/model.h5", "--data", skewed / "val", "--json").json
     assert kept["top1"] == probe["val_accuracy"]
+
+
+def test_gradients_are_clipped_after_a_probe_unless_told_otherwise(graft, skewed, start_weights):
+    args = [*options("lp-ft", start_weights), "--data", skewed]
+    clipped, any_norm = (graft("train", *args, *more, "--out", f"run{len(more)}").json["epochs"]
+                         for more in ([], ["--clip-norm", 0]))
+    assert clipped[1]["train_loss"] != any_norm[1]["train_loss"]
 
 
 @pytest.mark.parametrize("recipe", ["lp-ft", "gradual"])
