@@ -23,7 +23,7 @@ rm -rf "$RESULTS" "$GRAFT_ONNX_DIR" && mkdir -p "$RESULTS" "$GRAFT_REFERENCE_DIR
 LIGHT=(-DCMAKE_BUILD_TYPE=Debug "-DCMAKE_CXX_FLAGS_DEBUG=-Og -w" -DGRAFT_BENCH=OFF -DGRAFT_TESTS=ON
   -DGRAFT_UNITY=all)
 failed=0
-LAST=$(($(date +%s) + 43 * 60)) # when no part of a test program begins any more
+LAST=$(($(date +%s) + 42 * 60)) # when no part of a test program begins any more
 
 step() { # title, command...
   printf '\n== %s\n' "$1"
@@ -158,11 +158,11 @@ if [ "${GRAFT_QUICK:-0}" = 0 ]; then
     # Not again: what does the same once more, for every network, element or photograph.
     step "unit tests under both" programs asan "$BUILD-asan" \
       '*OnnxZoo*:*RealSqueezeNet*:Prefix.*:HeadSolver.ForwardIsItsThreeParts:*GradientsAreCentralDifferences*'
-    by 41 "command line on a simulated CUDA device" env GRAFT="$BUILD/graft" GRAFT_SIM="$BUILD-asan/graft" \
+    by 39 "command line on a simulated CUDA device" env GRAFT="$BUILD/graft" GRAFT_SIM="$BUILD-asan/graft" \
       "$CLI_PYTHON" -m pytest -q -n2 tests/cli/test_device.py -k "not measured" \
       --junitxml="$RESULTS/cli_device.xml"
   fi
-  by 42 "build with the thread sanitizer" build "$BUILD-tsan" \
+  by 40 "build with the thread sanitizer" build "$BUILD-tsan" \
     graft_thread_tests "${LIGHT[@]}" -DGRAFT_SANITIZE=thread
   [ $late = 1 ] || step "loader and thread pool under it" programs tsan "$BUILD-tsan" ''
   by 38 "CUDA kernels: planted bugs" tests/cusim/seeded.sh
