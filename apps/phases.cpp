@@ -10,7 +10,7 @@
 namespace graft::app {
 namespace {
 
-// For what comes after a probe: small steps, and none so long that it undoes the solved head.
+// lp-ft: the rate after the probe, and the largest norm of any gradient, or one step can undo the solved head.
 constexpr double kTuneRate = 1e-4, kTuneClip = 1;
 const std::string kStart = "start/", kMean = "mean/";
 

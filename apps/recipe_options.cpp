@@ -34,10 +34,10 @@ RatePlan RecipeOptions::rates() const {
 
 void add_recipe_options(Command& c, RecipeOptions& o) {
   c.text("--recipe", o.recipe, "lp-ft: first the head alone, solved for, then all that the plan "
-         "lets learn, at a small rate (--lr, by default 0.0001) with clipped gradients (--clip-norm, by "
-         "default 1), so that features are not spoilt by a head that knows nothing (Kumar et al., "
-         "ICLR 2022); gradual: one more block learns "
-         "after each --stage-epochs, from the head down, several where --epochs would not reach all "
+         "lets learn, at a small rate (--lr, by default 0.0001), so that features are not spoilt "
+         "by a head that knows nothing (Kumar et al., ICLR 2022); gradients, those of --probe-epochs "
+         "too, are clipped (--clip-norm, by default 1); gradual: one more block learns after each "
+         "--stage-epochs, from the head down, several where --epochs would not reach all "
          "(ULMFiT: Howard and Ruder, ACL 2018); a --schedule begins anew with each part. "
          "--freeze is then by default none, and norms stay as they are unless it says bn=");
   c.integer("--probe-epochs", o.probe_epochs, 0, 1'000'000, "lp-ft: epochs of SGD for the head; 0: "
