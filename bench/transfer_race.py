@@ -8,9 +8,10 @@ Run it with a python3 that imports torch and torchvision. The peer (--peer, star
 process of its own) is written as a user would: ImageFolder, DataLoader with 2 workers,
 RandomResizedCrop and flip (--no-augment: as for validation), Resize + CenterCrop for validation, SGD
 with momentum 0.9, a new output layer, channels_last. Regimes: head, last (the last stage too), all.
---until ends a ResNet after that stage on both sides. Prints one JSON line per run and a summary: wall
-seconds from process start, best and last validation accuracy, peak memory (of the peer: its main
-process alone, workers come on top).
+--until ends a ResNet after that stage on both sides. resnet50_v1 is Keras's: graft reads a model file
+with its preprocessing, the peer the .safetensors beside it (graft convert makes both). Prints one
+JSON line per run and a summary: wall seconds from process start, best and last validation accuracy,
+peak memory (of the peer: its main process alone, workers come on top).
 """
 import argparse
 import json
@@ -22,8 +23,8 @@ import tempfile
 import time
 
 STAGES = ["layer1", "layer2", "layer3", "layer4"]
-LAST = {"squeezenet1_1": "features.11", "resnet18": "layer4", "resnet50": "layer4"}
-HEAD = {"squeezenet1_1": "classifier.1", "resnet18": "fc", "resnet50": "fc"}
+LAST = {"squeezenet1_1": "features.11", "resnet18": "layer4", "resnet50": "layer4", "resnet50_v1": "layer4"}
+HEAD = {"squeezenet1_1": "classifier.1", "resnet18": "fc", "resnet50": "fc", "resnet50_v1": "fc"}
 
 
 def last_stage(a):
@@ -66,6 +67,29 @@ def end_after(net, stage):
     return [m for m in last if isinstance(m, torch.nn.BatchNorm2d)][-1].num_features
 
 
+def as_keras_built(net):
+    """torchvision's ResNet-50 (v1.5) -> Keras's: stride on a block's first 1x1, convolutions with biases."""
+    import torch
+    for m in list(net.modules()):
+        if hasattr(m, "conv3"):
+            m.conv1.stride, m.conv2.stride = m.conv2.stride, m.conv1.stride
+        if isinstance(m, torch.nn.Conv2d):
+            m.bias = torch.nn.Parameter(torch.zeros(m.out_channels))
+        if isinstance(m, torch.nn.BatchNorm2d):
+            m.eps = 1.001e-5
+    return net
+
+
+def normalisation(keras):
+    """Of RGB in 0 to 1: ImageNet's mean and deviation, or (Keras's "caffe" mode) BGR in 0 to 255 without its mean."""
+    import torch
+    from torchvision import transforms
+    if not keras:
+        return transforms.Normalize([0.485, 0.456, 0.406], [0.229, 0.224, 0.225])
+    mean = torch.tensor([103.939, 116.779, 123.68]).reshape(3, 1, 1)
+    return transforms.Lambda(lambda image: image.flip(0) * 255 - mean)
+
+
 def peer(a):
     import resource
     import torch
@@ -74,14 +98,19 @@ def peer(a):
     from torchvision.datasets import ImageFolder
     torch.manual_seed(a.seeds[0])
     torch.set_num_threads(2)
-    norm = transforms.Normalize([0.485, 0.456, 0.406], [0.229, 0.224, 0.225])
+    keras = a.model.endswith("_v1")
+    norm = normalisation(keras)
     plain = transforms.Compose([transforms.Resize(256), transforms.CenterCrop(224), transforms.ToTensor(), norm])
     augment = transforms.Compose([transforms.RandomResizedCrop(224), transforms.RandomHorizontalFlip(),
                                   transforms.ToTensor(), norm])
     train = ImageFolder(os.path.join(a.data, "train"), plain if a.no_augment else augment)
     val = ImageFolder(os.path.join(a.data, "val"), plain)
-    net = getattr(torchvision.models, a.model)(weights=None)
-    net.load_state_dict(read_safetensors(a.weights), strict=not a.partial)
+    net = getattr(torchvision.models, a.model.removesuffix("_v1"))(weights=None)
+    if keras:
+        as_keras_built(net)
+    weights = read_safetensors(os.path.splitext(a.weights)[0] + ".safetensors")
+    net.load_state_dict({name: t for name, t in weights.items() if not name.startswith("fc.")} if a.partial else weights,
+                        strict=not a.partial)
     if a.model.startswith("resnet"):
         width = end_after(net, a.until) if a.until else net.fc.in_features
         net.fc = torch.nn.Linear(width, len(train.classes))
