@@ -12,7 +12,6 @@ struct PixelSource {
   Normalization normalization;
 };
 
-// bf16 or f16.
 Tensor normalized_when_read(const PixelSource& source, DType dtype);
 // What all values of x are made of; null where it is nothing of the kind, or they were changed since.
 const PixelSource* pixel_source(const Tensor& x);

@@ -100,8 +100,8 @@ void conv2d_wgrad(GemmMath math, const Conv2dProblem& p, const void* x, const vo
                   Stream stream);
 
 // fprop of pixels x (n,h,w,3) u8 that are normalised first; the padding is zero after that. Throws
-// std::invalid_argument for what it cannot do: it has c = 3, no groups, no dilation, bf16 and f16,
-// and filters of which 64 and the pixels under them fit into a block's shared memory.
+// std::invalid_argument for what it cannot do: it has c = 3, no groups, no dilation, and filters of
+// which 64 and the pixels under them fit into a block's shared memory.
 bool has_conv2d_first(GemmMath math, const Conv2dProblem& p);
 TileGrid conv2d_first_moment_tiles(const Conv2dProblem& p);  // as conv2d_moment_tiles
 void conv2d_first(GemmMath math, const Conv2dProblem& p, const uint8_t* x,

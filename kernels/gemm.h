@@ -4,6 +4,7 @@
 
 #include "kernels/activation.h"
 #include "kernels/dtype.h"
+#include "kernels/moments.h"
 #include "kernels/runtime.h"
 
 namespace graft::cpu {
@@ -56,11 +57,16 @@ struct GemmProblem {
   int64_t residual_stride = 0;
   float beta = 0;
   Activation activation = Activation::none;
+  ChannelMoments* moments = nullptr;  // of c as stored, (gemm_moment_tiles, n), or null
   GemmVariant variant = GemmVariant::automatic;
 };
 
 // Throws std::invalid_argument for a type or size that there is no kernel for.
 void gemm(const GemmProblem& problem, Stream stream);
+
+// Which rows of c a tile of the moments has; the same for every problem of this shape, types and
+// alignment.
+TileGrid gemm_moment_tiles(const GemmProblem& problem);
 
 // As graft::cpu::gemm; pointers are to device memory.
 void gemm(GemmMath math, bool transpose_a, bool transpose_b, int64_t m, int64_t n, int64_t k,

@@ -108,12 +108,14 @@ TEST(CudaConv2d, PlansByItself) {
 // Filters of ResNet, VGG, AlexNet and ViT, small; 70 channels are more than one block's.
 TEST(CudaConv2d, FirstLayerOfBytes) {
   on_device([] {
-    for (GemmMath math : {GemmMath::bf16, GemmMath::f16})
+    for (GemmMath math : {GemmMath::f32, GemmMath::tf32, GemmMath::bf16, GemmMath::f16})
       for (auto [filter, stride, pad, side, k] :
            {std::tuple(7, 2, 3, 37, 70), {3, 1, 1, 17, 64}, {11, 4, 2, 43, 8}, {4, 4, 0, 8, 5},
             {3, 2, 0, 35, 32}, {5, 3, 1, 20, 16}}) {
         const Conv2dProblem p = square(2, side, 3, k, filter, stride, pad);
         SCOPED_TRACE(text({p, math}));
+        if (filter == 11 && element_size(math) == 4 && !has_conv2d_first(math, p))
+          continue;  // 64 such filters are 126 KB, more than A100 has beside the pixels
         const DType type = factor_type(math);
         std::vector<uint8_t> pixels(size_t(2 * side * side * 3));
         for (size_t i = 0; i < pixels.size(); ++i) pixels[i] = uint8_t(i * 7 % 23 * 2);

@@ -7,13 +7,16 @@
 namespace graft::cuda {
 namespace {
 
-template <class T>
+template <class Factors>
 struct CudaFirstGradient : testing::Test {};
-using SixteenBits = testing::Types<bf16, f16>;
-TYPED_TEST_SUITE(CudaFirstGradient, SixteenBits);
-
-template <class T>
-constexpr GemmMath kMath = std::is_same_v<T, bf16> ? GemmMath::bf16 : GemmMath::f16;
+template <class T, GemmMath math>
+struct Of {
+  using Type = T;
+  static constexpr GemmMath kMath = math;
+};
+using EveryMath = testing::Types<Of<float, GemmMath::f32>, Of<float, GemmMath::tf32>,
+                                 Of<bf16, GemmMath::bf16>, Of<f16, GemmMath::f16>>;
+TYPED_TEST_SUITE(CudaFirstGradient, EveryMath);
 
 constexpr Normalization kWhole{.scale = 1, .mean = {4, 6, 8}, .std = {2, 1, 2}};  // of even bytes
 
@@ -69,8 +72,9 @@ size_t outputs(const Conv2dProblem& p) { return size_t(p.n * p.out_h() * p.out_w
 size_t bytes(const Conv2dProblem& p) { return size_t(p.n * p.h * p.w * 3); }
 
 // `offset`: elements by which dy is misaligned.
-template <class T>
+template <class Factors>
 void run(const Conv2dProblem& p, bool bgr = false, size_t offset = 0) {
+  using T = typename Factors::Type;
   SCOPED_TRACE(text(p));
   std::vector<uint8_t> pixels(bytes(p));
   for (size_t i = 0; i < pixels.size(); ++i) pixels[i] = uint8_t(i * 7 % 23 * 2);
@@ -82,8 +86,8 @@ void run(const Conv2dProblem& p, bool bgr = false, size_t offset = 0) {
     const Array<uint8_t> x(pixels);
     const Array<T> dy(gradients, offset);
     Array<float> dw(want.size());  // NaN
-    ASSERT_TRUE(has_conv2d_first_wgrad(kMath<T>, p));
-    conv2d_first_wgrad(kMath<T>, p, x.data(), normal, dy.data(), dw.data(), {});
+    ASSERT_TRUE(has_conv2d_first_wgrad(Factors::kMath, p));
+    conv2d_first_wgrad(Factors::kMath, p, x.data(), normal, dy.data(), dw.data(), {});
     expect_values(dw, want);
   });
 }
@@ -131,7 +135,10 @@ TYPED_TEST(CudaFirstGradient, OfMisalignedGradients) {
 TYPED_TEST(CudaFirstGradient, OfNoImages) { run<TypeParam>(with_outputs(0, 3, 3, 8, 3, 1, 1)); }
 
 TYPED_TEST(CudaFirstGradient, OfPhotographs) {
-  using T = TypeParam;
+  using Factors = TypeParam;
+  using T = typename Factors::Type;
+  constexpr double kBound =  // some roundings of sums in float; tf32 rounds both factors
+      Factors::kMath == GemmMath::tf32 ? 0x1p-10 : 0x1p-20;
   const Conv2dProblem p = with_outputs(2, 9, 17, 24, 7, 2, 3);
   const Normalization normal{1.0f / 255, {0.485f, 0.456f, 0.406f}, {0.229f, 0.224f, 0.225f}, true};
   std::vector<uint8_t> pixels(bytes(p));
@@ -142,11 +149,11 @@ TYPED_TEST(CudaFirstGradient, OfPhotographs) {
     const Array<uint8_t> x(pixels);
     const Array<T> dy(gradients);
     Array<float> dw(want.of.size()), again(want.of.size());
-    conv2d_first_wgrad(kMath<T>, p, x.data(), normal, dy.data(), dw.data(), {});
-    conv2d_first_wgrad(kMath<T>, p, x.data(), normal, dy.data(), again.data(), {});
+    conv2d_first_wgrad(Factors::kMath, p, x.data(), normal, dy.data(), dw.data(), {});
+    conv2d_first_wgrad(Factors::kMath, p, x.data(), normal, dy.data(), again.data(), {});
     const std::vector<float> found = dw.host();
-    for (size_t i = 0; i < found.size(); ++i)  // some roundings of sums in float
-      ASSERT_NEAR(double(found[i]), want.of[i], 0x1p-20 * want.of_absolutes[i]) << i;
+    for (size_t i = 0; i < found.size(); ++i)
+      ASSERT_NEAR(double(found[i]), want.of[i], kBound * want.of_absolutes[i]) << i;
     EXPECT_EQ(again.host(), found);
   });
 }
@@ -154,16 +161,15 @@ TYPED_TEST(CudaFirstGradient, OfPhotographs) {
 TEST(CudaFirstGradientProblem, RefusesWhatItCannotDo) {
   on_device([] {
     const Conv2dProblem p = square(1, 32, 3, 8, 3);
-    EXPECT_TRUE(has_conv2d_first_wgrad(GemmMath::bf16, p));
-    EXPECT_TRUE(has_conv2d_first_wgrad(GemmMath::f16, p));
-    EXPECT_FALSE(has_conv2d_first_wgrad(GemmMath::f32, p));
-    EXPECT_FALSE(has_conv2d_first_wgrad(GemmMath::tf32, p));
+    for (GemmMath math : {GemmMath::f32, GemmMath::tf32, GemmMath::bf16, GemmMath::f16})
+      EXPECT_TRUE(has_conv2d_first_wgrad(math, p));
     EXPECT_FALSE(has_conv2d_first_wgrad(GemmMath::bf16, square(1, 32, 4, 8, 3)));
     EXPECT_FALSE(has_conv2d_first_wgrad(GemmMath::bf16, square(1, 32, 3, 9, 3, 1, 0, 1, 3)));
     EXPECT_FALSE(has_conv2d_first_wgrad(GemmMath::bf16, square(1, 32, 3, 8, 3, 1, 0, 2)));
     EXPECT_FALSE(has_conv2d_first_wgrad(GemmMath::bf16, square(1, 32, 3, 8, 16, 16)));
     float nothing = 0;
-    EXPECT_THROW(conv2d_first_wgrad(GemmMath::f32, p, nullptr, kWhole, &nothing, &nothing, {}),
+    EXPECT_THROW(conv2d_first_wgrad(GemmMath::f32, square(1, 32, 4, 8, 3), nullptr, kWhole, &nothing,
+                                    &nothing, {}),
                  std::invalid_argument);
   });
 }

@@ -23,7 +23,7 @@ struct Case {
   size_t offset = 0;    // elements of a and b before the first, to misalign them
   bool aligned = true;  // rows of a and b begin at multiples of 16 bytes
   float alpha = 1, beta = 0;
-  bool bias = false, in_place = false;
+  bool bias = false, in_place = false, moments = false;
   Activation activation = Activation::none;
 };
 
@@ -39,6 +39,7 @@ inline std::string text(const Case& c) {
          std::to_string(c.plan.splits) + ", c " + graft::name_of(c.c_type) +
          flag("wgmma", c.plan.wgmma) + flag("a^T", c.transpose_a) + flag("b^T", c.transpose_b) +
          flag("bias", c.bias) + flag("beta", c.beta != 0) + flag("in place", c.in_place) +
+         flag("moments", c.moments) +
          flag("narrow", !c.aligned) + ", " + graft::name_of(c.activation);
 }
 
@@ -81,6 +82,20 @@ inline std::vector<float> expected(const Case& c, const Matrix& a, const Matrix&
   return result;
 }
 
+// Of each tile of rows of c, whose values are `stored` (m, n): to a bound, for they are sums of squares.
+inline void expect_moments(const std::vector<ChannelMoments>& found, const Case& c,
+                           const std::vector<float>& stored, int64_t of_tile) {
+  for (size_t i = 0; i < found.size(); ++i) {
+    const int64_t begin = int64_t(i) / c.n * of_tile, end = std::min(begin + of_tile, c.m);
+    auto value = [&](int64_t row) { return double(stored[size_t(row * c.n + int64_t(i) % c.n)]); };
+    double mean = 0, spread = 0;
+    for (int64_t row = begin; row < end; ++row) mean += value(row) / double(end - begin);
+    for (int64_t row = begin; row < end; ++row) spread += std::pow(value(row) - mean, 2);
+    ASSERT_NEAR(found[i].mean, mean, 1e-5 * (1 + std::fabs(mean))) << "moments " << i;
+    ASSERT_NEAR(found[i].spread, spread, 1e-5 * (1 + spread)) << "moments " << i;
+  }
+}
+
 inline void run_case(const Case& c) {
   SCOPED_TRACE(text(c));
   const DType type = factor_type(c.math);
@@ -105,6 +120,9 @@ inline void run_case(const Case& c) {
   if (c.bias) p.bias = device_bias.data();
   if (c.beta != 0) p.residual = residual.data(), p.residual_stride = c_stride;
   ASSERT_EQ(sixteen_byte_copies(p), c.aligned);
+  const TileGrid tiles = rows_in_tiles(c.m, note_rows(p, c.plan));
+  const Array<ChannelMoments> moments(size_t(tiles.count() * c.n));
+  if (c.moments) p.moments = moments.data();
   gemm(p, c.plan, {});
 
   const std::vector<uint8_t> got = out.host();
@@ -124,6 +142,7 @@ inline void run_case(const Case& c) {
           << "at " << m << ", " << n << ": " << value << ", expected " << right;
       ASSERT_FALSE(std::isnan(value)) << "at " << m << ", " << n;
     }
+  if (c.moments) expect_moments(moments.host(), c, want, tiles.tile_width);
 }
 
 // ---- which cases

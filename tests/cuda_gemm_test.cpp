@@ -83,6 +83,56 @@ TEST(CudaGemm, LastStep) {
   });
 }
 
+// Every tile, at rows and columns around its own; c in f32 and as the factors are.
+TEST(CudaGemm, LeavesMoments) {
+  on_device([] {
+    auto run_tile = [](Case c, const GemmTile& t) {
+      for (auto [m, n] : {std::pair(1, 1), {t.m - 1, t.n + 3}, {t.m, t.n}, {2 * t.m + 3, 37}})
+        for (DType type : {DType::f32, factor_type(c.math)}) {
+          c.m = m, c.n = n, c.c_type = type;
+          run_case(c);
+          if (testing::Test::HasFatalFailure()) return;
+        }
+    };
+    Case c{.k = 40, .bias = true, .moments = true};
+    for (int tile = 0; tile < kSimtTileCount; ++tile) {
+      c.plan.tile = tile;
+      run_tile(c, kSimtTiles[tile]);
+    }
+    c.alpha = 257 / 256.0f;  // exact in f32; c is rounded, and the moments are of what is stored
+    for (int tile = 0; tile <= kNarrowTile; ++tile) {
+      c.math = tile % 2 ? GemmMath::f16 : GemmMath::bf16;
+      c.aligned = tile != kNarrowTile, c.offset = c.aligned ? 0 : 1;
+      c.plan.tile = tile;
+      run_tile(c, kTensorTiles[tile]);
+    }
+  });
+}
+
+TEST(CudaGemm, SplitsLeaveMoments) {
+  on_device([] {
+    for (auto [m, n] : {std::pair(1, 1), {32, 36}, {33, 70}, {67, 32}})
+      for (Case c : of_each_kind({.m = m, .n = n, .k = 163, .plan = {0, 3}, .moments = true})) {
+        c.c_type = factor_type(c.math);
+        run_case(c);
+        if (testing::Test::HasFatalFailure()) return;
+      }
+  });
+}
+
+TEST(CudaGemm, MomentsAreOfTheTilesThatAreTold) {
+  on_device([] {
+    for (int64_t k : {16, 4096}) {  // whole, and split
+      GemmProblem p{.math = GemmMath::bf16, .m = 70, .n = 24, .k = k};
+      p.a_stride = k, p.b_stride = p.c_stride = 24;
+      const GemmPlan plan = plan_gemm(p, gemm_device());
+      EXPECT_EQ(plan.splits > 1, k == 4096);
+      EXPECT_EQ(gemm_moment_tiles(p).tile_width, note_rows(p, plan));
+      EXPECT_EQ(gemm_moment_tiles(p).width, 70);
+    }
+  });
+}
+
 TEST(CudaGemm, EveryActivation) {
   on_device([] {
     for (Activation a : {Activation::relu, Activation::relu6, Activation::sigmoid, Activation::silu,

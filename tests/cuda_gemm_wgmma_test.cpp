@@ -54,6 +54,19 @@ TEST_P(Wgmma, LastStep) {
   });
 }
 
+TEST_P(Wgmma, LeavesMoments) {
+  on_hopper([] {
+    for (int tile = 0; tile < kWgmmaTileCount; ++tile)
+      for (auto [m, n, splits] : {std::tuple(1, 1, 1), {128, 64, 1}, {129, 300, 1}, {131, 72, 3}}) {
+        Case c{.math = GetParam(), .m = m, .n = n, .k = 200, .plan = wgmma_plan(tile, splits)};
+        c.c_type = factor_type(c.math);
+        c.bias = c.moments = true;
+        run_case(c);
+        if (HasFatalFailure()) return;
+      }
+  });
+}
+
 TEST_P(Wgmma, SplitsAddUp) {
   on_hopper([] {
     for (int tile : {1, kClusterTile})

@@ -34,8 +34,11 @@ BUDGET = [  # kernel, its template arguments; registers of a thread at most; 655
     (r"conv2d_mma<.*, 2,", 144),
     (r"conv2d_mma<.*, 3,", 128),
     (r"conv2d_simt<", 128),
-    (r"conv2d_first_layer<", 136),     # two blocks of 128 threads, for their shared memory
-    (r"conv2d_first_gradient<", 208),  # likewise; sums 64 x 56 a warp: 112 registers for them alone
+    (r"conv2d_first_layer<.*Float", 168),  # two blocks of 128 threads, for their shared memory
+    (r"conv2d_first_layer<", 136),
+    (r"conv2d_first_gradient<.*Float", 152),
+    (r"conv2d_first_gradient<.*<float", 255),  # sums 64 x 56 a warp: 112 registers for them alone
+    (r"conv2d_first_gradient<", 212),
     (r"conv2d_add_splits<.*1>", 60),   # dgrad: with the channels of a norm
     (r"conv2d_add_splits", 48),
     (r"depthwise", 56),

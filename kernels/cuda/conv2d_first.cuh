@@ -1,11 +1,11 @@
 // Photographs as they are decoded, three bytes a pixel, on their way to the kernels of a network's
-// first layer: normalised, and in chunks as tensor cores load them.
+// first layer: normalised, and in chunks of 16 bytes, as tensor cores load them.
 //
-// Three channels make no 16-byte chunk, but neighbouring taps of a row do. A pixel is put down as 4
-// elements (r g b 0), so two taps are one chunk; where the stride is odd as 8, so that the chunks
-// of neighbouring outputs begin at multiples of 16 bytes, as ldmatrix wants them:
+// Three channels make no chunk, but a pixel is put down as 4 elements (r g b 0). In f32 that is one.
+// In bf16 and f16 two neighbouring taps of a row are one; where the stride is odd a pixel is 8
+// elements there, so that the chunks of neighbouring outputs begin at multiples of 16 bytes:
 //
-//   patch (rows, columns, 4):  stride 2, filter 7 x 7:  a row of taps is 4 chunks, the 8th tap zero
+//   patch (rows, columns, 4) in bf16, stride 2, filter 7 x 7: a row of taps is 4 chunks, the 8th tap zero
 //      column  0  1  2  3  4  5  6  7  8  9
 //              └─output 0, chunk 0..3─┘
 //                    └─output 1────────────┘          outputs are 2 pixels = 1 chunk apart
@@ -20,18 +20,20 @@
 namespace graft::cuda {
 
 constexpr int kTileRows = 8, kTileColumns = 16;  // of the outputs
+constexpr int kTileFilters = 64, kTileThreads = 128;  // of a block
 
-// How the taps of one filter lie in chunks of 8 elements.
+// How the taps of one filter lie in chunks of 16 bytes.
 struct TapChunks {
-  int pixel;          // elements: 4 or 8
+  int chunk, pixel;   // elements: 4 or 8
   int row, count;     // chunks in a row of taps, in the filter
   int rows, columns;  // of the patch that a tile reads
 
-  explicit TapChunks(const Conv2dProblem& p)
-      : pixel(p.stride_w % 2 ? 8 : 4), row(pixel == 4 ? int(p.s + 1) / 2 : int(p.s)),
+  TapChunks(GemmMath math, const Conv2dProblem& p)
+      : chunk(16 / element_size(math)), pixel(p.stride_w % 2 ? chunk : 4),
+        row((int(p.s) * pixel + chunk - 1) / chunk),
         count(row * int(p.r)),
         rows((kTileRows - 1) * p.stride_h + int(p.r)),
-        columns((kTileColumns - 1) * p.stride_w + row * 8 / pixel) {}
+        columns((kTileColumns - 1) * p.stride_w + row * chunk / pixel) {}
 
   GRAFT_HD int64_t patch() const { return int64_t(rows) * columns * pixel; }  // elements
 };
@@ -47,8 +49,9 @@ struct Photographs {  // and what of them a kernel is to convolve
   TapChunks chunks;
   TileGrid tiles;
 
-  Photographs(const Conv2dProblem& p, const uint8_t* x, const Normalization& normalization)
-      : x(x), table(pixel_table(normalization)), bgr(normalization.bgr), chunks(p),
+  Photographs(GemmMath math, const Conv2dProblem& p, const uint8_t* x,
+              const Normalization& normalization)
+      : x(x), table(pixel_table(normalization)), bgr(normalization.bgr), chunks(math, p),
         tiles(tiles_of_outputs(p)) {}
 
   __device__ Pixel tile(int i) const {  // in tiles
@@ -58,9 +61,8 @@ struct Photographs {  // and what of them a kernel is to convolve
 };
 
 // What the kernels of the first layer take, apart from what has to fit into shared memory.
-inline bool takes_photographs(GemmMath math, const Conv2dProblem& p) {
-  return p.c == 3 && p.groups == 1 && p.dilation_h == 1 && p.dilation_w == 1 &&
-         element_size(math) == 2;
+inline bool takes_photographs(const Conv2dProblem& p) {
+  return p.c == 3 && p.groups == 1 && p.dilation_h == 1 && p.dilation_w == 1;
 }
 
 // What the 256 values of a channel become -> table (3, 256).

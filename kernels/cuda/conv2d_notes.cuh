@@ -10,22 +10,8 @@
 #pragma once
 #include "kernels/cuda/gemm_block.cuh"
 #include "kernels/cuda/tile_gradients.cuh"
-#include "kernels/cuda/tile_moments.cuh"
 
 namespace graft::cuda {
-
-// What store_as leaves of v.
-__device__ inline float rounded(float v, DType type) {
-  if (type == DType::bf16) return __bfloat162float(__float2bfloat16(v));
-  if (type == DType::f16) return __half2float(__float2half(v));
-  return v;
-}
-
-template <int kWidth>
-__device__ void round_as_stored(float (&v)[kWidth], DType type) {
-#pragma unroll
-  for (int j = 0; j < kWidth; ++j) v[j] = rounded(v[j], type);
-}
 
 // Which tile of the result, counted over phases, of which fprop has one; its first channel, and how
 // many there are from there on.

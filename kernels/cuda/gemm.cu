@@ -5,7 +5,7 @@
 // blocks of its own (gemm_plan.h). A part leaves its sums in f32; they are added here, in their
 // order and without atomics, and only then come residual, bias and activation:
 //
-//   partial (splits, m, n) ──► sums of four columns of a row, in a thread's registers ──► c (m, n)
+//   partial (splits, m, n) ──► a block's 32 x 32, a thread's four columns of a row ──► c (m, n)
 //
 // Bytes moved: partial once, c once, the residual once. Not yet run on a GPU.
 #include <stdexcept>
@@ -16,23 +16,42 @@
 namespace graft::cuda {
 namespace {
 
+constexpr int kAddedRows = 32, kAddedColumns = 32, kAddedFours = kAddedColumns / 4;  // of a block
+using AddedNotes = GemmNotes<kAddedColumns, kAddedRows>;
+
 // partial (splits, m, n) -> c, the splits added in their order: the same bits every time.
-__global__ void __launch_bounds__(256)
+__global__ void __launch_bounds__(kAddedRows* kAddedFours)
     gemm_add_splits(const GemmProblem p, const GemmWork work, int splits) {
-  const int64_t fours = (p.n + 3) / 4;
-  const int64_t i = int64_t(blockIdx.x) * blockDim.x + threadIdx.x;
-  if (i >= p.m * fours) return;
-  const int64_t row = i / fours, column = i % fours * 4;
-  const int count = int(min(p.n - column, int64_t(4)));
-  float v[4] = {};
-  for (int split = 0; split < splits; ++split) {
-    float next[4];
-    load_some(next, work.partial, DType::f32, (split * p.m + row) * p.n + column, work.vectors_c,
-              count);
+  const int tiles_n = int((p.n + kAddedColumns - 1) / kAddedColumns);
+  const int tile = int(blockIdx.x) / tiles_n, n = int(blockIdx.x) % tiles_n * kAddedColumns;
+  const int64_t row = int64_t(tile) * kAddedRows + threadIdx.x / kAddedFours;
+  const int64_t column = n + int64_t(threadIdx.x) % kAddedFours * 4;
+  AddedNotes notes;
+  if (row < p.m && column < p.n) {
+    const int count = int(min(p.n - column, int64_t(4)));
+    float v[4] = {};
+    for (int split = 0; split < splits; ++split) {
+      float next[4];
+      load_some(next, work.partial, DType::f32, (split * p.m + row) * p.n + column, work.vectors_c,
+                count);
 #pragma unroll
-    for (int j = 0; j < 4; ++j) v[j] += next[j];
+      for (int j = 0; j < 4; ++j) v[j] += next[j];
+    }
+    finish_four(p, work.vectors_c, row, column, count, v);
+    if (p.moments) notes.add(p, v);
   }
-  finish_four(p, work.vectors_c, row, column, count, v);
+  if (!p.moments) return;
+  GRAFT_SHARED(typename AddedNotes::Parts, parts);
+  notes.store(parts, p, tile, n);
+}
+
+void add_splits(const GemmProblem& p, const GemmWork& work, int splits, Stream stream) {
+  const int64_t down = (p.m + kAddedRows - 1) / kAddedRows;
+  const int64_t across = (p.n + kAddedColumns - 1) / kAddedColumns;
+  launch(gemm_add_splits,
+         {dim3(unsigned(down * across)), dim3(kAddedRows * kAddedFours),
+          p.moments ? sizeof(typename AddedNotes::Parts) : 0, stream},
+         p, work, splits);
 }
 
 DType factor_type(GemmMath math) {
@@ -63,6 +82,10 @@ bool whole_fours(const GemmProblem& p) {
          aligned(p.bias, 16);
 }
 
+GemmSplit split_of(const GemmProblem& p, const GemmPlan& plan) {
+  return split_k(p.k, tile_of(p, plan).step_bytes / element_size(p.math), plan.splits);
+}
+
 template <class T>
 void launch_half(const GemmProblem& p, const GemmPlan& plan, const GemmWork& work, int splits,
                  Stream stream) {
@@ -79,8 +102,7 @@ void gemm(const GemmProblem& p, const GemmPlan& plan, Stream stream) {
   if (plan.wgmma && (!wgmma_takes(p) || device_info().major != 9))
     throw std::invalid_argument("gemm: a plan for wgmma, and operands or a GPU that are not");
   if (p.m == 0 || p.n == 0) return;
-  const GemmTile& tile = tile_of(p, plan);
-  const GemmSplit split = split_k(p.k, tile.step_bytes / element_size(p.math), plan.splits);
+  const GemmSplit split = split_of(p, plan);
   const bool splits = split.count > 1;
   Scratch partial(splits ? size_t(split.count * p.m * p.n) * sizeof(float) : 0, stream);
   const int size = element_size(p.math);
@@ -103,10 +125,7 @@ void gemm(const GemmProblem& p, const GemmPlan& plan, Stream stream) {
       launch_half<__half>(p, plan, work, split.count, stream);
       break;
   }
-  if (!splits) return;
-  const int64_t threads = p.m * ((p.n + 3) / 4);
-  launch(gemm_add_splits, {dim3(unsigned((threads + 255) / 256)), dim3(256), 0, stream}, p, work,
-         split.count);
+  if (splits) add_splits(p, work, split.count, stream);
 }
 
 GemmDevice gemm_device() { return {multiprocessors(), wgmma_works()}; }
@@ -114,6 +133,14 @@ GemmDevice gemm_device() { return {multiprocessors(), wgmma_works()}; }
 void gemm(const GemmProblem& p, Stream stream) {
   check(p);  // before the device is asked
   gemm(p, plan_gemm(p, gemm_device()), stream);
+}
+
+int64_t note_rows(const GemmProblem& p, const GemmPlan& plan) {
+  return split_of(p, plan).count > 1 ? kAddedRows : tile_of(p, plan).m;
+}
+
+TileGrid gemm_moment_tiles(const GemmProblem& p) {
+  return rows_in_tiles(p.m, note_rows(p, plan_gemm(p, gemm_device())));
 }
 
 void gemm(GemmMath math, bool transpose_a, bool transpose_b, int64_t m, int64_t n, int64_t k,

@@ -8,9 +8,13 @@
 //   registers ──► staged (M,N) f32 ──► alpha sum + beta residual + bias, activation ──► c (m,n)
 //                                  └─► partial (splits,m,n), where k is split
 //
+// A thread has the same four columns in every row that it stores, so that it can note their moments
+// for a batch norm (tile_moments.cuh), of the values as they are stored.
+//
 // Not yet run on a GPU.
 #pragma once
 #include "kernels/cuda/gemm_launch.h"
+#include "kernels/cuda/tile_moments.cuh"
 #include "kernels/elementwise.h"
 
 namespace graft::cuda {
@@ -49,6 +53,19 @@ __device__ inline void store_as(void* p, DType type, int64_t i, float value) {
     static_cast<__half*>(p)[i] = __float2half(value);
   else
     static_cast<float*>(p)[i] = value;
+}
+
+// What store_as leaves of v.
+__device__ inline float rounded(float v, DType type) {
+  if (type == DType::bf16) return __bfloat162float(__float2bfloat16(v));
+  if (type == DType::f16) return __half2float(__float2half(v));
+  return v;
+}
+
+template <int kWidth>
+__device__ void round_as_stored(float (&v)[kWidth], DType type) {
+#pragma unroll
+  for (int j = 0; j < kWidth; ++j) v[j] = rounded(v[j], type);
 }
 
 // Four neighbouring elements at a time, from an address that allows it.
@@ -91,7 +108,28 @@ __device__ inline void store_some(void* p, DType type, int64_t i, bool vectors, 
     if (j < count) store_as(p, type, i + j, v[j]);
 }
 
+// What a thread notes of its four columns; the threads of a team are kGroups rows of kColumns.
+template <int kColumns, int kGroups, class Team = WholeBlock>
+struct GemmNotes {
+  using Parts = MomentParts<kColumns, kGroups>;  // of a team, in shared memory
+  ThreadMoments<4> moments;
+
+  static __device__ bool wanted(const GemmProblem& p, const GemmWork& work) {
+    return p.moments && !work.partial;
+  }
+  // v is what was stored, but for the rounding.
+  __device__ void add(const GemmProblem& p, float (&v)[4]) {
+    round_as_stored(v, p.c_type);
+    moments.add(v);
+  }
+  // Of the tile with this number down the rows, its columns from `column` on.
+  __device__ void store(Parts& parts, const GemmProblem& p, int tile, int column) const {
+    store_tile_moments<Team>(parts, moments, int(p.n) - column, p.moments + tile * p.n + column);
+  }
+};
+
 // Sums of row `row`, columns from `column` on, of which there are `count` (at most 4) -> c (m, n).
+// v is then what was stored, but for its rounding.
 __device__ inline void finish_four(const GemmProblem& p, bool vectors, int64_t row, int64_t column,
                                    int count, float (&v)[4]) {
   float r[4] = {}, bias[4] = {};
@@ -105,30 +143,38 @@ __device__ inline void finish_four(const GemmProblem& p, bool vectors, int64_t r
   store_some(p.c, p.c_type, row * p.c_stride + column, vectors, count, v);
 }
 
-// Four staged sums, of row m and from column n on -> c, or the partial sums of this split.
-__device__ inline void finish_staged(const GemmProblem& p, const GemmWork& work, int64_t split,
-                                     int64_t m, int64_t n, const float* staged) {
+// Four staged sums, of row m and from column n on -> c, which is noted where that is wanted; or the
+// partial sums of this split.
+template <class Notes>
+__device__ void finish_staged(const GemmProblem& p, const GemmWork& work, int64_t split, int64_t m,
+                              int64_t n, const float* staged, Notes& notes) {
   if (m >= p.m || n >= p.n) return;
   const int count = int(min(p.n - n, int64_t(4)));
   const float4 sums = *reinterpret_cast<const float4*>(staged);
   float v[4] = {sums.x, sums.y, sums.z, sums.w};
-  if (work.partial)
-    store_some(work.partial, DType::f32, (split * p.m + m) * p.n + n, work.vectors_c, count, v);
-  else
-    finish_four(p, work.vectors_c, m, n, count, v);
+  const int64_t at = (split * p.m + m) * p.n + n;  // of the partial sums
+  if (work.partial) return store_some(work.partial, DType::f32, at, work.vectors_c, count, v);
+  finish_four(p, work.vectors_c, m, n, count, v);
+  if (notes.wanted(p, work)) notes.add(p, v);
 }
 
-// The staged sums of the tile at `at`, which is this block's.
+// The staged sums of the tile at `at`, which is this block's; the notes take their place.
 template <int M, int N, int kThreads>
-__device__ void finish_tile(const GemmProblem& p, const GemmWork& work,
-                            const StagedTile<M, N>& tile, TileOrigin at) {
+__device__ void finish_tile(const GemmProblem& p, const GemmWork& work, StagedTile<M, N>& tile,
+                            TileOrigin at) {
   constexpr int kFours = N / 4;
+  static_assert(kThreads % kFours == 0, "a thread stays with its columns");
+  using Notes = GemmNotes<N, kThreads / kFours>;
+  static_assert(sizeof(typename Notes::Parts) <= sizeof(tile));
+  Notes notes;
 #pragma unroll 1
   for (int i = int(threadIdx.x); i < M * kFours; i += kThreads) {
     const int row = i / kFours, column = i % kFours * 4;
     finish_staged(p, work, blockIdx.z, at.m + row, at.n + column,
-                  tile.sums + row * StagedTile<M, N>::kStride + column);
+                  tile.sums + row * StagedTile<M, N>::kStride + column, notes);
   }
+  if (notes.wanted(p, work))
+    notes.store(reinterpret_cast<typename Notes::Parts&>(tile), p, at.m / M, at.n);
 }
 
 }  // namespace graft::cuda

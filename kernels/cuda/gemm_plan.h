@@ -81,6 +81,7 @@ bool wgmma_agrees();
 // That this is Hopper, that it was compiled for it, and the answer of wgmma_agrees(), asked once.
 bool wgmma_works();
 const GemmTile& tile_of(const GemmProblem& problem, const GemmPlan& plan);
+int64_t note_rows(const GemmProblem& problem, const GemmPlan& plan);  // of c, in a tile of the moments
 
 GemmPlan plan_gemm(const GemmProblem& problem, const GemmDevice& device);
 void gemm(const GemmProblem& problem, const GemmPlan& plan, Stream stream);

@@ -11,22 +11,43 @@ namespace graft::cuda {
 // 384 threads begin with.
 constexpr int kCopyRegisters = 40, kMultiplyRegisters = 232;
 
+// With what is noted of c by the 256 threads that multiply, 32 columns at a time.
+template <class T, int kTile, bool kDepthA, bool kDepthB>
+struct GemmWgmmaBlock : WgmmaBlock<T, kTile, kDepthA, kDepthB> {
+  using Base = WgmmaBlock<T, kTile, kDepthA, kDepthB>;
+  using Notes = GemmNotes<32, 32, PartOfBlock<128, 256>>;
+  static_assert(Base::kPart == 32 && Base::kFirst == 128 && 32 * Base::kWarps == 256);
+  struct Shared : Base::Shared {
+    typename Notes::Parts notes;
+  };
+
+  // Sums (16,32) of a warp -> c.
+  static __device__ void finish(Shared& shared, const GemmProblem& p, const GemmWork& work,
+                                const typename Base::Item& item, int row, int column,
+                                const float* staged) {
+    Notes notes;
+    Base::each_four(staged, [&](int r, int across, const float* four) {
+      finish_staged(p, work, item.split, row + r, column + across, four, notes);
+    });
+    if (notes.wanted(p, work) && item.at.m < p.m && column < p.n)
+      notes.store(shared.notes, p, item.at.m / Base::M, column);
+  }
+};
+
 // a: (m,k) or (k,m), b: (n,k) or (k,n), as the copy engine is told about them.
 template <class T, int kTile, bool kDepthA, bool kDepthB>
 __global__ void __launch_bounds__(kWgmmaTiles[kTile].threads(), kWgmmaTiles[kTile].blocks)
     gemm_wgmma(const GemmProblem p, const GemmWork work, const WgmmaWork shares,
                const __grid_constant__ TensorMap a, const __grid_constant__ TensorMap b) {
   if constexpr (ptx::kHopper) {
-    using Block = WgmmaBlock<T, kTile, kDepthA, kDepthB>;
+    using Block = GemmWgmmaBlock<T, kTile, kDepthA, kDepthB>;
     GRAFT_SHARED(typename Block::Shared, shared);
     auto load = [&](typename Block::Stage& stage, TileOrigin at, int step, uint64_t* full) {
       stage.a.load(a, at.m, step * Block::kStep, full);
       stage.b.load(b, at.n, step * Block::kStep, full);
     };
     auto finish = [&](const typename Block::Item& item, int row, int column, const float* staged) {
-      Block::each_four(staged, [&](int r, int c, const float* four) {
-        finish_staged(p, work, item.split, row + r, column + c, four);
-      });
+      Block::finish(shared, p, work, item, row, column, staged);
     };
     Block::template run<kCopyRegisters, kMultiplyRegisters>(shared, shares, load, finish);
   }
@@ -34,7 +55,7 @@ __global__ void __launch_bounds__(kWgmmaTiles[kTile].threads(), kWgmmaTiles[kTil
 
 template <class T, int kTile, bool kDepthA, bool kDepthB>
 void launch_wgmma(const GemmProblem& p, const GemmWork& work, int splits, Stream stream) {
-  using Block = WgmmaBlock<T, kTile, kDepthA, kDepthB>;
+  using Block = GemmWgmmaBlock<T, kTile, kDepthA, kDepthB>;
   using Stage = typename Block::Stage;
   const DType type = p.math == GemmMath::bf16 ? DType::bf16 : DType::f16;
   TensorMap a{}, b{};

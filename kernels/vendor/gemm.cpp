@@ -175,7 +175,7 @@ cublasLtMatmulAlgo_t algorithm_for(const GemmProblem& p, void* workspace, Stream
 bool offers(const GemmProblem& p) {
   const bool half = p.c_type != DType::f32;
   const bool activation = p.activation == Activation::none || p.activation == Activation::relu;
-  return activation && !(half && p.bias) && !(half && factor_type(p.math) == DType::f32);
+  return activation && !p.moments && !(half && p.bias) && !(half && factor_type(p.math) == DType::f32);
 }
 
 void gemm(const GemmProblem& p, Stream stream) {

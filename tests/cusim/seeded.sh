@@ -58,7 +58,8 @@ f32: wrong group              | gemm_simt.cuh    | s/column + 16 \* j), b/column
 none of k splits              | gemm.cu          |                                                            | -
 k splits: the first alone     | gemm.cu          | s/split < splits; ++split/split < 1; ++split/              | plain
 k splits: rows of another part | gemm.cu         | s/(split \* p.m + row)/(split + row * splits)/             | plain
-k splits: past the last four  | gemm.cu          | /if (i >= p.m \* fours) return/d                          | asan
+k splits: past the last row   | gemm.cu          | s/row < p.m \&\& column < p.n/column < p.n/                | asan
+k splits: moments of one tile | gemm.cu          | s/notes.store(parts, p, tile, n)/notes.store(parts, p, 0, n)/ | plain
 none of depth splits          | conv2d.cu        |                                                            | -
 depth splits: the first alone | conv2d.cu        | s/split < splits; ++split/split < 1; ++split/              | plain
 depth splits: of one phase    | conv2d.cu        | s/partial_offset(c, split, int(blockIdx.y), row)/partial_offset(c, split, 0, row)/ | plain
@@ -111,14 +112,16 @@ depthwise: no barrier, filter | conv2d_depthwise.cu | 0,/__syncthreads/{//d}    
 depthwise: no barrier, sums   | conv2d_depthwise.cu | /sums.of\[first\]\[lane\] = sum/{n;d}                   | race
 depthwise: pixel of all phases | conv2d_depthwise.cu | /start = {at.image/d                                   | plain
 none of the first layer       | conv2d_first.cu  |                                                            | -
-first layer: no barrier, table | conv2d_first.cu | /load_table<kThreads>(shared.table/{n;d}                   | race
-first layer: no barrier, patch | conv2d_first.cu | /load_patch<kThreads>(patch, shared/{n;d}                  | race
+first layer: no barrier, table | conv2d_first.cu | /load_table<kTileThreads>(shared.table/{n;d}                   | race
+first layer: no barrier, patch | conv2d_first.cu | /load_patch<kTileThreads>(patch, shared/{n;d}                  | race
 first layer: patch over patch | conv2d_first.cu  | /the patch is no longer read/d                             | race
+first layer: f32, another filter | conv2d_first_products.cuh | s/own.filter + j \* kApart) \* stride/own.filter + j) * stride/ | plain
 first layer: around the image | conv2d_first.cuh | s/inside\[j\] ? photographs/true ? photographs/           | asan
 none of its gradient          | conv2d_first_wgrad.cu |                                                       | -
 first gradient: one patch for both | conv2d_first_wgrad.cu | s/(&dy - shared.dy) \* photographs/0 * photographs/ | race
-first gradient: filters past the last | conv2d_first_wgrad.cu | s/if (k < p.k)$/if (true)/                    | plain
-first gradient: chunks of another row | conv2d_first_wgrad.cu | s/at\[j\] = chunk < end ? r \*/at[j] = chunk < end ? (r ^ 1) */ | plain
+first gradient: filters past the last | conv2d_first_wgrad_products.cuh | s/if (m + filter < p.k) column/column/ | plain
+first gradient: chunks of another row | conv2d_first_wgrad_products.cuh | s/return r \* chunks/return (r ^ 1) * chunks/ | plain
+first gradient: f32, half of the filters | conv2d_first_wgrad_products.cuh | s/across + half \* kAcross)/across)/ | plain
 none with wgmma               | wgmma_block.cuh  |                                                            | -
 wgmma: no wait for the copy   | wgmma_block.cuh  | /barriers.wait(place)/d                                    | plain
 wgmma: other parity of full   | ring_barriers.cuh | s/full\[at.stage\], at.parity)/full[at.stage], at.parity ^ 1)/ | plain

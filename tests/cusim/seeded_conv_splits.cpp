@@ -7,6 +7,7 @@
 #include "kernels/cuda/conv2d.cu"
 #include "kernels/cuda/conv2d_simt.cu"
 #include "tests/cusim/seeded_conv.h"
+#include "tests/cusim/seeded_moments.h"
 
 using namespace graft;
 using namespace graft::cuda;
@@ -37,30 +38,6 @@ void fill_in(Floats& x, size_t seed) {
   for (size_t i = 0; i < x.size(); ++i) x[i] = float(i * seed % 7) - 3;
 }
 
-bool right_moments(const cusim::Guarded<ChannelMoments>& found, const std::vector<float>& y,
-                   size_t channels) {
-  const size_t rows = y.size() / channels;
-  auto tile_of = [&](size_t i, auto of) {
-    double sum = 0;
-    const size_t begin = i / channels * kAddedRows, end = std::min(begin + kAddedRows, rows);
-    for (size_t row = begin; row < end; ++row) sum += of(double(y[row * channels + i % channels]));
-    return std::pair(sum, double(end - begin));
-  };
-  for (size_t i = 0; i < found.size(); ++i) {
-    const auto [sum, count] = tile_of(i, [](double v) { return v; });
-    const double mean = sum / count;
-    const double spread = tile_of(i, [=](double v) { return (v - mean) * (v - mean); }).first;
-    if (std::fabs(double(found[i].mean) - mean) > 1e-4 ||
-        std::fabs(double(found[i].spread) - spread) > 1e-4 * (1 + spread)) {
-      std::printf("FAIL moments %zu: %g %g, expected %g %g\n", i, double(found[i].mean),
-                  double(found[i].spread), mean, spread);
-      return false;
-    }
-  }
-  if (!found.intact()) std::printf("FAIL wrote beside the moments\n");
-  return found.intact();
-}
-
 bool run(const Conv2dProblem& p) {
   const size_t rows = size_t(p.n * p.out_h() * p.out_w()), channels = size_t(p.k);
   Floats x(size_t(p.n * p.h * p.w * p.c)), w(size_t(p.k * p.r * p.s * p.c)), dy(rows * channels);
@@ -86,7 +63,7 @@ bool run(const Conv2dProblem& p) {
   return same("fprop in parts", y, [&](size_t i) { return want_y[i]; }) &&
          same("dgrad in parts", dx, [&](size_t i) { return want_dx[i]; }) &&
          same("wgrad in parts", dw, [&](size_t i) { return want_dw[i]; }) &&
-         right_moments(moments, want_y, channels);
+         cusim::right_moments(moments, want_y, channels, kAddedRows);
 }
 
 }  // namespace

@@ -1,12 +1,12 @@
 // The smallest program that adds the parts of a matrix product whose k is split, for seeded.sh, with
-// the last step that follows: exact sums, guarded arrays. Argument: forward, reverse or random.
+// the last step that follows: exact sums, moments within a bound, guarded arrays. Argument: forward, reverse or random.
 // Prints PASS, or what is wrong.
 #include <array>
 #include <cstdlib>
 
 #include "kernels/cuda/gemm.cu"
 #include "kernels/cuda/gemm_simt.cu"
-#include "tests/cusim/seeded.h"
+#include "tests/cusim/seeded_moments.h"
 
 using namespace graft;
 using namespace graft::cuda;
@@ -41,13 +41,18 @@ bool product(size_t m, size_t n, size_t k, int splits) {
   p.c = c.data(), p.c_stride = p.n, p.bias = bias.data();
   p.residual = residual.data(), p.residual_stride = p.n, p.beta = 2;
   p.activation = Activation::relu;
+  cusim::Guarded<ChannelMoments> moments((m + kAddedRows - 1) / kAddedRows * n);
+  p.moments = moments.data();
   gemm(p, GemmPlan{1, splits}, {});
   synchronize(Stream{});
-  return cusim::same("product in parts", c, [&](size_t i) {
+  std::vector<float> want(m * n);
+  for (size_t i = 0; i < want.size(); ++i) {
     float sum = bias[i % n] + 2 * residual[i];
     for (size_t l = 0; l < k; ++l) sum += a[i / n * k + l] * b[l * n + i % n];
-    return std::max(sum, 0.0f);
-  });
+    want[i] = std::max(sum, 0.0f);
+  }
+  return cusim::same("product in parts", c, [&](size_t i) { return want[i]; }) &&
+         cusim::right_moments(moments, want, n, kAddedRows);
 }
 
 }  // namespace
