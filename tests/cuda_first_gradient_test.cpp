@@ -14,8 +14,11 @@ struct Of {
   using Type = T;
   static constexpr GemmMath kMath = math;
 };
-using EveryMath = testing::Types<Of<float, GemmMath::f32>, Of<float, GemmMath::tf32>,
-                                 Of<bf16, GemmMath::bf16>, Of<f16, GemmMath::f16>>;
+struct F32 : Of<float, GemmMath::f32> {};
+struct Tf32 : Of<float, GemmMath::tf32> {};
+struct Bf16 : Of<bf16, GemmMath::bf16> {};
+struct F16 : Of<f16, GemmMath::f16> {};
+using EveryMath = testing::Types<F32, Tf32, Bf16, F16>;
 TYPED_TEST_SUITE(CudaFirstGradient, EveryMath);
 
 constexpr Normalization kWhole{.scale = 1, .mean = {4, 6, 8}, .std = {2, 1, 2}};  // of even bytes
