@@ -1,6 +1,6 @@
 // The smallest program that runs the first layer, on bytes, for seeded.sh: in bf16 and in f32, exact
-// sums, guarded arrays; more tiles than blocks. Argument: forward, reverse or random. Prints PASS, or what is
-// wrong.
+// sums, guarded arrays; more tiles than blocks. Argument: forward, reverse or random. Prints PASS, or
+// what is wrong.
 #include "kernels/cuda/conv2d_first.cu"
 #include "tests/cusim/seeded.h"
 

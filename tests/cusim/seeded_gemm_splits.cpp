@@ -1,6 +1,6 @@
 // The smallest program that adds the parts of a matrix product whose k is split, for seeded.sh, with
-// the last step that follows: exact sums, moments within a bound, guarded arrays. Argument: forward, reverse or random.
-// Prints PASS, or what is wrong.
+// the last step that follows: exact sums, moments within a bound, guarded arrays. Argument: forward,
+// reverse or random. Prints PASS, or what is wrong.
 #include <array>
 #include <cstdlib>
 
