@@ -66,7 +66,7 @@ void add_recipe_options(Command& c, RecipeOptions& o) {
   c.integer("--patience", o.patience, 0, 1'000'000, "Stop after so many epochs in a row without a "
             "better validation accuracy (Prechelt 1998); 0: never");
   c.flag("--find-lr", o.find_lr, "Only look for a learning rate: raises it step by step until the "
-         "loss explodes, and suggests one (Smith, WACV 2017); leaves nothing behind");
+         "loss explodes, and suggests one (Smith, WACV 2017); leaves nothing behind but features in --cache FOLDER");
   for (const char* name : kOfTheLoop) c.group("Recipes", name);
   for (const char* name : {"--probe-epochs", "--probe-lr", "--stage-epochs"})
     c.group("Recipes", name);

@@ -1,5 +1,6 @@
 // graft soup: one network of several that were trained from the same weights, by averaging theirs.
 #include <algorithm>
+#include <filesystem>
 #include <nlohmann/json.hpp>
 
 #include "apps/command.h"
@@ -64,13 +65,33 @@ TensorMap averages(Sums& sums) {
   return tensors;
 }
 
+using Hashes = std::map<std::string, std::string>;
+
+// What stayed in the training of both is the same where they began alike.
+void warn_of_other_origins(const Hashes& a, const Hashes& b, const std::string& a_name,
+                           const std::string& b_name) {
+  std::vector<std::string> differ;
+  for (auto& [path, hash] : a)
+    if (auto other = b.find(path); other != b.end() && other->second != hash) differ.push_back(path);
+  if (!differ.empty())
+    say(fmt::format("warning: {} and {} were not trained from the same weights: both kept {}, and they "
+                    "differ; measure the average with graft eval before you use it",
+                    printable(a_name), printable(b_name), enumerate(differ, 3)));
+}
+
 // Proven of the average: what all have proven to be the same.
-void keep_common_hashes(std::map<std::string, std::string>& hashes,
-                        const std::map<std::string, std::string>& others) {
+void keep_common_hashes(Hashes& hashes, const Hashes& others) {
   std::erase_if(hashes, [&](auto& entry) {
     auto other = others.find(entry.first);
     return other == others.end() || other->second != entry.second;
   });
+}
+
+void require_another_output(const SoupOptions& o) {
+  std::error_code ignored;
+  for (const std::string& model : o.models)
+    if (model == o.out || std::filesystem::equivalent(model, o.out, ignored))
+      fail(Fault::usage, "soup: the output {} is one of the models; name another file", printable(o.out));
 }
 
 int run_soup(const SoupOptions& o, bool with_alpha) {
@@ -79,6 +100,7 @@ int run_soup(const SoupOptions& o, bool with_alpha) {
   if (with_alpha && o.models.size() != 2)
     fail(Fault::usage, "--alpha is for two models, {} were given; leave it out for the mean of all",
          o.models.size());
+  require_another_output(o);
   std::vector<double> shares(o.models.size(), 1.0 / double(o.models.size()));
   if (with_alpha) shares = {1 - o.alpha, o.alpha};
   Adopted first;
@@ -91,6 +113,8 @@ int run_soup(const SoupOptions& o, bool with_alpha) {
            "--head linear", printable(o.models[i]));
     if (i > 0) require_same(first, next, o.models[0], o.models[i]);
     for (auto& [path, tensor] : state(*next.model)) add(sums, path, tensor, shares[i]);
+    if (i > 0)
+      warn_of_other_origins(first.file.frozen_hashes, next.file.frozen_hashes, o.models[0], o.models[i]);
     if (i > 0) keep_common_hashes(first.file.frozen_hashes, next.file.frozen_hashes);
     if (i > 0 && first.file.freeze_plan != next.file.freeze_plan) first.file.freeze_plan.clear();
     recipe += fmt::format("{}{:g} {}", i ? " + " : "", shares[i], o.models[i]);

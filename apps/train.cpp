@@ -86,7 +86,6 @@ void open_folder(TrainRun& s, std::optional<RunFolder>& run) {
       say(fmt::format("warning: this replaces the run in {}; to go on with that one, stop now and "
                       "use --resume", printable(s.options.out)));
   }
-  run->open_events(s.progress.history);
 }
 
 void say_what_has_no_effect(const TrainRun& s, const Command& command) {
@@ -208,7 +207,14 @@ int run_train(TrainOptions options, const Command& command) {
   if (s.options.recipes.find_lr) return find_rate(s);
   RunFolder& run = *folder;
   defer_signals();
-  if (s.replaces) save_checkpoint(s, run);  // so that --resume never takes up the run before
+  // From then on the folder is this run's, and --resume never takes up the one before. A head that
+  // cannot be solved leaves that one as it was.
+  auto take_folder = [&, taken = false, before = s.progress.history]() mutable {
+    if (std::exchange(taken, true)) return;
+    run.open_events(before);
+    if (s.replaces) save_checkpoint(s, run);
+  };
+  if (s.phase().options.head_solver == "sgd") take_folder();
   s.load_seconds = seconds_since_start();
   ProgressLine line;
   auto step_done = [&] {
@@ -216,6 +222,7 @@ int run_train(TrainOptions options, const Command& command) {
                 s.progress.images ? s.progress.loss_sum / double(s.progress.images) : 0);
   };
   auto epoch_done = [&] {
+    take_folder();
     const EpochRecord& r = s.progress.history.back();
     line.finish(fmt::format("epoch {:3}/{}  train loss {:.4f}  val loss {:.4f}  val accuracy "
                             "{:.4f}  {:.1f} s", r.epoch, s.settings.epochs, r.train_loss,
@@ -233,6 +240,7 @@ int run_train(TrainOptions options, const Command& command) {
   TrainingHooks hooks{step_done, epoch_done, [] { return stop_signal() != 0; }};
   const bool finished = learn_all(s, hooks);
   if (s.cache) s.cache->save(true);
+  take_folder();
   if (!finished) {
     save_checkpoint(s, run);
     if (run.last_save_failed()) return int(Fault::io);

@@ -3,6 +3,7 @@
 #pragma once
 #include <memory>
 #include <optional>
+#include <string>
 
 #include "apps/train_options.h"
 #include "io/dataset.h"
@@ -18,6 +19,7 @@ class TrainCache {
   // frozen.
   static std::unique_ptr<TrainCache> open(const TrainOptions& options, Classifier& model,
                                           const Split& data);
+  ~TrainCache() { save(true); }  // whatever ended the run
 
   // For a loader of the training set or of the others: what is kept of its samples.
   void join(LoaderOptions& loader, bool training);
@@ -27,14 +29,16 @@ class TrainCache {
   Json report() const;
 
  private:
-  TrainCache(const TrainOptions& options, Classifier& model, Prefix prefix, bool training);
-  void read();
-  Prefix prefix_;
-  bool training_;  // the training set is kept, too, not only what validates
+  TrainCache(Classifier& model, Prefix prefix, bool training, int64_t most_bytes);
+  void read(const std::string& folder, int64_t most_on_disk);  // what it has; never throws
+  const Prefix prefix_;
+  const std::string network_;  // 64 hex digits: what decides a feature besides the sample's key
+  const bool training_;        // the training set is kept, too, not only what validates
+  const int64_t most_;         // bytes
   FeatureStore store_;
   FeatureCache cache_;
   std::optional<FeatureFolder> folder_;
-  bool writable_ = true;
+  bool writable_ = false;
   int64_t saved_ = 0, saved_misses_ = 0;  // samples in the file; misses by then
 };
 

@@ -105,8 +105,7 @@ void open_data(TrainRun& s) {
 
 // Whether or not it is cached, an image gets the same bits.
 void open_cache(TrainRun& s) {
-  if (s.cache) s.cache->save(true);  // of the phase before
-  s.training.reset(), s.validation.reset();  // which look into it
+  s.training.reset(), s.validation.reset();  // which look into the cache of the phase before
   s.cache.reset();
   s.settings.input = {};
   s.model->images_at_a_time(s.model->part_for(s.options.batch));

@@ -74,24 +74,27 @@ void write_features(const std::filesystem::path& path, const std::string& networ
 
 std::vector<FeatureEntry> read_features(const std::filesystem::path& path,
                                         const std::string& network, const Shape& shape,
-                                        DType dtype) {
+                                        DType dtype, int64_t most_bytes) {
   Hdf5Reader file(path);
   check_header(file, network);
   const Tensor keys = file.tensor("/keys");
   GRAFT_CHECK(keys.dtype() == DType::u8 && keys.rank() == 2 &&
                   keys.dim(1) == int64_t(sizeof(SampleKey)),
               "{}: /keys has shape {}", file.name(), keys.shape());
+  const int64_t each = std::max<int64_t>(1, element_count(shape) * int64_t(size_of(dtype)));
+  const int64_t first = std::max<int64_t>(0, keys.dim(0) - most_bytes / each);
   std::vector<FeatureEntry> entries;
-  for (size_t block = 0; int64_t(entries.size()) < keys.dim(0); ++block) {
+  int64_t seen = 0;
+  for (size_t block = 0; seen < keys.dim(0); ++block) {
     const Tensor values = file.tensor(block_path(block));
     GRAFT_CHECK(values.rank() > 0 && values.dim(0) > 0 && values.dtype() == dtype &&
                     Shape(values.shape().begin() + 1, values.shape().end()) == shape &&
-                    values.dim(0) <= keys.dim(0) - int64_t(entries.size()),
+                    values.dim(0) <= keys.dim(0) - seen,
                 "{}: {} has shape {} for values of {}", file.name(), block_path(block),
                 values.shape(), shape);
-    for (int64_t row = 0; row < values.dim(0); ++row)  // a copy each: it can be given up alone
-      entries.push_back({key_at(keys, int64_t(entries.size())),
-                         values.rows(row, row + 1).reshape(shape).clone()});
+    for (int64_t row = 0; row < values.dim(0); ++row, ++seen)
+      if (seen >= first)  // a copy each: it can be given up alone
+        entries.push_back({key_at(keys, seen), values.rows(row, row + 1).reshape(shape).clone()});
   }
   return entries;
 }

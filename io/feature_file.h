@@ -15,10 +15,11 @@ namespace graft {
 void write_features(const std::filesystem::path& path, const std::string& network,
                     const std::vector<FeatureEntry>& entries);
 
-// In the order of the file. Throws Fault::data when it is damaged, of another version or of another
-// network, or when a value has not this shape and type.
+// In the order of the file; where the values are more than `most_bytes`, the most recently used.
+// Throws Fault::data when it is damaged, of another version or of another network, or when a value
+// has not this shape and type.
 std::vector<FeatureEntry> read_features(const std::filesystem::path& path,
                                         const std::string& network, const Shape& shape,
-                                        DType dtype);
+                                        DType dtype, int64_t most_bytes);
 
 }  // namespace graft

@@ -106,17 +106,35 @@ void freeze_matching(Module& model, const std::string& term) {
   if (!hit) unknown(model, term, pattern);
 }
 
-// All stays but the head and what `learns` says of a layer's own parameters, by their names.
-void freeze_all_but(Module& model, const std::string& head,
+// All stays but the head and what `learns` says of a layer's own parameters, by their names; whether
+// that is anything.
+bool freeze_all_but(Module& model, const std::string& head,
                     const std::function<bool(Module&, std::string_view)>& learns) {
+  bool any = false;
   each_module(model, [&](const std::string& path, Module& m) {
     if (!under(path, head)) m.own_requires_grad(false);
   });
   each_module(model, [&](const std::string& path, Module& m) {
     if (under(path, head)) return;
-    SomeOwn wake([&](std::string_view name) { return learns(m, name); });
+    SomeOwn wake([&](std::string_view name) {
+      const bool learning = learns(m, name);
+      any |= learning;
+      return learning;
+    });
     m.fields(wake);
   });
+  return any;
+}
+
+void freeze_all_but_norms(Module& model, const std::string& head) {
+  if (!freeze_all_but(model, head, [](Module& m, std::string_view) { return is_norm(m); }))
+    fail(Fault::usage, "freeze plan: 'norm-only': this network has no norm layer; use bias-only or trunk");
+}
+
+void freeze_all_but_biases(Module& model, const std::string& head) {
+  if (!freeze_all_but(model, head, [](Module&, std::string_view name) { return name.ends_with("bias"); }))
+    fail(Fault::usage, "freeze plan: 'bias-only': this network has no bias before its head; use norm-only "
+         "or trunk");
 }
 
 // A norm whose parameters all stay, by whatever term, is frozen as a whole; a frozen one of which a
@@ -199,9 +217,9 @@ void freeze(Module& model, const FreezePlan& plan, const std::string& head) {
         if (!under(path, head)) m.own_requires_grad(false);
       });
     } else if (term == "bias-only") {
-      freeze_all_but(model, head, [](Module&, std::string_view name) { return name.ends_with("bias"); });
+      freeze_all_but_biases(model, head);
     } else if (term == "norm-only") {
-      freeze_all_but(model, head, [](Module& m, std::string_view) { return is_norm(m); });
+      freeze_all_but_norms(model, head);
     } else if (term.starts_with("until:")) {
       freeze_until(model, term, term.substr(6));
     } else if (term.ends_with("%")) {

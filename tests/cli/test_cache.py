@@ -213,7 +213,7 @@ def test_more_than_the_memory_that_is_free(train):
     """2.25 TB of views: what --cache-limit allows need not be there."""
     report = train("--epochs", 2, "--freeze", "until:layer2", "--cache-views", 1_000_000, "--cache-limit", 1 << 24, net=RANDOM)
     assert (report["cache"]["hits"], report["cache"]["misses"]) == (VAL, VAL)
-    assert re.search(r"MB, more than the \d+ MB of memory that are free; --cache-views \d+ fits", train.err)
+    assert re.search(r"MB, more than \d+ MB, half of the memory that is free; --cache-views \d+ fits", train.err)
 
 
 # ---- stopping, resuming, being killed ---------------------------------------------------------
@@ -349,6 +349,26 @@ def test_a_read_only_disk(train, unmounted):  # noqa: F811
     assert "warning: feature cache: " in train.err
 
 
+def test_a_full_disk_makes_room(train, own_data, unmounted):  # noqa: F811
+    """What is less recently used goes before something is written, and last the file that is replaced."""
+    disk = train.graft.folder / "disk"
+    train.data = own_data
+    mounted(disk, "size=20m")
+    train("--epochs", 1, "--freeze", "until:layer2", "--cache", "disk/c", out="large")
+    large = cache_file(disk / "c")
+    fill(disk / "filler")
+    assert train.counts("--epochs", 1, "--cache", "disk/c") == (0, IMAGES)
+    small = cache_file(disk / "c")
+    assert "warning" not in train.err and small != large
+    picture((9, 9, 9), 77).save(own_data / "train" / "red" / "003.png")
+    fill(disk / "filler2")
+    os.truncate(disk / "filler2", os.path.getsize(disk / "filler2") - 24576)  # the structure of a file
+    before = small.stat().st_mtime_ns
+    assert train.counts("--epochs", 1, "--cache", "disk/c", out="third") == (IMAGES - 1, 1)
+    assert "warning" not in train.err and small.stat().st_mtime_ns > before
+    assert train.counts("--epochs", 1, "--cache", "disk/c", out="fourth") == (IMAGES, 0)
+
+
 def test_the_oldest_files_make_room(train):
     """A folder of 4 MB: the features of 2.2 MB of a second network push out those of the first."""
     args = ["--epochs", 1, "--cache", "c", "--cache-limit", 4]
@@ -362,6 +382,31 @@ def test_the_oldest_files_make_room(train):
 
 
 # ---- what is said -----------------------------------------------------------------------------
+
+
+def test_where_no_folder_can_be(train, unmounted):  # noqa: F811
+    """Said before anything is computed, with the cause."""
+    (train.graft.folder / "file").write_text("x")
+    disk = train.graft.folder / "disk"
+    mounted(disk, "size=1m,ro")
+    for where, cause in [("file/below", "Not a directory"), ("disk/c", "Read-only file system")]:
+        report = train("--epochs", 1, "--cache", where)
+        (warning,) = [line for line in train.err.splitlines() if "warning: feature cache" in line]
+        assert where in warning and cause in warning and "stays in memory" in warning
+        assert train.err.index(warning) < train.err.index("epoch   1/1") and report["cache"]["in"] == "memory"
+
+
+def test_what_was_computed_stays_whatever_ends_the_run(train):
+    net = [*SMALL, "--freeze", "trunk"]
+    assert "not converged" in train("--head-solver", "lbfgs", "--solver-iterations", 1, "--cache", "c", net=net, code=70).message
+    assert train.counts("--head-solver", "ridge", "--cache", "c", net=net) == (TRAIN, VAL)
+
+
+def test_the_search_for_a_rate_keeps_features(train):
+    args = [part for part in train.args("--find-lr", "--cache", "c") if part not in ("--out", "run")]
+    train.graft(*args)
+    hits, misses = train.counts("--epochs", 1, "--cache", "c")
+    assert hits >= TRAIN and misses == IMAGES - hits
 
 
 def test_where_nothing_stays(train):

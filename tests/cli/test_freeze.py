@@ -283,3 +283,9 @@ def test_a_new_head_leaves_the_trunk_alone(graft, start_weights, shapes):
     result = train(graft, weights, shapes, "trunk")
     assert "10 -> 3 classes" in result.err
     assert changed(graft, before) == {"fc.weight", "fc.bias"}
+
+
+def test_norms_of_a_network_without(graft, shapes):
+    args = ["--model", "squeezenet1_1", "--weights", "none", "--data", shapes, "--freeze", "norm-only"]
+    assert "has no norm layer" in graft("train", *args, code=64).message
+    assert list(graft.folder.iterdir()) == []

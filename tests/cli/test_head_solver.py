@@ -85,6 +85,21 @@ def test_a_solver_that_does_not_converge_is_an_error(graft, model, shapes, args)
     graft(*run, "--solver-iterations", 500, "--epochs", 1) if args[0] == "--recipe" else graft(*run)
 
 
+def files_of(folder):
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+@pytest.mark.parametrize("args", [SOLVE, ["--recipe", "lp-ft", "--freeze", "until:layer4"]])
+def test_a_head_that_is_not_solved_leaves_the_run_before(graft, model, shapes, args):
+    graft("train", "--weights", model, "--data", shapes, "--epochs", 2, "--out", "run")
+    before = files_of(graft.folder / "run")
+    run = ["train", "--weights", model, "--data", shapes, "--out", "run", *args]
+    assert "not converged" in graft(*run, "--solver-iterations", 1, code=70).message
+    assert files_of(graft.folder / "run") == before
+    graft("train", "--resume", "--out", "run")
+    assert len((graft.folder / "run/events.jsonl").read_text().splitlines()) == 2
+
+
 def test_iterations_are_for_what_iterates(graft, model, shapes):
     for solver in (["--head-solver", "ridge"], ["--head", "knn:3"], []):
         args = ["train", "--weights", model, "--data", shapes, *solver, "--solver-iterations", 5]
@@ -96,7 +111,7 @@ def test_stopped_and_resumed(graft, model, shapes):
     train = ["train", "--weights", model, *SOLVE, "--data", shapes, "--batch", 1]
     graft(*train, "--out", "whole")
     process = graft.start(*train, "--out", "run")
-    if not graft.stop_when(process, lambda: (graft.folder / "run/events.jsonl").exists(), signal.SIGINT):
+    if not graft.stop_when(process, lambda: (graft.folder / "run/.lock").exists(), signal.SIGINT):
         pytest.skip("it was done before it could be stopped")
     assert graft.finish(process, code=None).code in (0, 128 + signal.SIGINT, -signal.SIGINT)
     if (graft.folder / "run/checkpoint.h5").exists():

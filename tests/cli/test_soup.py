@@ -47,6 +47,23 @@ def test_the_mean_of_three(graft, two, shapes):
     graft("eval", "--weights", "soup.h5", "--data", shapes / "val")
 
 
+def test_another_origin_is_said(graft, two, shapes):
+    """Frozen in both and yet not the same: they did not begin alike."""
+    args = ["--model", "resnet10_small", "--weights", "none", "--data", shapes, "--freeze", "until:layer3"]
+    graft("train", *args, "--epochs", 1, "--batch", 8, "--threads", 1, "--seed", 5, "--out", "c")
+    err = graft("soup", two[0], "c/model.h5", "-o", "soup.h5").err
+    assert "warning" in err and "not trained from the same weights" in err and "bn1" in err
+    assert "warning" not in graft("soup", *two, "-o", "soup.h5").err
+
+
+def test_no_input_is_overwritten(graft, two):
+    (graft.folder / "link.h5").symlink_to(two[1])
+    before = [path.read_bytes() for path in two]
+    for out in (two[0], two[1], "link.h5"):
+        assert "another file" in graft("soup", *two, "-o", out, code=64).message
+    assert before == [path.read_bytes() for path in two]
+
+
 def test_stored_images_cannot_be_averaged(graft, model, shapes):
     graft("train", "--weights", model, "--freeze", "trunk", "--head", "knn:3", "--data", shapes, "--out", "run")
     stored = graft.folder / "run/model.h5"
