@@ -20,16 +20,17 @@ std::string group_of(const std::string& path) {
 
 using Rows = std::vector<PlanRow>;
 
+// Of a layer or what is in it, a parameter for instance.
 PlanRow* row_of(const std::string& path, Rows& rows) {
-  const std::string name = group_of(path);
-  auto row = std::find_if(rows.begin(), rows.end(), [&](auto& r) { return r.layer == name; });
+  auto holds = [&](const PlanRow& row) { return path == row.layer || path.starts_with(row.layer + "."); };
+  auto row = std::find_if(rows.begin(), rows.end(), holds);
   return row == rows.end() ? nullptr : &*row;
 }
 
-Rows rows_with_parameters(Classifier& model) {
+Rows rows_with_parameters(Classifier& model, PlanRows of) {
   Rows rows;
   for (const FreezeRow& layer : freeze_table(model)) {
-    const std::string name = group_of(layer.layer);
+    const std::string name = of == PlanRows::blocks ? group_of(layer.layer) : layer.layer;
     if (rows.empty() || rows.back().layer != name) rows.push_back({.layer = name});
     ++rows.back().layers;
     rows.back().parameters += layer.parameters;
@@ -113,8 +114,8 @@ PlanCosts plan_costs(Classifier& model) {
   return all;
 }
 
-std::vector<PlanRow> plan_rows(Classifier& model, const Learner& how) {
-  Rows rows = rows_with_parameters(model);
+std::vector<PlanRow> plan_rows(Classifier& model, const Learner& how, PlanRows of) {
+  Rows rows = rows_with_parameters(model, of);
   add_rates(model, how, rows);
   add_norms(model, rows);
   add_costs(model, rows);
@@ -124,13 +125,15 @@ std::vector<PlanRow> plan_rows(Classifier& model, const Learner& how) {
 }
 
 std::string plan_table(const std::vector<PlanRow>& rows) {
-  constexpr const char* kRow = "  {:<12} {:<11} {:>10}  {:<7} {:<6} {:<13} {:>10} {:>11} {:>9}\n";
+  size_t wide = 12;
+  for (const PlanRow& row : rows) wide = std::max(wide, row.layer.size());
+  constexpr const char* kRow = "  {:<{}} {:<11} {:>10}  {:<7} {:<6} {:<13} {:>10} {:>11} {:>9}\n";
   std::string text =
-      fmt::format(fmt::runtime(kRow), "layer", "output", "parameters", "", "norms", "rate",
+      fmt::format(fmt::runtime(kRow), "layer", wide, "output", "parameters", "", "norms", "rate",
                   "saved work", "activations", "gradients");
   for (const PlanRow& row : rows) {
     const StepCost &planned = row.costs.planned, &full = row.costs.full;
-    text += fmt::format(fmt::runtime(kRow), row.layer, fmt::format("{}", fmt::join(row.output, "x")),
+    text += fmt::format(fmt::runtime(kRow), row.layer, wide, fmt::format("{}", fmt::join(row.output, "x")),
                         row.parameters, state_of(row), policy_of(row), rate_of(row),
                         metric_flop(full.flops - planned.flops),
                         metric_bytes(full.bytes - planned.bytes), metric_bytes(row.gradients_saved));

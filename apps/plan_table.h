@@ -25,7 +25,9 @@ struct Learner {
   OptimizerOptions optimizer;
 };
 
-struct PlanRow {       // layers with parameters, together where a whole block is alike
+enum class PlanRows { blocks, layers };
+
+struct PlanRow {       // layers with parameters: those of a block, or one
   std::string layer;   // path
   Shape output;        // what comes out of it for one image: (H,W,C) or (C)
   int64_t layers = 0, parameters = 0, trained = 0;
@@ -35,9 +37,9 @@ struct PlanRow {       // layers with parameters, together where a whole block i
   int64_t gradients_saved = 0;  // bytes, with moments
   bool frozen() const { return trained == 0; }
 };
-std::vector<PlanRow> plan_rows(Classifier& model, const Learner& how);
+std::vector<PlanRow> plan_rows(Classifier& model, const Learner& how, PlanRows of = PlanRows::blocks);
 
-std::string plan_table(const std::vector<PlanRow>& rows);  // at most 100 columns
+std::string plan_table(const std::vector<PlanRow>& rows);  // of blocks: at most 100 columns
 Json plan_json(const std::vector<PlanRow>& rows);
 // "per image: backward 1 kFLOP of ..." and "gradients and moments: ...", a line each.
 std::string plan_totals(Classifier& model, const OptimizerOptions& optimizer);

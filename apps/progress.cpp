@@ -13,12 +13,12 @@ constexpr const char* kClearLine = "\r\033[K";
 
 }  // namespace
 
-void show_plan(Classifier& model, const std::string& plan, const Learner& how, int64_t train_images,
-               int64_t val_images) {
+void show_plan(Classifier& model, const std::string& plan, const Learner& how, PlanRows of,
+               int64_t train_images, int64_t val_images) {
   int64_t all = parameter_count(model), trained = parameter_count(model, true);
   say(fmt::format("{} on {} images, {} to validate; --freeze {}", model.architecture, train_images,
                   val_images, plan));
-  std::string table = plan_table(plan_rows(model, how));
+  std::string table = plan_table(plan_rows(model, how, of));
   table.pop_back();
   say(table);
   say(fmt::format("  trained {} of {} parameters", trained, all));

@@ -10,8 +10,8 @@
 namespace graft::app {
 
 // apps/plan_table.h with a line above and the totals below.
-void show_plan(Classifier& model, const std::string& plan, const Learner& how, int64_t train_images,
-               int64_t val_images);
+void show_plan(Classifier& model, const std::string& plan, const Learner& how, PlanRows of,
+               int64_t train_images, int64_t val_images);
 
 class ProgressLine {
  public:

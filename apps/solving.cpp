@@ -51,8 +51,9 @@ double by_ridge(Classifier& model, const Features& features, const SolvingSettin
 double by_neighbours(Classifier& model, const Features& features, Progress& progress) {
   const int64_t k = model.head_form().width;
   const NeighbourResult r = store_neighbours(model, features, k);
-  say(fmt::format("head stored: {} images, {} nearest vote; each image by the others: accuracy {:.4f}",
-                  features.labels.size(), k, r.accuracy));
+  const int64_t images = int64_t(features.labels.size());
+  say(fmt::format("head stored: {} images, {} vote; each image by the others: accuracy {:.4f}", images,
+                  k < images ? fmt::format("{} nearest", k) : fmt::format("all (of {} asked for)", k), r.accuracy));
   progress.solution["leave_one_out_accuracy"] = r.accuracy;
   return r.loss;
 }

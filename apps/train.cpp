@@ -29,6 +29,10 @@ constexpr const char* kTrainFooter = R"(Examples:
   graft train --model resnet18 --weights none --data photos --freeze none
   graft train --resume --out run)";
 
+PlanRows rows_of_plan(const TrainRun& s) {
+  return s.options.table == "layers" ? PlanRows::layers : PlanRows::blocks;
+}
+
 // ---- report -----------------------------------------------------------------------------------
 
 Json report(TrainRun& s, const RunFolder& run) {
@@ -53,7 +57,7 @@ Json report(TrainRun& s, const RunFolder& run) {
           {"bad_images", s.training->bad_files().size() + s.validation->bad_files().size()}};
   const PlanCosts costs = plan_costs(*s.model);
   document["saved_per_image"] = {{"backward_gflop", costs.gflops_saved()}, {"activations_mb", costs.mb_saved()}};
-  document["plan"] = plan_json(plan_rows(*s.model, learner_in(s)));
+  document["plan"] = plan_json(plan_rows(*s.model, learner_in(s), rows_of_plan(s)));
   if (!p.solution.empty()) document["solution"] = p.solution;
   return document;
 }
@@ -182,7 +186,7 @@ bool learn_all(TrainRun& s, const TrainingHooks& hooks) {
   do {
     if (s.phases.size() > 1)
       say(fmt::format("phase {} of {}: {}", s.progress.phase + 1, s.phases.size(), s.phase().name));
-    show_plan(*s.model, s.phase().options.freeze, learner_in(s),
+    show_plan(*s.model, s.phase().options.freeze, learner_in(s), rows_of_plan(s),
               int64_t(s.data.train.samples.size()), int64_t(s.data.val.samples.size()));
     if (const std::string how = launch_plan(s); !how.empty()) say(how);
     BadImages bad_training(*s.training), bad_validation(*s.validation);

@@ -170,6 +170,7 @@ void add_train_options(Command& c, TrainOptions& o) {
   c.flag("--allow-single-class", o.allow_single_class, "Train on one class only");
   c.flag("--allow-empty", o.allow_empty, "Accept class folders without images");
   c.flag("--force", o.force, "--resume even if the data has changed");
+  c.one_of("--table", o.table, {"blocks", "layers"}, "Rows of the table of what learns, and of \"plan\" in --json");
   c.integer("--loader-threads", o.loader_threads, -1, 1024, "Decoding threads; -1: as needed");
   c.integer("--cache-mb", o.cache_mb, 0, 1 << 20, "Memory for decoded images");
   c.integer("--device-cache-mb", o.device_cache_mb, -1, 1 << 20, "On a CUDA device: its memory for decoded "

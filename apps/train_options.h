@@ -19,7 +19,8 @@ struct TrainOptions {
   double lr = 1e-3, momentum = 0.9, weight_decay = 0, clip_norm = 0;
   bool nesterov = false, decay_all = false;
   std::string optimizer = "sgd", schedule = "constant", augment = "standard", class_weights = "none",
-              head, head_solver = "sgd", trunk_precision = "f32", cuda_graph = "on";
+              head, head_solver = "sgd", trunk_precision = "f32", cuda_graph = "on",
+              table = "blocks";
   PlaceOptions place;
   double warmup_epochs = 0, step_epochs = 3, gamma = 0.1, label_smoothing = 0, val_split = 0;
   double max_bad_images = 0.001;

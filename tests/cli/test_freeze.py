@@ -261,6 +261,23 @@ def test_the_report_has_the_plan_row_by_row(graft, start_weights, shapes):
     assert sum(r["activation_bytes_saved"] for r in rows.values()) == pytest.approx(1e6 * saved["activations_mb"])
 
 
+def test_the_plan_layer_by_layer(graft, start_weights, shapes):
+    result = train(graft, start_weights[0], shapes, "until:layer4.0.bn2", "--table", "layers", "--json")
+    rows = plan_rows(result.json)
+    assert [name for name in rows if name.startswith("layer4")] == [
+        f"layer4.0.{name}" for name in ("conv1", "bn1", "conv2", "bn2", "downsample.0", "downsample.1")
+    ]
+    assert rows["layer4.0.conv2"]["state"] == "frozen" and rows["layer4.0.bn2"]["state"] == "trained"
+    assert rows["layer4.0.conv1"]["output"] == [4, 4, 128] and rows["layer4.0.bn1"]["norms"].keys() == {"frozen"}
+    saved = result.json["saved_per_image"]
+    assert sum(r["backward_flop_saved"] for r in rows.values()) == pytest.approx(1e9 * saved["backward_gflop"])
+    assert sum(r["activation_bytes_saved"] for r in rows.values()) == pytest.approx(1e6 * saved["activations_mb"])
+    table = [line for line in result.err.splitlines() if line.startswith("  layer4.0.downsample.")]
+    assert len(table) == 2 and "affine" not in table[0] and "train" in table[1]
+    with_name = next(line for line in result.err.splitlines() if line.startswith("  layer "))
+    assert with_name.index("output") == table[0].index("4x4x128")
+
+
 def test_gradients_saved_are_those_of_the_optimiser(graft, start_weights, shapes):
     for options, each in ((["--momentum", 0], 4), (["--optimizer", "adamw"], 12)):
         result = train(graft, start_weights[0], shapes, "trunk", *options, "--json")
