@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "io/hdf5.h"
+#include "io/sniff.h"
 
 namespace graft {
 namespace {
@@ -75,7 +76,9 @@ void write_features(const std::filesystem::path& path, const std::string& networ
 std::vector<FeatureEntry> read_features(const std::filesystem::path& path,
                                         const std::string& network, const Shape& shape,
                                         DType dtype, int64_t most_bytes) {
-  Hdf5Reader file(path);
+  InputFile bytes(path);
+  GRAFT_CHECK(sniff(bytes) == Content::hdf5, "{}: is no HDF5 file", bytes.name());
+  Hdf5Reader file(std::move(bytes));
   check_header(file, network);
   const Tensor keys = file.tensor("/keys");
   GRAFT_CHECK(keys.dtype() == DType::u8 && keys.rank() == 2 &&

@@ -63,6 +63,11 @@ std::optional<pid_t> writer_of(const std::string& name) {
   return pid_t(pid);
 }
 
+// False, too, on a file system without locks.
+bool locked_by_another(int fd) {
+  return retried([&] { return ::flock(fd, LOCK_EX | LOCK_NB); }) != 0 && errno == EWOULDBLOCK;
+}
+
 void sync_folder(const fs::path& folder) {
   Descriptor fd(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (fd.get() >= 0 && ::fsync(fd.get()) == 0) return;
@@ -132,6 +137,7 @@ AtomicFile::AtomicFile(const fs::path& target)
   temporary_ = fresh_temporary(target_);
   fd_ = Descriptor(::open(temporary_.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666));
   if (fd_.get() < 0) fail(fault_of_output(errno), "{}: cannot create: {}", name_, strerror(errno));
+  locked_by_another(fd_.get());  // it is new: from now on locked by this one
 }
 
 AtomicFile::~AtomicFile() {
@@ -213,7 +219,9 @@ void remove_leftovers(const fs::path& folder) {
   std::error_code ignored;
   for (const auto& entry : fs::directory_iterator(folder, ignored)) {
     std::optional<pid_t> pid = writer_of(entry.path().filename().string());
-    if (pid && ::kill(*pid, 0) != 0 && errno == ESRCH) fs::remove(entry.path(), ignored);
+    if (!pid || ::kill(*pid, 0) == 0 || errno != ESRCH) continue;
+    Descriptor fd(::open(entry.path().c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
+    if (fd.get() >= 0 && !locked_by_another(fd.get())) fs::remove(entry.path(), ignored);
   }
 }
 

@@ -70,7 +70,8 @@ class AtomicFile {
 // Makes the folder, with those above it, and proves by a probe that files can be written there.
 void make_writable_folder(const std::filesystem::path& folder);
 
-// Removes temporaries that dead writers left in `folder`. Call with the folder locked.
+// Removes temporaries that dead writers left in `folder`: no process here has the number in their
+// name, and none anywhere, in another container that shares the folder for instance, has them locked.
 void remove_leftovers(const std::filesystem::path& folder);
 
 // One process per run folder, for the life of this object; a second one gets Fault::temporary.

@@ -137,6 +137,22 @@ TEST(AtomicFile, LeftoversOfTheDeadAreRemoved) {
   EXPECT_EQ(dir.files(), 3u);
 }
 
+TEST(Leftovers, OfAnotherContainerThatIsStillWriting) {
+  Scratch dir;
+  AtomicFile file(dir / "model.h5");
+  fs::path written;
+  for (const auto& entry : fs::directory_iterator(dir.path())) written = entry.path();
+  const fs::path elsewhere = dir / ".model.h5.graft-tmp-999999999-0";  // no process here has the number
+  fs::rename(written, elsewhere);
+  remove_leftovers(dir.path());
+  EXPECT_TRUE(fs::exists(elsewhere));
+  fs::rename(elsewhere, written);
+  file.commit();
+  fs::rename(dir / "model.h5", elsewhere);
+  remove_leftovers(dir.path());
+  EXPECT_FALSE(fs::exists(elsewhere));
+}
+
 TEST(RunLock, OneAtATime) {
   Scratch dir;
   {
