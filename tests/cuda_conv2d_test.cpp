@@ -64,7 +64,7 @@ TEST_P(Conv, Depthwise) {
 
 TEST_P(Conv, SplitsAddUp) {
   on_device([] {
-    for (int splits : {2, 5}) {
+    for (int splits : {2, 5, 18}) {
       run_passes({square(2, 9, 16, 24, 3, 2, 1), GetParam(), {1, splits}});
       if (HasFatalFailure()) return;
     }

@@ -3,6 +3,7 @@
 // for a batch norm.
 #include <cmath>
 #include <cstring>
+#include <tuple>
 
 #include "kernels/norm_conv2d.h"
 #include "tests/cuda_conv2d_case.h"
@@ -184,14 +185,38 @@ TEST(CudaConvWgmma, LeavesTheSumsOfANorm) {
   });
 }
 
+GemmPlan plan_on(int multiprocessors, const Conv2dProblem& p, ConvPass pass = ConvPass::fprop) {
+  alignas(16) static const float operand[4] = {};
+  return plan_conv(pass, GemmMath::bf16, {.problem = p, .a = operand, .b = operand},
+                   {multiprocessors, true});
+}
+
+// Small tiles of mma give a large device more blocks; where there are enough, wgmma's are faster.
 TEST(CudaConvWgmma, PlannedWhereItPays) {
+  const Conv2dProblem few = square(2, 16, 128, 128, 3, 1, 1), many = square(64, 28, 128, 128, 3, 1, 1);
+  EXPECT_TRUE(plan_on(4, few).wgmma);
+  EXPECT_FALSE(plan_on(132, few).wgmma);
+  for (int multiprocessors : {4, 132}) EXPECT_TRUE(plan_on(multiprocessors, many).wgmma);
+}
+
+// Of a batch of 256: a gradient of few weights is a sum over many pixels, split until it fills the device.
+TEST(CudaConvWgmma, GradientsOfFewWeightsFillTheDevice) {
+  for (auto [c, k, r] : {std::tuple(64, 64, 3), {64, 64, 1}, {256, 64, 1}, {64, 256, 1}}) {
+    const Conv2dProblem p = square(256, 56, c, k, r, 1, r / 2);
+    const GemmPlan plan = plan_on(132, p, ConvPass::wgrad);
+    const GemmTile& tile = plan.wgmma ? kWgmmaTiles[plan.tile] : kTensorTiles[plan.tile];
+    const int across = (r * r * c + tile.n - 1) / tile.n, down = (k + tile.m - 1) / tile.m;
+    EXPECT_GE(plan.splits * across * down, 100) << c << " " << k << " " << r;
+  }
+}
+
+TEST(CudaConvWgmma, AsPlannedForThisDevice) {
   on_hopper([] {
     const Conv2dProblem p = square(2, 16, 128, 128, 3, 1, 1);
     const Array<bf16> x(integers<bf16>(2 * 256 * 128, 1)), w(integers<bf16>(128 * 9 * 128, 2));
     Array<float> y(2 * 256 * 128), want(2 * 256 * 128);
     conv2d_fprop(GemmMath::bf16, p, x.data(), w.data(), {}, y.data(), DType::f32, {});
     const ConvWork work = fprop_work(p, x.data(), w.data(), {}, want.data(), DType::f32);
-    ASSERT_TRUE(plan_conv(ConvPass::fprop, GemmMath::bf16, work).wgmma);
     conv2d(ConvPass::fprop, GemmMath::bf16, work, {.tile = 0}, {});
     EXPECT_EQ(y.host(), want.host());
   });

@@ -201,6 +201,32 @@ TEST(CudaGemm, PlansSuitTheShape) {
   EXPECT_EQ(plan(GemmMath::f32, 64, 64, 16).splits, 1);
 }
 
+// As many as fill the device, each with a ring of steps, all within a bound of memory.
+TEST(CudaGemm, SplitsFillTheDeviceWithinBounds) {
+  auto plan = [](int64_t m, int64_t n, int64_t k) {
+    GemmProblem p{.math = GemmMath::bf16, .m = m, .n = n, .k = k};
+    p.a_stride = p.b_stride = 16;
+    return plan_gemm(p, {132, true});
+  };
+  EXPECT_GE(plan(64, 64, 802816).splits, 100);
+  EXPECT_LE(plan(64, 64, 1024).splits, 8);  // 32 steps of mma, 4 of them in a ring
+  EXPECT_EQ(plan(0, 64, 802816).splits, 1);
+  for (int64_t m : {128, 512, 2048})
+    for (int64_t n : {128, 1024, 4096})
+      EXPECT_LE(plan(m, n, int64_t(1) << 30).splits * m * n * 4, int64_t(128) << 20) << m << " " << n;
+}
+
+// More of them than the reads that a thread has under way together, and another number.
+TEST(CudaGemm, ManySplitsAddUp) {
+  on_device([] {
+    for (int splits : {17, 37})
+      for (Case c : of_each_kind({.m = 33, .n = 20, .k = 1250, .plan = {1, splits}, .bias = true})) {
+        run_case(c);
+        if (testing::Test::HasFatalFailure()) return;
+      }
+  });
+}
+
 TEST(CudaGemm, SplitsOfKAreWholeStepsAndNeverEmpty) {
   for (int64_t k : {0, 1, 31, 32, 33, 224, 227, 100000})
     for (int wanted : {1, 2, 3, 7, 16}) {

@@ -38,6 +38,7 @@ __global__ void __launch_bounds__(kAddedRows* kAddedFours)
   const bool noted = notes.wanted(c);
   if (row < part.m && column < part.n) {
     float v[4] = {};
+#pragma unroll 8  // reads under way together: with few columns there are few threads
     for (int split = 0; split < splits; ++split) {
       float next[4];
       load_some(next, c.partial, DType::f32,
@@ -184,7 +185,7 @@ bool wgmma_takes(ConvPass pass, GemmMath math, const ConvWork& c) {
          in_chunks(pass, math, c) && p.n > 0 && can_gather(pass, p);
 }
 
-GemmPlan plan_conv(ConvPass pass, GemmMath math, const ConvWork& c) {
+GemmPlan plan_conv(ConvPass pass, GemmMath math, const ConvWork& c, const GemmDevice& device) {
   const Sizes size = sizes_of(pass, c.problem);
   const bool chunks = in_chunks(pass, math, c);
   GemmProblem p{
@@ -192,7 +193,11 @@ GemmPlan plan_conv(ConvPass pass, GemmMath math, const ConvWork& c) {
   const int64_t step = chunks || !on_tensor_cores(math) ? 16 : 1;
   p.a_stride = p.b_stride = step;  // all that the planner asks of them: can chunks be copied
   p.variant = wgmma_takes(pass, math, c) ? GemmVariant::automatic : GemmVariant::mma;
-  return plan_gemm(p, gemm_device());
+  return plan_gemm(p, device);
+}
+
+GemmPlan plan_conv(ConvPass pass, GemmMath math, const ConvWork& c) {
+  return plan_conv(pass, math, c, gemm_device());
 }
 
 int64_t note_rows(ConvPass pass, GemmMath math, const ConvWork& c, const GemmPlan& plan) {

@@ -89,7 +89,8 @@ inline int wgmma_steps(ConvPass pass, const Conv2dProblem& p) {
   return int(p.r * p.s) * steps(pass == ConvPass::fprop ? p.c : p.k);
 }
 
-GemmPlan plan_conv(ConvPass pass, GemmMath math, const ConvWork& work);
+GemmPlan plan_conv(ConvPass pass, GemmMath math, const ConvWork& work, const GemmDevice& device);
+GemmPlan plan_conv(ConvPass pass, GemmMath math, const ConvWork& work);  // for this machine's
 
 // Runs one pass by this plan, and by the one that is planned.
 void conv2d(ConvPass pass, GemmMath math, ConvWork work, const GemmPlan& plan, Stream stream);

@@ -30,6 +30,7 @@ __global__ void __launch_bounds__(kAddedRows* kAddedFours)
   if (row < p.m && column < p.n) {
     const int count = int(min(p.n - column, int64_t(4)));
     float v[4] = {};
+#pragma unroll 8  // reads under way together: with few columns there are few threads
     for (int split = 0; split < splits; ++split) {
       float next[4];
       load_some(next, work.partial, DType::f32, (split * p.m + row) * p.n + column, work.vectors_c,

@@ -33,7 +33,12 @@ double peak(GemmMath math, bool wgmma) {
 constexpr double kFill = 1500;           // clocks from a block's start until its first product
 constexpr double kLaunch = 4000;         // clocks that one more kernel costs
 constexpr double kBytesPerClock = 1000;  // of the whole device's memory
-constexpr int kMostSplits = 16;
+constexpr double kRead = 100;            // clocks of one of the reads that a thread has under way together
+
+// As many splits as fill the device with blocks, and a few where they only even out its waves, but
+// no more than leave each a ring of steps, nor than fit into what their sums may take of memory.
+constexpr int kFewSplits = 16;
+constexpr int64_t kMostPartial = int64_t(128) << 20;  // bytes
 
 // As many as blocks compute: all of a cluster's count, though the last may have no rows.
 double tiles_of(const GemmProblem& p, const GemmTile& tile) {
@@ -47,6 +52,8 @@ bool clusters_pay(const GemmProblem& p, const GemmTile& tile, int splits, int mu
   return tile.cluster == 1 || tiles_of(p, tile) * splits > double(multiprocessors) * tile.blocks;
 }
 
+double bytes_of_sums(const GemmProblem& p) { return 4.0 * double(p.m) * double(p.n); }  // of one split
+
 // Clocks for the whole product.
 double cost(const GemmProblem& p, const GemmPlan& plan, int multiprocessors) {
   const GemmTile& tile = tile_of(p, plan);
@@ -55,18 +62,27 @@ double cost(const GemmProblem& p, const GemmPlan& plan, int multiprocessors) {
   const GemmSplit split = split_k(p.k, step, splits);
   const double blocks = tiles_of(p, tile) * split.count;
   const double slots = double(multiprocessors) * tile.blocks;
-  const double waves = blocks < slots ? 1 : blocks / slots + 0.5;  // the last is half empty
+  const double waves = blocks <= slots ? 1 : blocks / slots + 0.5;  // the last is half empty
   const double sharing = std::clamp(blocks / multiprocessors, 1.0, double(tile.blocks));
   const double products = double(tile.m) * tile.n * double(divide_up(split.length, step) * step);
   double clocks = waves * (kFill + products * sharing / (peak(p.math, plan.wgmma) * tile.rate));
   if (split.count > 1)  // partial sums are written, read again, and added by a kernel of their own
-    clocks += kLaunch + 2.0 * split.count * double(p.m) * double(p.n) * 4 / kBytesPerClock;
+    clocks += kLaunch + split.count * std::max(2.0 * bytes_of_sums(p) / kBytesPerClock, kRead);
   return clocks;
 }
 
 // k is only split where the tiles alone do not keep all multiprocessors busy.
 int most_splits(const GemmProblem& p, const GemmTile& tile, int multiprocessors) {
-  return tiles_of(p, tile) < double(multiprocessors) * tile.blocks ? kMostSplits : 1;
+  const double tiles = tiles_of(p, tile), slots = double(multiprocessors) * tile.blocks;
+  if (!(tiles > 0) || tiles >= slots) return 1;
+  const int64_t rings = divide_up(p.k, int64_t(tile.stages) * tile.step_bytes / element_size(p.math));
+  const double most = std::min(double(rings), double(kMostPartial) / bytes_of_sums(p));
+  return int(std::clamp(most, 1.0, std::max(double(kFewSplits), slots / tiles)));
+}
+
+// The number to try after this one, the last of which is `most`: each of few, some of many.
+int next_splits(int splits, int most) {
+  return splits < most ? std::min(splits + 1 + splits / kFewSplits, most) : most + 1;
 }
 
 }  // namespace
@@ -111,7 +127,7 @@ struct Cheapest {
     for (GemmPlan next{first, 1, wgmma}; next.tile < first + tiles; ++next.tile) {
       const GemmTile& tile = tile_of(p, next);
       const int most = most_splits(p, tile, multiprocessors);
-      for (next.splits = 1; next.splits <= most; ++next.splits) {
+      for (next.splits = 1; next.splits <= most; next.splits = next_splits(next.splits, most)) {
         if (!clusters_pay(p, tile, next.splits, multiprocessors)) continue;
         const double its_clocks = cost(p, next, multiprocessors);
         if (its_clocks < clocks) clocks = its_clocks, plan = next;
