@@ -56,9 +56,11 @@ namespace cuda {
 template <class T>
 void normalize(const Normalization& n, int64_t count, const uint8_t* pixels, T* y, Stream stream);
 
-// cuts (count), in host memory -> pixels (count, size, size, 3). Antialiased bilinear, byte for byte
-// as io/resize.h. Throws std::invalid_argument for a box or size that cannot be.
-void resize(int64_t count, const Cut* cuts, int size, uint8_t* pixels, Stream stream);
+// cuts (count), in host memory and the same in the device's -> pixels (count, size, size, 3).
+// Antialiased bilinear, byte for byte as io/resize.h. Throws std::invalid_argument for a box or size
+// that cannot be.
+void resize(int64_t count, const Cut* cuts, const Cut* device_cuts, int size, uint8_t* pixels,
+            Stream stream);
 
 }  // namespace cuda
 }  // namespace graft

@@ -88,8 +88,8 @@ void* allocate_pinned(size_t bytes);  // host memory that copies may use while t
 void release_pinned(void* block) noexcept;
 
 // Between host and device in any direction. Pinned host memory must stay as it is until the stream
-// has done the copy; one from other host memory has been taken when the call returns, which may wait
-// for all of the stream's work so far, and one to other host memory is complete.
+// has done the copy; one from or to other host memory is complete when the call returns, which waits
+// for all of the stream's work so far.
 void copy(void* to, const void* from, size_t bytes, Stream stream);
 void fill_bytes(void* to, uint8_t value, size_t bytes, Stream stream);
 

@@ -82,7 +82,7 @@ TEST(CudaResize, GivesThePixelsOfPil) {
       SCOPED_TRACE(std::to_string(e.width) + " x " + std::to_string(e.height));
       Array<uint8_t> rgb(picture(e.width, e.height)), out(size_t(e.size * e.size * 3));
       e.cut.rgb = rgb.data();
-      resize(1, &e.cut, e.size, out.data(), {});
+      resize(1, &e.cut, Array<Cut>({e.cut}).data(), e.size, out.data(), {});
       EXPECT_EQ(crc32_of(out.host().data(), size_t(e.size * e.size * 3)), e.crc);
     }
   });
@@ -101,10 +101,11 @@ TEST(CudaResize, CutsOfOneBatchMayDiffer) {
     }
     const size_t bytes = size * size * 3;
     Array<uint8_t> together(bytes * cuts.size()), alone(bytes);
-    resize(int64_t(cuts.size()), cuts.data(), size, together.data(), {});
+    const Array<Cut> device_cuts(cuts);
+    resize(int64_t(cuts.size()), cuts.data(), device_cuts.data(), size, together.data(), {});
     const std::vector<uint8_t> all = together.host();
     for (size_t i = 0; i < cuts.size(); ++i) {
-      resize(1, &cuts[i], size, alone.data(), {});
+      resize(1, &cuts[i], device_cuts.data() + i, size, alone.data(), {});
       EXPECT_EQ(std::vector<uint8_t>(all.begin() + long(i * bytes),
                                      all.begin() + long((i + 1) * bytes)),
                 alone.host());
@@ -118,7 +119,7 @@ TEST(CudaResize, CutsOfOneBatchMayDiffer) {
 TEST(CudaResize, RefusesEmptyBoxes) {
   Cut cut = examples()[0].cut;
   cut.to_height = 0;
-  EXPECT_THROW(resize(1, &cut, 4, nullptr, {}), std::invalid_argument);
+  EXPECT_THROW(resize(1, &cut, nullptr, 4, nullptr, {}), std::invalid_argument);
 }
 
 }  // namespace

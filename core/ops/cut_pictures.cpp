@@ -1,5 +1,6 @@
 #include "core/dispatch.h"
 #include "core/ops.h"
+#include "core/staging.h"
 
 namespace graft {
 
@@ -19,8 +20,13 @@ Tensor cut_pictures(const std::vector<Tensor>& pictures, std::vector<Cut> cuts, 
     cuts[i].stride = picture.dim(1) * 3;
   }
   Tensor y({int64_t(cuts.size()), size, size, 3}, DType::u8, Device::cuda);
-  if constexpr (kWithCuda)
-    cuda::resize(int64_t(cuts.size()), cuts.data(), size, out<uint8_t>(y), stream());
+  if constexpr (kWithCuda) {
+    const size_t bytes = cuts.size() * sizeof(Cut);
+    const cuda::Scratch on_device(bytes, stream());
+    copy_staged(on_device.data(), cuts.data(), bytes);
+    cuda::resize(int64_t(cuts.size()), cuts.data(), on_device.data<Cut>(), size, out<uint8_t>(y),
+                 stream());
+  }
   return y;
 }
 

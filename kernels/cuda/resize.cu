@@ -136,7 +136,8 @@ int longest_taps(int in, int out) {
 
 }  // namespace
 
-void resize(int64_t count, const Cut* cuts, int size, uint8_t* pixels, Stream stream) {
+void resize(int64_t count, const Cut* cuts, const Cut* device_cuts, int size, uint8_t* pixels,
+            Stream stream) {
   constexpr int64_t kMostAtOnce = 65535;  // of gridDim.y
   if (count <= 0 || size <= 0) return;
   int most_rows = 0, longest = 0;
@@ -147,17 +148,15 @@ void resize(int64_t count, const Cut* cuts, int size, uint8_t* pixels, Stream st
                         longest_taps(cuts[i].from_height, cuts[i].to_height)});
   }
   if (count > kMostAtOnce) {
-    resize(kMostAtOnce, cuts, size, pixels, stream);
-    return resize(count - kMostAtOnce, cuts + kMostAtOnce, size,
+    resize(kMostAtOnce, cuts, device_cuts, size, pixels, stream);
+    return resize(count - kMostAtOnce, cuts + kMostAtOnce, device_cuts + kMostAtOnce, size,
                   pixels + kMostAtOnce * size * size * 3, stream);
   }
   const size_t positions = size_t(count) * 2 * size_t(size);
-  Scratch device_cuts(size_t(count) * sizeof(Cut), stream);
   Scratch first(positions * sizeof(int), stream), number(positions * sizeof(int), stream);
   Scratch weight(positions * size_t(longest) * sizeof(int32_t), stream);
   Scratch narrow(size_t(count) * size_t(most_rows) * size_t(size) * 3, stream);
-  copy(device_cuts.data(), cuts, size_t(count) * sizeof(Cut), stream);
-  const Batch b{device_cuts.data<Cut>(),
+  const Batch b{device_cuts,
                 {first.data<int>(), number.data<int>(), weight.data<int32_t>(), longest},
                 narrow.data<uint8_t>(),
                 most_rows,

@@ -9,6 +9,7 @@
 
 #include "kernels/cuda/capture.h"
 #include "kernels/cuda/check.h"
+#include "kernels/cuda/copy.h"
 #include "kernels/cuda/device_code.h"
 #include "kernels/cuda/tensor_map.h"
 #include "kernels/driver.h"
@@ -79,6 +80,8 @@ bool is_sticky(cudaError_t error) {  // the context is lost
     case cudaErrorInvalidPc:
     case cudaErrorECCUncorrectable:
     case cudaErrorNvlinkUncorrectable:
+    case cudaErrorContained:
+    case cudaErrorUnknown:
       return true;
     default:
       return false;
@@ -117,15 +120,6 @@ size_t graph_bytes(cudaGraphMemAttributeType which) {
   check(cudaDeviceGetGraphMemAttribute(current_device(), which, &value),
         "cudaDeviceGetGraphMemAttribute");
   return value;
-}
-
-// Such memory is gone when a graph comes to read or write it.
-bool is_pageable(const void* p) {
-  cudaPointerAttributes found{};
-  if (cudaPointerGetAttributes(&found, p) == cudaSuccess)
-    return found.type == cudaMemoryTypeUnregistered;
-  cudaGetLastError();
-  return false;
 }
 
 std::string megabytes(size_t bytes) { return std::to_string(bytes >> 20) + " MiB"; }
@@ -299,8 +293,13 @@ void release_pinned(void* block) noexcept {
   if (block) cudaFreeHost(block);
 }
 
-void copy(void* to, const void* from, size_t bytes, Stream stream) {
-  if (bytes == 0) return;
+bool is_pageable(const void* p) {
+  cudaPointerAttributes found{};
+  check(cudaPointerGetAttributes(&found, p), "cudaPointerGetAttributes");
+  return found.type == cudaMemoryTypeUnregistered;
+}
+
+void start_copy(void* to, const void* from, size_t bytes, Stream stream) {
   if (capturing && (is_pageable(to) || is_pageable(from)))
     raise(cudaErrorStreamCaptureUnsupported, "copy of memory that is not pinned");
   check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDefault, raw(stream)), "copy");

@@ -8,6 +8,7 @@
 #include <sstream>
 #include <vector>
 
+#include "kernels/cuda/copy.h"
 #include "kernels/cuda/gemm_plan.h"
 #include "tests/cusim/cusim.h"
 #include "tests/cusim/driver_sim.h"
@@ -34,6 +35,7 @@ Faults faults_of_environment() {
     else if (name == "devices") f.devices = int(value);
     else if (name == "major") f.major = int(value);
     else if (name == "wgmma") f.wgmma = value != 0;
+    else if (name == "processors") f.processors = int(value);
     else cusim::fail("GRAFT_SIM_FAULTS: '%s' is unknown", part.c_str());
   }
   return f;
@@ -99,7 +101,7 @@ DeviceInfo device_info() {
   return {"cusim", device().faults.major, 0, multiprocessors(), 1u << 30, 227 << 10, 228 << 10};
 }
 bool wgmma_works() { return device().faults.major == 9 && device().faults.wgmma; }
-int multiprocessors() { return 4; }  // few, so that small problems come in several waves
+int multiprocessors() { return device().faults.processors; }
 
 Stream create_stream() {
   sim::begin_call("cudaStreamCreate");
@@ -116,10 +118,10 @@ void destroy(Stream stream) noexcept {
 }
 
 void synchronize(Stream stream) {
+  Lock lock(device().mutex);
+  if (!capturing) drain(queue(stream));  // told to fail, too: what it copies to may be gone after that
   sim::begin_call("cudaStreamSynchronize");
   not_while_capturing("cudaStreamSynchronize");
-  Lock lock(device().mutex);
-  drain(queue(stream));
 }
 
 void synchronize_device() {
@@ -227,18 +229,21 @@ void release_pinned(void* block) noexcept {
   remove_block(device().pinned, block, "release_pinned");
 }
 
-void copy(void* to, const void* from, size_t bytes, Stream stream) {
-  if (bytes == 0) return;
+bool is_pageable(const void* p) {
+  Lock lock(device().mutex);
+  return !within(device().memory, p, 1) && !within(device().pinned, p, 1);
+}
+
+// Late whatever memory it is, as CUDA may be.
+void start_copy(void* to, const void* from, size_t bytes, Stream stream) {
   sim::begin_call("cudaMemcpyAsync");
   Lock lock(device().mutex);
-  auto late = [](const void* p,
-                 size_t size) {  // what is read or written when the stream comes to it
-    return within(device().memory, p, size) || within(device().pinned, p, size);
+  auto known = [bytes](const void* p) {
+    return within(device().memory, p, bytes) || within(device().pinned, p, bytes);
   };
-  if (capturing && !(late(from, bytes) && late(to, bytes)))
-    lose_capture("cudaMemcpyAsync of memory that is not pinned");
+  const bool both = known(from) && known(to);
+  if (capturing && !both) lose_capture("cudaMemcpyAsync of memory that is not pinned");
   sim::enqueue(stream, [=] { std::memcpy(to, from, bytes); });
-  if (!late(from, bytes) || !late(to, bytes)) drain(queue(stream));  // as CUDA may
 }
 
 void fill_bytes(void* to, uint8_t value, size_t bytes, Stream stream) {

@@ -17,6 +17,7 @@ struct Faults {
   int devices = 1;           // 0: as without a driver
   int major = 9;             // compute capability
   bool wgmma = true;         // whether wgmma_works() says so
+  int processors = 4;        // few, so that small problems come in several waves
 };
 void inject(const Faults& faults);  // also begins to count calls anew
 // Those a program starts with: GRAFT_SIM_FAULTS="fail_at=7,sticky=1,budget=1000000".

@@ -3,6 +3,7 @@
 #include <cstring>
 #include <vector>
 
+#include "kernels/cuda/copy.h"
 #include "kernels/cuda/gemm_plan.h"
 #include "tests/cusim/fresh_device.h"
 
@@ -30,6 +31,26 @@ TEST_F(Runtime, CopiesGoThereAndBack) {
   copy(d, in, sizeof in, s);
   copy(out, d, sizeof out, s);  // to pageable memory: complete when the call returns
   EXPECT_EQ(out[2], 3);
+  release(d, s);
+  destroy(s);
+}
+
+// That copies of pageable memory are complete is copy()'s doing, not the device's.
+TEST_F(Runtime, PageableMemoryIsReadAndWrittenLateUntilSomebodyWaits) {
+  Stream s = create_stream();
+  float* d = device_floats(1, s);
+  float in = 1, out = 0;
+  start_copy(d, &in, sizeof in, s);
+  in = 2;
+  start_copy(&out, d, sizeof out, s);
+  EXPECT_EQ(out, 0);
+  synchronize(s);
+  EXPECT_EQ(out, 2);
+  copy(d, &in, sizeof in, s);
+  in = 3;
+  copy(&out, d, sizeof out, s);
+  EXPECT_EQ(out, 2);
+  EXPECT_TRUE(sim::idle());
   release(d, s);
   destroy(s);
 }

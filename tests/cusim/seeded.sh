@@ -179,18 +179,18 @@ simulator_objects() {
   done
   compile . tests/cusim/race.cpp "$work/race.o" -O2
   compile . tests/cusim/tsan_hooks.cpp "$work/hooks.o" -O2
-  compile . kernels/cuda/gemm_plan.cpp "$work/plan.o" -O2
+  for name in gemm_plan copy; do compile . "kernels/cuda/$name.cpp" "$work/shared_$name.o" -O2; done
 }
 
 build_as() { # plain, asan or race, folder, program
   local at=$2 object=$2/$1.o
   case $1 in
     plain) compile "$at" "$3" "$object" -O1
-      "$CXX" "$object" "$work"/plain_*.o "$work/plan.o" -o "$at/plain" ;;
+      "$CXX" "$object" "$work"/plain_*.o "$work"/shared_*.o -o "$at/plain" ;;
     asan) compile "$at" "$3" "$object" -O1 "${SAN[@]}"
-      "$CXX" "${SAN[@]}" "$object" "$work"/asan_*.o "$work/plan.o" -o "$at/asan" ;;
+      "$CXX" "${SAN[@]}" "$object" "$work"/asan_*.o "$work"/shared_*.o -o "$at/asan" ;;
     race) compile "$at" "$3" "$object" -O1 -fsanitize=thread
-      "$CXX" "$object" "$work"/plain_*.o "$work/race.o" "$work/hooks.o" "$work/plan.o" -o "$at/race" ;;
+      "$CXX" "$object" "$work"/plain_*.o "$work/race.o" "$work/hooks.o" "$work"/shared_*.o -o "$at/race" ;;
   esac
 }
 

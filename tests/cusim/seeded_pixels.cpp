@@ -110,7 +110,7 @@ bool resized(int size) {
                       {rgb.data(), kWidth * 3, 3, 5, 30, 25, size - 2, size, -1, 3, true}};
   const size_t image = size_t(size * size * 3);
   Bytes pixels(std::size(cuts) * image);
-  resize(std::size(cuts), cuts, size, pixels.data(), {});
+  resize(std::size(cuts), cuts, cuts, size, pixels.data(), {});
   synchronize(Stream{});
   std::vector<double> want(pixels.size());
   for (size_t i = 0; i < want.size(); ++i) {
