@@ -1,6 +1,8 @@
 #include "apps/kernel_sections.h"
 
 #include <algorithm>
+#include <cmath>
+#include <limits>
 #include <nlohmann/json.hpp>
 
 #include "apps/command.h"
@@ -30,6 +32,14 @@ double microseconds_at(const Json& times, const char* name) {
   return time;
 }
 
+// null: no plan
+double vendor_at(const Json& times) {
+  const bool none = part(times, "vendor_us").is_null();
+  return none ? std::numeric_limits<double>::infinity() : microseconds_at(times, "vendor_us");
+}
+
+Json vendor_json(double us) { return std::isinf(us) ? Json() : Json(us); }
+
 KernelSection section_of(const Json& json) {
   KernelSection section{{text_at(json, "graft"), text_at(json, "device"),
                          {text_at(json, "own"), text_at(json, "libraries"), text_at(json, "driver")}},
@@ -37,7 +47,7 @@ KernelSection section_of(const Json& json) {
   const Json& kernels = part(json, "kernels");
   if (!kernels.is_object()) refuse_damaged();
   for (auto& [problem, times] : kernels.items())
-    section.verdicts[problem] = {microseconds_at(times, "own_us"), microseconds_at(times, "vendor_us")};
+    section.verdicts[problem] = {microseconds_at(times, "own_us"), vendor_at(times)};
   return section;
 }
 
@@ -45,7 +55,7 @@ Json json_of(const KernelSection& section) {
   const KernelSetting& s = section.setting;
   Json kernels = Json::object();
   for (auto& [problem, times] : section.verdicts)
-    kernels[problem] = {{"own_us", times.own}, {"vendor_us", times.vendor}};
+    kernels[problem] = {{"own_us", times.own}, {"vendor_us", vendor_json(times.vendor)}};
   return {{"device", s.device},
           {"graft", s.graft},
           {"own", s.versions.own},

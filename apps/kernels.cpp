@@ -1,4 +1,5 @@
 // graft kernels: what --kernels auto has measured.
+#include <cmath>
 #include <nlohmann/json.hpp>
 
 #include "apps/command.h"
@@ -14,7 +15,8 @@ void show(const KernelSection& section) {
       "{}, driver of {}, {}, graft {}, its kernels {}\n{:>10} {:>10} {:>6}  {}", s.device, s.versions.driver,
       s.versions.libraries, s.graft, s.versions.own, "own us", "vendor us", "", "problem");
   for (auto& [problem, times] : section.verdicts)
-    table += fmt::format("\n{:>10.1f} {:>10.1f} {:>6}  {}", times.own, times.vendor,
+    table += fmt::format("\n{:>10.1f} {:>10} {:>6}  {}", times.own,
+                         std::isinf(times.vendor) ? "no plan" : fmt::format("{:.1f}", times.vendor),
                          times.vendor < times.own ? "vendor" : "own", problem);
   print(table);
 }

@@ -58,7 +58,7 @@ Place::Place(const Common& common, const PlaceOptions& o) {
   if (common.device != "cpu" && missing.empty()) {
     device = Device::cuda;
     precision = o.precision == "auto" ? "bf16" : o.precision;
-    use_kernels(kernels_of(o.kernels));
+    use_kernels(kernels_of(o.kernels), [](const std::string& line) { say("notice: " + line); });
     if (o.kernels == "auto") measuring_ = std::make_unique<Measuring>(name_of_cuda_device());
     return;
   }

@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <array>
 #include <atomic>
+#include <limits>
 #include <mutex>
+#include <set>
 
 #include "core/check.h"
 #include "core/dispatch.h"
@@ -14,8 +16,44 @@ namespace graft {
 namespace {
 
 std::atomic<Kernels> whose{Kernels::own};
-std::mutex mutex;  // of the verdicts
+std::mutex mutex;  // of what follows
 KernelVerdicts verdicts;
+SayLine say_line;
+std::map<std::string, bool> has_plan;  // NVIDIA's, by problem
+std::set<std::string> told;            // kinds of problems that it has none for
+
+constexpr double kNever = std::numeric_limits<double>::infinity();
+
+// The first two words of a problem's name: "conv2d wgrad", "gemm bf16".
+std::string kind_of(const std::string& problem) {
+  return problem.substr(0, problem.find(' ', problem.find(' ') + 1));
+}
+
+double microseconds_of_vendor(const Work& vendor,
+                              const std::function<double(const Work&)>& microseconds) {
+  try {
+    return microseconds(vendor);
+  } catch (const vendor::NoPlan&) {
+    return kNever;
+  }
+}
+
+// Asked by running it, once for each problem.
+bool vendor_has_plan(const std::string& problem, const Work& vendor) {
+  const auto [found, unknown] = has_plan.try_emplace(problem, true);
+  if (!unknown) return found->second;
+  try {
+    vendor();
+  } catch (const vendor::NoPlan& e) {
+    found->second = false;
+    if (told.insert(kind_of(problem)).second && say_line)
+      say_line(fmt::format("no vendor plan for {} ({}): ours compute it", problem, e.what()));
+  } catch (...) {
+    has_plan.erase(found);
+    throw;
+  }
+  return found->second;
+}
 
 }  // namespace
 
@@ -32,8 +70,12 @@ KernelVersions kernel_versions() {
   return {};
 }
 
-void use_kernels(Kernels wanted) {
+void use_kernels(Kernels wanted, SayLine say) {
   if (wanted != Kernels::own) vendor_kernels();
+  std::lock_guard lock(mutex);
+  say_line = std::move(say);
+  has_plan.clear();
+  told.clear();
   whose = wanted;
 }
 
@@ -71,13 +113,15 @@ double microseconds_on_device([[maybe_unused]] const Work& work) {
 
 bool ours_run(const std::function<std::string()>& problem, const Work& own, const Work& vendor,
               const std::function<double(const Work&)>& microseconds) {
-  if (whose != Kernels::automatic) return whose == Kernels::own;
+  const Kernels wanted = whose;
+  if (wanted == Kernels::own) return true;
   const std::string name = problem();
   std::lock_guard lock(mutex);
+  if (wanted == Kernels::vendor) return !vendor_has_plan(name, vendor);
   auto found = verdicts.find(name);
   if (found == verdicts.end()) {
-    const double ours = microseconds(own);
-    found = verdicts.emplace(name, KernelVerdict{ours, microseconds(vendor)}).first;
+    const double ours = microseconds(own), theirs = microseconds_of_vendor(vendor, microseconds);
+    found = verdicts.emplace(name, KernelVerdict{ours, theirs}).first;
   }
   return found->second.own <= found->second.vendor;
 }

@@ -18,10 +18,14 @@ struct KernelVersions {  // of what computes: times hold for these alone
   bool operator==(const KernelVersions&) const = default;
 };
 KernelVersions kernel_versions();  // empty strings in a build without CUDA
-void use_kernels(Kernels whose);  // own at first; holds for every thread. Throws Fault::unavailable
+// Own at first; holds for every thread. Where NVIDIA's have no plan for a problem ours compute it;
+// with `vendor` that is said for the first of a kind, such as "conv2d wgrad". Throws Fault::unavailable.
+using SayLine = std::function<void(const std::string&)>;
+void use_kernels(Kernels whose, SayLine say = {});
 Kernels kernels_in_use();
 
-// What `automatic` has found so far: microseconds of each, by problem. Kept for the life of the
+// What `automatic` has found so far: microseconds of each, by problem; vendor's are infinite where it
+// has no plan. Kept for the life of the
 // process; a program that wants them to outlive it reads and sets them.
 struct KernelVerdict {
   double own, vendor;

@@ -8,6 +8,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <limits>
 #include <sstream>
 
 #include "apps/command.h"
@@ -80,7 +81,9 @@ TEST_F(KernelFile, NothingAtFirst) {
 }
 
 TEST_F(KernelFile, WhatWasWrittenIsRead) {
-  const KernelVerdicts times{{"gemm m1", {3, 2.5}}, {"conv2d", {0.125, 1e6}}};
+  const KernelVerdicts times{{"gemm m1", {3, 2.5}},
+                             {"conv2d", {0.125, 1e6}},
+                             {"gemm m2", {7, std::numeric_limits<double>::infinity()}}};
   write_verdicts(kHere, times);
   EXPECT_TRUE(same(verdicts_for(read_kernel_file(), kHere), times));
 }

@@ -5,6 +5,7 @@
 #include "kernels/norm.h"
 #include "kernels/vendor/conv2d.h"
 #include "kernels/vendor/gemm.h"
+#include "kernels/vendor/no_plan.h"
 #include "kernels/vendor/norm.h"
 #include "tests/cuda_matrix.h"
 #include "tests/cuda_values.h"
@@ -67,7 +68,12 @@ TEST_P(Vendor, ConvolutionIsOurs) {
     auto same = [&](int64_t size, auto own, auto theirs) {
       const Array<float> a(static_cast<size_t>(size)), b(static_cast<size_t>(size));
       own(a.data());
-      theirs(b.data());
+      try {
+        theirs(b.data());
+      } catch (const vendor::NoPlan& e) {
+        std::printf("%s\n", e.what());
+        return;
+      }
       EXPECT_EQ(a.host(), b.host()) << side << " " << filter << " " << stride;
     };
     same(y_size,

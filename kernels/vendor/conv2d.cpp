@@ -118,9 +118,12 @@ std::vector<Descriptor> forward_graph(GemmMath math, const Conv2dProblem& p, con
 
 using Key = std::tuple<int, int, Conv2dProblem, int, bool, bool, bool, int>;
 
-Plans<Key>& plans() {
-  static Plans<Key> all;
-  return all;
+template <class Make>
+void run_planned(const Key& key, GemmMath math, const Make& make,
+                 const std::vector<Argument>& arguments, Stream stream) {
+  static Plans<Key> plans;
+  plans.run(key, make, arguments, stream, kProposals,
+            math == GemmMath::f32 ? Rounding::f32 : Rounding::any);
 }
 
 }  // namespace
@@ -138,9 +141,9 @@ void conv2d_fprop(GemmMath math, const Conv2dProblem& p, const void* x, const vo
   if (last.scale) arguments.push_back({kScale, writable(last.scale)});
   if (last.bias) arguments.push_back({kBias, writable(last.bias)});
   if (last.residual) arguments.push_back({kResidual, writable(last.residual)});
-  plans().run({kFprop, int(math), p, int(y_type), last.scale != nullptr, last.bias != nullptr,
+  run_planned({kFprop, int(math), p, int(y_type), last.scale != nullptr, last.bias != nullptr,
        last.residual != nullptr, int(last.activation)},
-      [&] { return forward_graph(math, p, last, y_type); }, arguments, stream);
+      math, [&] { return forward_graph(math, p, last, y_type); }, arguments, stream);
 }
 
 void conv2d_dgrad(GemmMath math, const Conv2dProblem& p, const void* dy, const void* w, void* dx,
@@ -150,7 +153,7 @@ void conv2d_dgrad(GemmMath math, const Conv2dProblem& p, const void* dy, const v
                                              tensor(kW, factor_type(math), w_of(p)),
                                              tensor(kY, factor_type(math), y_of(p)))};
   };
-  plans().run({kDgrad, int(math), p, int(dx_type), false, false, false, 0}, graph,
+  run_planned({kDgrad, int(math), p, int(dx_type), false, false, false, 0}, math, graph,
       {{kX, dx}, {kW, writable(w)}, {kY, writable(dy)}}, stream);
 }
 
@@ -161,7 +164,7 @@ void conv2d_wgrad(GemmMath math, const Conv2dProblem& p, const void* x, const vo
                                              tensor(kW, CUDNN_DATA_FLOAT, w_of(p)),
                                              tensor(kY, factor_type(math), y_of(p)))};
   };
-  plans().run({kWgrad, int(math), p, int(DType::f32), false, false, false, 0}, graph,
+  run_planned({kWgrad, int(math), p, int(DType::f32), false, false, false, 0}, math, graph,
       {{kX, writable(x)}, {kW, dw}, {kY, writable(dy)}}, stream);
 }
 

@@ -11,6 +11,7 @@ namespace {
 
 constexpr int64_t kWorkspace = int64_t(256) << 20;  // bytes
 constexpr int kRounds = 3;
+constexpr int kAllProposals = 64;  // those that round are among the first
 
 int64_t workspace_of(const Descriptor& plan) {
   int64_t bytes = 0, count = 0;
@@ -71,18 +72,48 @@ std::vector<Descriptor> proposals(const Descriptor& graph, cudnnBackendHeurMode_
   return configs;
 }
 
+// Whether an engine computes with factors as they are: cuDNN takes f32 for leave to round to tf32.
+bool keeps_f32(const Descriptor& config) {
+  const Descriptor engine(CUDNN_BACKEND_ENGINE_DESCRIPTOR);
+  cudnnBackendDescriptor_t raw = engine.get();
+  std::vector<cudnnBackendNumericalNote_t> notes(CUDNN_NUMERICAL_NOTE_TYPE_COUNT);
+  int64_t count = 0;
+  check(cudnnBackendGetAttribute(config.get(), CUDNN_ATTR_ENGINECFG_ENGINE,
+                                 CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, &count, &raw),
+        "engine");
+  check(cudnnBackendGetAttribute(raw, CUDNN_ATTR_ENGINE_NUMERICAL_NOTE, CUDNN_TYPE_NUMERICAL_NOTE,
+                                 int64_t(notes.size()), &count, notes.data()),
+        "notes of an engine");
+  notes.resize(size_t(std::min<int64_t>(count, int64_t(notes.size()))));
+  return std::none_of(notes.begin(), notes.end(), [](auto note) {
+    return note == CUDNN_NUMERICAL_NOTE_TENSOR_CORE || note == CUDNN_NUMERICAL_NOTE_DOWN_CONVERT_INPUTS;
+  });
+}
+
+std::vector<Descriptor> proposals(const Descriptor& graph, cudnnBackendHeurMode_t mode, int most,
+                                  Rounding rounding) {
+  if (rounding == Rounding::any) return proposals(graph, mode, most);
+  std::vector<Descriptor> configs = proposals(graph, mode, kAllProposals);
+  std::erase_if(configs, [](const Descriptor& config) { return !keeps_f32(config); });
+  if (configs.size() > size_t(most)) configs.erase(configs.begin() + most, configs.end());
+  return configs;
+}
+
 // The fallback knows engines of graphs that the better heuristic has nothing for.
-std::vector<Descriptor> proposals(const Descriptor& graph, int most) {
-  std::vector<Descriptor> configs = proposals(graph, CUDNN_HEUR_MODE_A, most);
-  return configs.empty() ? proposals(graph, CUDNN_HEUR_MODE_FALLBACK, most) : configs;
+std::vector<Descriptor> proposals(const Descriptor& graph, int most, Rounding rounding) {
+  std::vector<Descriptor> configs = proposals(graph, CUDNN_HEUR_MODE_A, most, rounding);
+  return configs.empty() ? proposals(graph, CUDNN_HEUR_MODE_FALLBACK, most, rounding) : configs;
 }
 
 }  // namespace
 
 void check(cudnnStatus_t status, const char* what) {
   if (status == CUDNN_STATUS_SUCCESS) return;
-  throw cuda::DeviceError(std::string("cuDNN: ") + what + ": " + cudnnGetErrorString(status),
-                          int(status), false);
+  const std::string message = std::string("cuDNN: ") + what + ": " + cudnnGetErrorString(status);
+  const int category = CUDNN_STATUS_CATEGORY(status);
+  if (category == CUDNN_STATUS_NOT_SUPPORTED || category == CUDNN_STATUS_BAD_PARAM)
+    throw NoPlan(message);
+  throw cuda::DeviceError(message, int(status), false);
 }
 
 cudnnHandle_t cudnn(cuda::Stream stream) {
@@ -169,7 +200,7 @@ Descriptor pointwise(cudnnPointwiseMode_t mode, const Descriptor& x, const Descr
 }
 
 Plan::Plan(const std::vector<Descriptor>& operations, const std::vector<Argument>& arguments,
-           cuda::Stream stream, int most)
+           cuda::Stream stream, int most, Rounding rounding)
     : plan_(CUDNN_BACKEND_EXECUTION_PLAN_DESCRIPTOR) {
   std::vector<cudnnBackendDescriptor_t> raw;
   for (const Descriptor& operation : operations) raw.push_back(operation.get());
@@ -179,7 +210,7 @@ Plan::Plan(const std::vector<Descriptor>& operations, const std::vector<Argument
       .set(CUDNN_ATTR_OPERATIONGRAPH_OPS, CUDNN_TYPE_BACKEND_DESCRIPTOR, raw)
       .finalize("graph");
   float best = INFINITY;
-  for (const Descriptor& config : proposals(graph, most)) {
+  for (const Descriptor& config : proposals(graph, most, rounding)) {
     Descriptor plan(CUDNN_BACKEND_EXECUTION_PLAN_DESCRIPTOR);
     plan.set(CUDNN_ATTR_EXECUTION_PLAN_HANDLE, CUDNN_TYPE_HANDLE, handle)
         .set(CUDNN_ATTR_EXECUTION_PLAN_ENGINE_CONFIG, config);

@@ -10,10 +10,11 @@
 
 #include "kernels/dtype.h"
 #include "kernels/runtime.h"
+#include "kernels/vendor/no_plan.h"
 
 namespace graft::vendor {
 
-void check(cudnnStatus_t status, const char* what);
+void check(cudnnStatus_t status, const char* what);  // NoPlan for what cuDNN does not take
 cudnnHandle_t cudnn(cuda::Stream stream);  // of the calling thread
 
 class Descriptor {
@@ -56,14 +57,15 @@ struct Argument {
   void* data;
 };
 
-constexpr int kProposals = 8;  // of plans for a graph
+enum class Rounding { any, f32 };  // f32: of no factor to less, as for tensor cores
+constexpr int kProposals = 8;      // of plans for a graph
 
 // A graph with the plan that was the fastest, to be run again and again.
 class Plan {
  public:
   // Measures the first `most` proposals on the arguments, whose results are overwritten.
   Plan(const std::vector<Descriptor>& operations, const std::vector<Argument>& arguments,
-       cuda::Stream stream, int most);
+       cuda::Stream stream, int most, Rounding rounding);
   void run(const std::vector<Argument>& arguments, cuda::Stream stream) const;
 
  private:
@@ -78,10 +80,11 @@ class Plans {
   // make() -> the operations of this problem.
   template <class Make>
   void run(const Key& key, const Make& make, const std::vector<Argument>& arguments,
-           cuda::Stream stream, int proposals = kProposals) {
+           cuda::Stream stream, int proposals = kProposals, Rounding rounding = Rounding::any) {
     const std::lock_guard lock(mutex_);
     auto at = known_.find(key);
-    if (at == known_.end()) at = known_.emplace(key, Plan(make(), arguments, stream, proposals)).first;
+    if (at == known_.end())
+      at = known_.emplace(key, Plan(make(), arguments, stream, proposals, rounding)).first;
     at->second.run(arguments, stream);
   }
 

@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "kernels/cuda/check.h"
+#include "kernels/vendor/no_plan.h"
 
 namespace graft::vendor {
 namespace {
@@ -115,10 +116,11 @@ struct Product {  // everything about a problem but its algorithm
         cublasLtMatmulAlgoGetHeuristic(handle(), operation.get, b.get, a.get, residual.get, c.get,
                                        preference, kProposals, found, &count);
     cublasLtMatmulPreferenceDestroy(preference);
-    check(count ? status : CUBLAS_STATUS_NOT_SUPPORTED, "no algorithm for this product");
     std::vector<cublasLtMatmulAlgo_t> algorithms;
     for (int i = 0; i < count; ++i)
       if (found[i].state == CUBLAS_STATUS_SUCCESS) algorithms.push_back(found[i].algo);
+    if (algorithms.empty())
+      throw NoPlan(std::string("cuBLASLt: no algorithm: ") + cublasLtGetStatusString(status));
     return algorithms;
   }
 };
@@ -157,7 +159,9 @@ cublasLtMatmulAlgo_t fastest(const GemmProblem& p, void* workspace, Stream strea
   std::vector<float> times;
   for (const cublasLtMatmulAlgo_t& algorithm : algorithms)
     times.push_back(milliseconds(product, algorithm, workspace, stream));
-  return algorithms[size_t(std::min_element(times.begin(), times.end()) - times.begin())];
+  const auto best = std::min_element(times.begin(), times.end());
+  if (std::isinf(*best)) throw NoPlan("cuBLASLt: no algorithm runs");
+  return algorithms[size_t(best - times.begin())];
 }
 
 cublasLtMatmulAlgo_t algorithm_for(const GemmProblem& p, void* workspace, Stream stream) {

@@ -5,10 +5,11 @@
 
 #include "kernels/conv2d.h"
 #include "kernels/gemm.h"
+#include "kernels/vendor/no_plan.h"
 
 namespace graft {
 
-struct VendorKernels {
+struct VendorKernels {  // those that compute may throw vendor::NoPlan
   bool (*offers_gemm)(const cuda::GemmProblem&);
   bool (*offers_conv2d)(const cuda::ConvLastStep&);
   void (*gemm)(const cuda::GemmProblem&, cuda::Stream);
