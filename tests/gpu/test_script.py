@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+import tarfile
 import time
 from pathlib import Path
 
@@ -41,6 +42,7 @@ for target in "${@:5}"; do
   [[ -n $UNBUILT && $target =~ $UNBUILT ]] || cp "$PROGRAMS/$target" "$to/"
 done
 [ -z "$UNBUILT" ]""",
+    "pkill": 'exec /usr/bin/pkill "$@"',
     "compute-sanitizer": """echo '========= COMPUTE-SANITIZER'
 "${@:7}"
 echo '========= ERROR SUMMARY: 0 errors'""",
@@ -84,6 +86,7 @@ def script(tmp_path):
         folder.mkdir()
     python = folders["bin"] / "python"  # with PyTorch where TORCH says so, whatever this one has
     python.write_text(STUB + f"""[ "$1" = -c ] && exit "${{TORCH:-1}}"
+[ "$1" = - ] && {{ echo "$WHEELS"; exit; }}
 [[ $1 == bench/gpu_table.py ]] && exec {sys.executable} "$@"
 echo '{{"graft": {{"images_per_second": 6000, "peak_device_mb": 500}},
 "torch": {{"images_per_second": 2000, "peak_device_mb": 1000}}}}' | paste -sd' '
@@ -99,7 +102,7 @@ echo '{{"graft": {{"images_per_second": 6000, "peak_device_mb": 500}},
         given = {name: os.environ[name] for name in ("HOME", "LANG") if name in os.environ}
         given |= {"PATH": f"{folders['bin']}:/usr/bin:/bin", "CALLS": str(calls), "PROGRAMS": str(folders["programs"]),
                   "BUILD": str(folders["build"]), "PYTHON": str(python), "COMMIT": "abc1234", "SLOW": "", "BROKEN": "",
-                  "MISSING": "", "WITHOUT": "", "UNBUILT": "", **environment}
+                  "MISSING": "", "WHEELS": "", "WITHOUT": "", "UNBUILT": "", **environment}
         return subprocess.Popen([ROOT / "bench/gpu.sh", folders["out"]], env=given, text=True,
                                 stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
@@ -113,7 +116,7 @@ echo '{{"graft": {{"images_per_second": 6000, "peak_device_mb": 500}},
         seconds = time.monotonic() - begin
         return Result(process.returncode, said, calls.read_text().splitlines(), folders["out"], seconds)
 
-    run.start, run.out = start, folders["out"]
+    run.start, run.out, run.details = start, folders["out"], folders["build"] / "details"
     return run
 
 
@@ -129,7 +132,7 @@ def test_all_of_it(script):
     groups = [call.split("^")[1].split("/")[0] for call in r.of("cuda_bench")]
     assert groups == "B2 G5 G1 G2 G4 G3 C1 C2 C4 C5 C3 O1 B1".split()
     assert set(groups) == {goal.group for goal in gpu_table.GOALS}
-    order = ["cmake", "graft_cuda_tests", "compute-sanitizer", "graft_device_tests", "model_bench", "cuda_bench"]
+    order = ["cmake", "graft_cuda_tests", "cuda_bench", "compute-sanitizer", "graft_device_tests", "model_bench"]
     assert sorted(order, key=[call.split()[0] for call in r.calls].index) == order
     assert r.table.startswith("NVIDIA H200; driver 580.1; at most 1980 MHz and 700.00 W; CUDA 13.0.88; cuDNN 91300; "
                               "commit abc1234; ")
@@ -142,6 +145,9 @@ def test_all_of_it(script):
     assert r.row("train, batch 64")[1:7] == ["2000", "", "", "3.0", "no peer", "900"]
     assert "-DCMAKE_CUDA_ARCHITECTURES=90a-real" in r.of("cmake")[0]
     assert r.said.endswith(r.table)
+    assert sorted(path.name for path in script.out.iterdir()) == ["details.tar.gz", "gpu.md"]
+    with tarfile.open(script.out / "details.tar.gz") as details:
+        assert {"details/runs.tsv", "details/bench_G1.json", "details/tests_ptx.log"} <= set(details.getnames())
 
 
 def test_races_against_pytorch(script):
@@ -156,10 +162,14 @@ def test_races_against_pytorch(script):
     assert "train_64: 6000 images/s against 2000 images/s" in r.said
 
 
-def test_the_engine_is_built_beside_the_tests_and_before_anything_is_timed(script):
-    r = script(SLOW="ninja .* graft_device_tests", BUILD_SECONDS="4", STEPS="tests benchmarks engine", BENCH="G1")
+def test_the_engine_is_built_beside_the_tests_and_stands_still_while_kernels_are_timed(script):
+    r = script(SLOW="ninja .* graft_device_tests", ENGINE_BUILD_SECONDS="4", STEPS="tests benchmarks engine",
+               BENCH="G1")
     assert r.code == 1
-    assert r.said.index("ptx: 1 passed") < r.said.index("build: stopped after 4 s") < r.said.index("G1: 1 cases")
+    assert r.said.index("ptx: 1 passed") < r.said.index("G1: 1 cases") < r.said.index("build: stopped after 4 s")
+    calls = [call.split()[0] for call in r.calls]
+    assert calls.index("pkill") < calls.index("cuda_bench") < len(calls) - calls[::-1].index("pkill") - 1
+    assert [call.split()[0] for call in r.of("pkill")][:2] == ["-STOP", "-CONT"]
     assert r.row("engine")[0] == "skipped: not built"
     assert r.row("G1")[-1] == "met"
 
@@ -257,6 +267,19 @@ def test_where_compute_sanitizer_cannot_run(script):
     assert r.row("gemm")[1] == "not run"
 
 
+def test_libraries_of_wheels(script, tmp_path):
+    folder = tmp_path / "nvidia/cudnn"
+    for name, text in (("lib/libcudnn.so.9", ""), ("include/cudnn.h", "")):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text)
+    r = script(STEPS="tests", CUDA_FOLDER=str(tmp_path / "cuda"), WHEELS=str(folder / "lib"))
+    links = script.details.parent / "wheels"
+    assert f"-DCUDNN_LIBRARY={links}/libcudnn.so -DCUDNN_INCLUDE_DIR={links}/include" in r.of("cmake")[0]
+    assert (links / "libcudnn.so").resolve() == folder / "lib/libcudnn.so.9"
+    assert (links / "include/cudnn.h").exists()
+    assert "cublasLt" not in r.of("cmake")[0]
+
+
 def test_without_a_gpu(script):
     r = script(BROKEN="nvidia-smi")
     assert r.code == 1
@@ -265,11 +288,12 @@ def test_without_a_gpu(script):
 
 
 def test_results_of_an_earlier_run_are_gone(script):
+    script.details.mkdir()
     for name in ("bench_G1.json", "tests_ptx.log", "sanitizer_memcheck_ptx.log", "torch.log"):
-        (script.out / name).write_text(json.dumps({}))
+        (script.details / name).write_text(json.dumps({}))
     r = script(STEPS="tests", BROKEN="^graft_cuda_tests")
     assert r.row("ptx")[0] == "**not finished**, exit code 3; until then no test"
-    assert sorted(path.name for path in script.out.glob("*_*") if path.name != "build_graft.log") == \
+    assert sorted(path.name for path in script.details.glob("*_*") if path.name != "build_graft.log") == \
         sorted(f"tests_{family.name}.log" for family in gpu_table.families())
 
 
