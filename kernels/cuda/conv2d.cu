@@ -15,6 +15,7 @@
 #include <string>
 
 #include "kernels/cuda/conv2d_block.cuh"
+#include "kernels/cuda/flag.cuh"
 #include "kernels/cuda/tensor_map.h"
 
 namespace graft::cuda {
@@ -38,14 +39,16 @@ __global__ void __launch_bounds__(kAddedRows* kAddedFours)
   const bool noted = notes.wanted(c);
   if (row < part.m && column < part.n) {
     float v[4] = {};
+    with_flag(c.n % 4 == 0, [&](auto vectors) {
 #pragma unroll 8  // reads under way together: with few columns there are few threads
-    for (int split = 0; split < splits; ++split) {
-      float next[4];
-      load_some(next, c.partial, DType::f32,
-                partial_offset(c, split, int(blockIdx.y), row) + column, c.n % 4 == 0, count);
+      for (int split = 0; split < splits; ++split) {
+        float next[4];
+        load_some(next, c.partial, DType::f32,
+                  partial_offset(c, split, int(blockIdx.y), row) + column, vectors, count);
 #pragma unroll
-      for (int j = 0; j < 4; ++j) v[j] += next[j];
-    }
+        for (int j = 0; j < 4; ++j) v[j] += next[j];
+      }
+    });
     const int64_t to = finish_result(c, part, row, column, count, v);
     if (noted) notes.add(c, to, count, v);
   }

@@ -11,6 +11,7 @@
 #include <stdexcept>
 #include <string>
 
+#include "kernels/cuda/flag.cuh"
 #include "kernels/cuda/gemm_block.cuh"
 
 namespace graft::cuda {
@@ -30,14 +31,15 @@ __global__ void __launch_bounds__(kAddedRows* kAddedFours)
   if (row < p.m && column < p.n) {
     const int count = int(min(p.n - column, int64_t(4)));
     float v[4] = {};
+    with_flag(work.vectors_c, [&](auto vectors) {
 #pragma unroll 8  // reads under way together: with few columns there are few threads
-    for (int split = 0; split < splits; ++split) {
-      float next[4];
-      load_some(next, work.partial, DType::f32, (split * p.m + row) * p.n + column, work.vectors_c,
-                count);
+      for (int split = 0; split < splits; ++split) {
+        float next[4];
+        load_some(next, work.partial, DType::f32, (split * p.m + row) * p.n + column, vectors, count);
 #pragma unroll
-      for (int j = 0; j < 4; ++j) v[j] += next[j];
-    }
+        for (int j = 0; j < 4; ++j) v[j] += next[j];
+      }
+    });
     finish_four(p, work.vectors_c, row, column, count, v);
     if (p.moments) notes.add(p, v);
   }
