@@ -49,11 +49,11 @@ conv: moments never counted   | tile_moments.cuh | /parts.count\[group\] = own/d
 conv: gradients over the sums | tile_gradients.cuh | /what was in their place is no longer read/d              | race
 conv: gradients that do not pass | tile_gradients.cuh | s/passes ? dy\[j\] : 0.0f/dy[j]/                          | plain
 conv: gradients of one phase  | conv2d_block.cuh | s/phase \* of_phase + at.m/at.m/                            | plain
-none of attention             | attention.cu     |                                                            | -
-attention: sums not shrunk    | attention.cu     | /sums\[w\]\[0\] \*= shrink/d                                 | plain
+none of attention             | attention.cuh    |                                                            | -
+attention: sums not shrunk    | attention.cuh    | /sums\[w\]\[0\] \*= shrink/d                                 | plain
 attention: keys past the last | attention_block.cuh | s/key >= tokens())/false)/                              | plain
-attention: totals of a lane   | attention_backward.cu | s/1.0f \/ sum_of_row(softmax.total\[half\])/1.0f \/ softmax.total[half]/ | plain
-attention: image over image   | attention_backward.cu | /the next image takes/d                                 | race
+attention: totals of a lane   | attention_backward.cuh | s/1.0f \/ sum_of_row(softmax.total\[half\])/1.0f \/ softmax.total[half]/ | plain
+attention: image over image   | attention_backward.cuh | /the next image takes/d                                 | race
 f32: wrong group              | gemm_simt.cuh    | s/column + 16 \* j), b/column + 8 * j), b/                  | plain
 none of k splits              | gemm.cu          |                                                            | -
 k splits: the first alone     | gemm.cu          | s/split < splits; ++split/split < 1; ++split/              | plain

@@ -11,8 +11,8 @@
 
 #undef GRAFT_FOR_FLOATS
 #define GRAFT_FOR_FLOATS(X) X(bf16)  // one type is enough here, and compiles in a third of the time
-#include "kernels/cuda/attention.cu"
-#include "kernels/cuda/attention_backward.cu"
+#include "kernels/cuda/attention_backward_bf16.cu"
+#include "kernels/cuda/attention_bf16.cu"
 #include "kernels/cuda/reduce.cu"
 
 using namespace graft;

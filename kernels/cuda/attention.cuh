@@ -10,13 +10,12 @@
 //
 // Scores and shares stay in registers. Bytes moved: queries, y once; keys, values once for every 64
 // queries, mostly from the L2 cache; bias and mask likewise.
+#pragma once
 #include "kernels/attention.h"
-
 #include "kernels/cuda/attention_block.cuh"
 #include "kernels/cuda/ring.cuh"
 
 namespace graft::cuda {
-namespace {
 
 template <class T, int kWidth>
 struct ForwardShared {
@@ -70,8 +69,6 @@ __global__ void __launch_bounds__(kAttentionThreads, kAttentionBlocks)
              vectors, sums, factor);
 }
 
-}  // namespace
-
 template <class T>
 void attention(const AttentionProblem& p, const T* qkv, T* y, Stream stream) {
   const int64_t blocks = p.images * p.heads * tiles_of(p.tokens, kOwnRows);
@@ -84,9 +81,5 @@ void attention(const AttentionProblem& p, const T* qkv, T* y, Stream stream) {
         p, vectors, qkv, y);
   });
 }
-
-#define GRAFT_ATTENTION(T) template void attention(const AttentionProblem&, const T*, T*, Stream);
-GRAFT_FOR_FLOATS(GRAFT_ATTENTION)
-#undef GRAFT_ATTENTION
 
 }  // namespace graft::cuda

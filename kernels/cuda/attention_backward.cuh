@@ -5,10 +5,11 @@
 //   dbias = sum of dS over images
 //
 // Five launches, in which S and dP are computed again: of what a query keeps of its row, of dq, dk
-// and dv, each the forward's walk over tiles (attention.cu), and of dbias, a walk over images. So
+// and dv, each the forward's walk over tiles (attention.cuh), and of dbias, a walk over images. So
 // every sum belongs to one block (those of dbias to one for each part of the images) and has a
 // fixed order, and few registers; 12 products of tokens x tokens x width where atomic sums would do
 // with 5. Not yet run on a GPU.
+#pragma once
 #include <algorithm>
 
 #include "kernels/attention.h"
@@ -17,7 +18,6 @@
 #include "kernels/reduce.h"
 
 namespace graft::cuda {
-namespace {
 
 struct QueryRow {  // P = e^(S - top) factor
   float top, factor, inner;
@@ -253,8 +253,6 @@ void launch_bias_gradient(const Backward<T>& b, float* dbias, Stream stream) {
   sum_rows(parts, size, sums.data<float>(), dbias, stream);
 }
 
-}  // namespace
-
 template <class T>
 void attention_backward(const AttentionProblem& p, const T* qkv, const T* dy,
                         const AttentionGradients<T>& out, Stream stream) {
@@ -278,11 +276,5 @@ void attention_backward(const AttentionProblem& p, const T* qkv, const T* dy,
     if (out.dbias) launch_bias_gradient<T, width>(b, out.dbias, stream);
   });
 }
-
-#define GRAFT_ATTENTION(T)                                                      \
-  template void attention_backward(const AttentionProblem&, const T*, const T*, \
-                                   const AttentionGradients<T>&, Stream);
-GRAFT_FOR_FLOATS(GRAFT_ATTENTION)
-#undef GRAFT_ATTENTION
 
 }  // namespace graft::cuda
