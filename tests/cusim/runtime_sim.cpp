@@ -21,6 +21,11 @@ constexpr int kLaunchFailure = 719;  // of cudaError_t
 
 namespace sim {
 
+int usual_processors() {
+  static const char* given = std::getenv("GRAFT_SIM_PROCESSORS");
+  return given ? std::atoi(given) : 4;
+}
+
 Faults faults_of_environment() {
   Faults f;
   const char* given = std::getenv("GRAFT_SIM_FAULTS");
@@ -35,7 +40,6 @@ Faults faults_of_environment() {
     else if (name == "devices") f.devices = int(value);
     else if (name == "major") f.major = int(value);
     else if (name == "wgmma") f.wgmma = value != 0;
-    else if (name == "processors") f.processors = int(value);
     else cusim::fail("GRAFT_SIM_FAULTS: '%s' is unknown", part.c_str());
   }
   return f;

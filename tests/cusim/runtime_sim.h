@@ -10,6 +10,10 @@
 
 namespace graft::cuda::sim {
 
+// Of the device where nobody says otherwise: GRAFT_SIM_PROCESSORS, or few, so that small problems come
+// in several waves.
+int usual_processors();
+
 struct Faults {
   long fail_at = 0;          // the n-th call from now fails once (1 is the next); 0 is never
   bool sticky = false;       // and every call after it
@@ -17,7 +21,7 @@ struct Faults {
   int devices = 1;           // 0: as without a driver
   int major = 9;             // compute capability
   bool wgmma = true;         // whether wgmma_works() says so
-  int processors = 4;        // few, so that small problems come in several waves
+  int processors = usual_processors();  // multiprocessors
 };
 void inject(const Faults& faults);  // also begins to count calls anew
 // Those a program starts with: GRAFT_SIM_FAULTS="fail_at=7,sticky=1,budget=1000000".
