@@ -367,14 +367,19 @@ TEST(Ptx, Mbarriers) {
 
 // ---- Hopper: clusters of two blocks -----------------------------------------------------------
 
+__device__ void meet() {
+  __syncwarp();
+  ptx::cluster_arrive();
+  ptx::cluster_wait();
+}
+
 // Each block brings half of a box to both.
 __global__ void copy_to_both(const __grid_constant__ TensorMap map, uint16_t* to) {
   if constexpr (ptx::kHopper) {
     GRAFT_SHARED(Box, shared);
     const int rank = int(ptx::cluster_rank()), cluster = int(blockIdx.x) / 2;
     init(&shared.barrier, 1);
-    ptx::cluster_arrive();
-    ptx::cluster_wait();
+    meet();
     if (threadIdx.x == 0) {
       ptx::barrier_arrive_expect(&shared.barrier, int(sizeof shared.elements));
       ptx::copy_box_to_blocks(shared.elements + rank * 32 * 64, map, cluster * 64 + rank * 32, 0,
@@ -383,8 +388,7 @@ __global__ void copy_to_both(const __grid_constant__ TensorMap map, uint16_t* to
     ptx::barrier_wait(&shared.barrier, 0);
     for (int i = int(threadIdx.x); i < 64 * 64; i += int(blockDim.x))
       to[int(blockIdx.x) * 64 * 64 + i] = shared.elements[i];
-    ptx::cluster_arrive();
-    ptx::cluster_wait();
+    meet();
   }
 }
 
@@ -409,29 +413,38 @@ TEST(Ptx, BoxCopiesToBothBlocks) {
   });
 }
 
-// Counts its own threads, and says how many the other block has counted when all have arrived here.
-__global__ void count_each_other(int* counters, int* found) {  // (2), (2)
+// At the barrier of each block arrive threads of the other, all of the first or one warp of the
+// second, and when they are all there its own thread 0, which says so before. found (2, 2): how many
+// threads heard it when they had waited, of each block in each phase.
+__global__ void wait_for_visitors(int* found) {
   if constexpr (ptx::kHopper) {
     GRAFT_SHARED(Box, shared);
+    int* said = reinterpret_cast<int*>(shared.elements);  // (2), of each phase
     const uint32_t rank = ptx::cluster_rank();
-    init(&shared.barrier, int(blockDim.x));
-    ptx::cluster_arrive();
-    ptx::cluster_wait();
-    atomicAdd(&counters[rank], 1);
-    ptx::barrier_arrive_in(&shared.barrier, rank ^ 1);
-    ptx::barrier_wait_for_cluster(&shared.barrier, 0);
-    if (threadIdx.x == 0) found[rank] = atomicAdd(&counters[rank ^ 1], 0);
-    ptx::cluster_arrive();
-    ptx::cluster_wait();
+    const int visitors = rank == 1 ? int(blockDim.x) : 32;
+    if (threadIdx.x < 2) said[threadIdx.x] = 0;
+    init(&shared.barrier, visitors + 1);
+    meet();
+    for (uint32_t phase : {0, 1}) {
+      if (rank == 0 || threadIdx.x < 32) ptx::barrier_arrive_in(&shared.barrier, rank ^ 1);
+      meet();
+      if (threadIdx.x == 0) {
+        said[phase] = 1;
+        ptx::barrier_arrive(&shared.barrier);
+      }
+      ptx::barrier_wait(&shared.barrier, phase);
+      __syncwarp();
+      atomicAdd(&found[2 * rank + phase], said[phase]);
+      meet();
+    }
   }
 }
 
 TEST(Ptx, ArrivalsInTheOtherBlock) {
   on_hopper([] {
-    const Array<int> counters(std::vector<int>(2)), found(2);
-    launch(count_each_other, {dim3(2), dim3(96), sizeof(Box), {}, 2}, counters.data(),
-           found.data());
-    EXPECT_EQ(found.host(), (std::vector<int>{96, 96}));
+    const Array<int> found(std::vector<int>(4));
+    launch(wait_for_visitors, {dim3(2), dim3(96), sizeof(Box), {}, 2}, found.data());
+    EXPECT_EQ(found.host(), (std::vector<int>{96, 96, 96, 96}));
   });
 }
 

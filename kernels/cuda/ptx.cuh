@@ -167,24 +167,17 @@ __device__ __forceinline__ void cluster_wait() {
   asm volatile("barrier.cluster.wait.acquire.aligned;" ::: "memory");
 }
 
-// Arrives at the mbarrier that is in the same place of another block, or of this one.
+// Arrives at the mbarrier that is in the same place of another block, or of this one. Its scope is a
+// block: what loads and stores did before it, another block need not see when it has waited. Products
+// of wgmma that were waited for, and copies that have come, are over for all: they leave nothing to
+// see. With the scope of a cluster each arrival would wait for all of the warp's stores, and each wait
+// would empty the L1 cache.
 __device__ __forceinline__ void barrier_arrive_in(uint64_t* barrier, uint32_t rank) {
   asm volatile(
       "{\n.reg .b32 there;\n"
       "mapa.shared::cluster.u32 there, %0, %1;\n"
-      "mbarrier.arrive.release.cluster.shared::cluster.b64 _, [there];\n}" ::"r"(
-          shared_address(barrier)),
+      "mbarrier.arrive.shared::cluster.b64 _, [there];\n}" ::"r"(shared_address(barrier)),
       "r"(rank)
-      : "memory");
-}
-
-// barrier_wait() where threads of other blocks of the cluster arrive.
-__device__ __forceinline__ void barrier_wait_for_cluster(uint64_t* barrier, uint32_t parity) {
-  asm volatile(
-      "{\n.reg .pred over;\nagain:\n"
-      "mbarrier.try_wait.parity.acquire.cluster.shared::cta.b64 over, [%0], %1;\n"
-      "@!over bra again;\n}" ::"r"(shared_address(barrier)),
-      "r"(parity)
       : "memory");
 }
 

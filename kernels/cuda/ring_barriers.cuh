@@ -19,7 +19,8 @@
 //   full    of each block: one thread arrives and announces a whole stage, also the half that the
 //           other block has asked for. That half may come before it is announced; the phase does
 //           not end, for the arrival is missing.
-//   empty   of each block: the warps of both arrive, for what it copies next overwrites both.
+//   empty   of each block: the warps of both arrive, for what it copies next overwrites both. All that
+//           an arrival says is that wgmma has read a stage, which needs no order of loads and stores.
 //
 // A block's shared memory ends with it, and nobody waits for the last arrivals at its `empty`: so
 // the blocks meet once more before they return.
@@ -70,10 +71,7 @@ struct RingBarriers {
 
   // The thread that copies: waits for the stage, and says what will come. -> who counts that
   __device__ uint64_t* expect(const RingPlace& at, int bytes) {
-    if constexpr (kCluster > 1)
-      ptx::barrier_wait_for_cluster(&empty[at.stage], at.parity ^ 1);
-    else
-      ptx::barrier_wait(&empty[at.stage], at.parity ^ 1);
+    ptx::barrier_wait(&empty[at.stage], at.parity ^ 1);
     ptx::barrier_arrive_expect(&full[at.stage], bytes);
     return &full[at.stage];
   }

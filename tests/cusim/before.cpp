@@ -7,27 +7,43 @@ namespace {
 
 Seen seen[kActors];
 
-void merge(Seen& into, const Seen& from) {
+void merge(Times& into, const Times& from) {
   for (unsigned i = 0; i < kActors; ++i) into[i] = std::max(into[i], from[i]);
 }
+void merge(Seen& into, const Seen& from) {
+  merge(into.all, from.all);
+  merge(into.async, from.async);
+}
+
+void go_on(unsigned actor) { seen[actor].async[actor] = ++seen[actor].all[actor]; }
 
 }  // namespace
 
-uint32_t now(unsigned actor) { return seen[actor][actor]; }
+uint32_t now(unsigned actor) { return seen[actor].all[actor]; }
 
 void release(unsigned actor, Seen& barrier) {
   merge(barrier, seen[actor]);
-  ++seen[actor][actor];  // what comes now has not been released
+  go_on(actor);  // what comes now has not been released
+}
+
+void release_async(unsigned actor, Seen& barrier) {
+  merge(barrier.async, seen[actor].async);
+  go_on(actor);
 }
 
 void acquire(unsigned actor, const Seen& barrier) { merge(seen[actor], barrier); }
 
-bool has_seen(unsigned actor, unsigned other, uint32_t when) { return seen[actor][other] >= when; }
+bool has_seen(unsigned actor, unsigned other, uint32_t when) {
+  return seen[actor].all[other] >= when;
+}
+bool has_seen_async(unsigned actor, unsigned other, uint32_t when) {
+  return seen[actor].async[other] >= when;
+}
 
 void begin_cluster() {
   for (unsigned i = 0; i < kActors; ++i) {
     seen[i] = {};
-    seen[i][i] = 1;
+    go_on(i);
   }
 }
 
@@ -36,7 +52,7 @@ void meet(unsigned first_warp, unsigned warps) {
   for (unsigned i = first_warp; i < first_warp + warps; ++i) merge(all, seen[i]);
   for (unsigned i = first_warp; i < first_warp + warps; ++i) {
     seen[i] = all;
-    ++seen[i][i];
+    go_on(i);
   }
 }
 

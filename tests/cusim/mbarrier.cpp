@@ -21,10 +21,9 @@ struct Barrier {
   int arrivals, pending;
   int64_t bytes = 0;  // announced and not come; below 0 where they come first
   uint32_t phase = 0;
-  unsigned maker;                              // the thread that has initialised it
-  uint32_t made;                               // when, see before.h
-  bool fenced = false;                         // after the initialisation
-  bool from_afar = false, waits_near = false;  // see check_scope()
+  unsigned maker;                     // the thread that has initialised it
+  uint32_t made;                      // when, see before.h
+  bool fenced = false;                // after the initialisation
   before::Seen gathered{}, passed{};  // by who has arrived so far; until the latest phase ended
 };
 std::deque<Barrier> barriers;  // of the cluster
@@ -45,13 +44,6 @@ Barrier& known(uint64_t* place, const char* who, unsigned of = rank()) {
   return *b;
 }
 
-// What another block did before it arrived is seen by a wait for the cluster only.
-void check_scope(const Barrier& b) {
-  if (b.from_afar && b.waits_near)
-    fail("mbarrier at %p: another block arrives there, and a wait is for this block alone",
-         static_cast<void*>(b.place));
-}
-
 void end_phase_if_done(Barrier& b) {
   if (b.pending || b.bytes > 0) return;
   if (b.bytes < 0)
@@ -62,14 +54,14 @@ void end_phase_if_done(Barrier& b) {
   b.passed = b.gathered;
 }
 
-void arrive(Barrier& b, int bytes, const char* who) {
+void arrive(Barrier& b, int bytes, const char* who, bool from_afar = false) {
   b.bytes += bytes;
   if (bytes < 0 || b.bytes > kMost) fail("%s: %d bytes announced", who, bytes);
   --b.pending;  // a phase with no arrival left waits for bytes: nobody else may arrive
   if (b.pending < 0)
     fail("%s: more than %d arrivals in a phase of %p", who, b.arrivals,
          static_cast<void*>(b.place));
-  before::release(warp(), b.gathered);
+  (from_afar ? before::release_async : before::release)(warp(), b.gathered);
   end_phase_if_done(b);
 }
 
@@ -125,22 +117,13 @@ void barrier_arrive_expect(uint64_t* barrier, int bytes) {
 void barrier_arrive_in(uint64_t* barrier, unsigned of) {
   constexpr const char* kName = "mbarrier.arrive in the cluster";
   visit_block(of, kName);
-  Barrier& b = known(static_cast<uint64_t*>(in_block(barrier, of)), kName, of);
-  b.from_afar |= of != rank();
-  check_scope(b);
-  arrive(b, 0, kName);
+  arrive(known(static_cast<uint64_t*>(in_block(barrier, of)), kName, of), 0, kName, of != rank());
 }
 
-void barrier_wait_for_cluster(uint64_t* barrier, uint32_t parity, const std::source_location& at) {
+void barrier_wait(uint64_t* barrier, uint32_t parity, const std::source_location& at) {
   if (parity > 1) fail("mbarrier wait: parity %u", parity);
   Wait mine{&known(barrier, "mbarrier wait"), parity, warp()};
   wait_until(&passes, &mine, at);
-}
-void barrier_wait(uint64_t* barrier, uint32_t parity, const std::source_location& at) {
-  Barrier& b = known(barrier, "mbarrier wait");
-  b.waits_near = true;
-  check_scope(b);
-  barrier_wait_for_cluster(barrier, parity, at);
 }
 
 unsigned copies_of(uint64_t* place, unsigned of) {

@@ -14,8 +14,6 @@ void barrier_arrive_expect(uint64_t* barrier, int bytes);
 void barrier_arrive_in(uint64_t* barrier, unsigned rank);
 void barrier_wait(uint64_t* barrier, uint32_t parity,
                   const std::source_location& at = std::source_location::current());
-void barrier_wait_for_cluster(uint64_t* barrier, uint32_t parity,
-                              const std::source_location& at = std::source_location::current());
 
 unsigned copies_of(uint64_t* barrier, unsigned rank);  // the actor that they are, see before.h
 void bytes_have_come(uint64_t* barrier, int bytes);    // of a copy

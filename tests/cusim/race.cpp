@@ -59,8 +59,10 @@ bool unordered(const Touch& then, unsigned thread, bool shared) {
   if (same_block && then.epoch != clock.block[rank_of(thread)]) return false;
   if (then.many) return true;
   if (then.thread == thread) return false;
-  if (then.thread / 32 != thread / 32)
-    return !before::has_seen(thread / 32, then.thread / 32, then.when);
+  if (then.thread / 32 != thread / 32) {
+    const bool copied = then.thread / 32 >= before::kCopies;
+    return !(copied ? before::has_seen_async : before::has_seen)(thread / 32, then.thread / 32, then.when);
+  }
   return then.collective == clock.warp[thread / 32];
 }
 

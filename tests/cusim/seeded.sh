@@ -148,7 +148,7 @@ none with clusters            | wgmma_block.cuh  |                              
 cluster: warps of one block    | ring_barriers.cuh | s/kWarps \* kCluster/kWarps/; s/lane < kCluster) ptx::barrier_arrive_in(&empty\[stage\], lane)/lane == 0) ptx::barrier_arrive(\&empty[stage])/ | plain
 cluster: half of another box  | box_tile.cuh     | s/outer + first, depth/outer, depth/                       | plain
 cluster: copy to itself alone | box_tile.cuh     | s/(1u << kCluster) - 1/1u << ptx::cluster_rank()/           | plain
-cluster: wait for itself alone | ring_barriers.cuh | s/barrier_wait_for_cluster/barrier_wait/                 | plain
+cluster: stage read by a load | wgmma_block.cuh  | s/if (running >= 0) shared.barriers.release(running);/if (threadIdx.x == 128 \&\& running >= 0) shared.staged[0][0] = float(shared.stages[running].b.elements[0]);\n&/ | race
 cluster: no meeting at first  | ring_barriers.cuh | s/^      meet();/      __syncthreads();/                  | plain
 cluster: no meeting at last   | wgmma_block.cuh  | /barriers.end()/d                                          | plain
 cluster: same rows for both   | wgmma_block.cuh  | /at.m += int(ptx::cluster_rank/d                           | race

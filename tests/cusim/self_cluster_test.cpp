@@ -33,7 +33,7 @@ enum class Wrong {
   other_block_returns,
   other_block_never_releases,
   released_by_own_block_alone,
-  waits_for_own_block_alone,
+  reads_what_the_other_block_copies_over,
   announces_nothing_there,
   copies_to_a_third_block,
   arrives_in_a_third_block,
@@ -47,10 +47,7 @@ __device__ void meet() {
 
 __device__ void copy_twice(Shared& s, const TensorMap& map, Wrong wrong) {
   for (uint32_t round = 0; round < 2; ++round) {
-    if (wrong == Wrong::waits_for_own_block_alone)
-      ptx::barrier_wait(&s.empty, round ^ 1);
-    else
-      ptx::barrier_wait_for_cluster(&s.empty, round ^ 1);
+    ptx::barrier_wait(&s.empty, round ^ 1);
     if (wrong == Wrong::announces_nothing_there && ptx::cluster_rank() == 1)
       ptx::barrier_arrive(&s.full);
     else
@@ -80,6 +77,8 @@ __device__ void multiply_twice(Shared& s, Wrong wrong) {
                                                 s.tile.descriptor(0, 1));
     ptx::wgmma_commit();
     ptx::wgmma_wait<0>(sums);
+    if (wrong == Wrong::reads_what_the_other_block_copies_over && threadIdx.x == 128)
+      sums[0] += float(s.tile.elements[0]);
     release(s, wrong);
     if (wrong == Wrong::reads_after_release && threadIdx.x == 128 && round == 0)
       sums[0] += float(s.tile.elements[0]);
@@ -130,7 +129,6 @@ TEST(CusimClusterDeath, MisuseIsNamed) {
                  "deadlock: of 512 threads.*or for their cluster");
     EXPECT_DEATH(run_with(Wrong::released_by_own_block_alone),
                  "which a wgmma may still read|may still be on its way");
-    EXPECT_DEATH(run_with(Wrong::waits_for_own_block_alone), "a wait is for this block alone");
     EXPECT_DEATH(run_with(Wrong::announces_nothing_there),
                  "has not been waited for|bytes more than were announced");
     EXPECT_DEATH(run_with(Wrong::copies_to_a_third_block), "box copy to blocks 7");
@@ -138,6 +136,7 @@ TEST(CusimClusterDeath, MisuseIsNamed) {
     EXPECT_DEATH(run_with(Wrong::nothing, 3), "no such launch.*clusters of 2");
     if (!cusim::race::check) return;
     EXPECT_DEATH(run_with(Wrong::reads_after_release), "race on");
+    EXPECT_DEATH(run_with(Wrong::reads_what_the_other_block_copies_over), "race on");
   });
 }
 

@@ -13,7 +13,7 @@ std::list<Span> copies, products;  // the latest users of each byte; addresses s
 bool overlap(const Span& a, const Span& b) { return a.begin < b.end && b.begin < a.end; }
 
 bool known_to_be_done(const Span& s) {
-  return !s.running && before::has_seen(warp(), s.actor, s.when);
+  return !s.running && before::has_seen_async(warp(), s.actor, s.when);
 }
 
 // What the new span is begun over is forgotten where it lies wholly in it.

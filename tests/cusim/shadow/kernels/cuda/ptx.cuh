@@ -28,7 +28,6 @@ using cusim::barrier_init;
 using cusim::barrier_init_fence;
 using cusim::barrier_sync;
 using cusim::barrier_wait;
-using cusim::barrier_wait_for_cluster;
 using cusim::cluster_arrive;
 using cusim::cluster_rank;
 using cusim::cluster_wait;
