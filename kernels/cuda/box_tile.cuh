@@ -36,33 +36,37 @@ struct BoxTile {
   }
 
   static constexpr int kBoxPixels = kDepthContiguous ? kPart : kDepth;
+  static constexpr int kBoxes = kDepthContiguous ? 1 : kPart / kRow;  // of a block's part
+
+  // The first outer index of this block's part of a tile.
+  static __device__ int first_copied() {
+    return kCluster > 1 ? int(ptx::cluster_rank()) * kPart : 0;
+  }
 
   // Starts the copies of this block's part of a tile of gathered pixels, to be called by one thread
-  // of each block: box_at(o) is the box whose first outer index is o of the tile.
+  // of each block: box_at(i) is its box number i, each 64 outer indices behind the one before.
   template <class BoxAt>
   __device__ void gather(const TensorMap& map, const BoxAt& box_at, uint64_t* barrier) {
-    constexpr int kBoxes = kDepthContiguous ? 1 : kPart / kRow;
-    const int first = kCluster > 1 ? int(ptx::cluster_rank()) * kPart : 0;
-#pragma unroll 1
+    T* to = elements + first_copied() * kRow;  // of both: kDepth is kRow
+#pragma unroll
     for (int box = 0; box < kBoxes; ++box) {
-      const int o = first + box * kRow;
-      T* to = elements + o * kRow;  // of both: kDepth is kRow
+      T* place = to + box * kRow * kRow;
       if constexpr (kCluster > 1)
-        ptx::copy_pixels_to_blocks(to, map, box_at(o), barrier, (1u << kCluster) - 1);
+        ptx::copy_pixels_to_blocks(place, map, box_at(box), barrier, (1u << kCluster) - 1);
       else
-        ptx::copy_pixels_async(to, map, box_at(o), barrier);
+        ptx::copy_pixels_async(place, map, box_at(box), barrier);
     }
   }
 
   // Starts the copies of this block's part of the tile at (outer, depth), to be called by one
   // thread of each block.
   __device__ void load(const TensorMap& map, int outer, int depth, uint64_t* barrier) {
-    const int first = kCluster > 1 ? int(ptx::cluster_rank()) * kPart : 0;
+    const int first = first_copied();
     if constexpr (kDepthContiguous) {
       copy(elements + first * kRow, map, outer + first, depth, barrier);
     } else {
 #pragma unroll
-      for (int box = 0; box < kPart / kRow; ++box) {
+      for (int box = 0; box < kBoxes; ++box) {
         const int o = first + box * kRow;
         copy(elements + o * kDepth, map, depth, outer + o, barrier);
       }

@@ -17,7 +17,7 @@
 // Bytes moved: x once for every tap and every N filters, out of the L2 cache but for the first time.
 // Source: im2col mode, in the section on tensors of the PTX ISA. Not yet run on a GPU.
 #pragma once
-#include "kernels/cuda/conv2d_block.cuh"
+#include "kernels/cuda/conv2d_boxes.cuh"
 #include "kernels/cuda/wgmma_block.cuh"
 
 namespace graft::cuda {
@@ -34,44 +34,6 @@ struct ConvWgmmaBlock
   struct Shared : Base::Shared {
     typename Notes::Parts notes;
   };
-
-  // The box of `pixels` from number `first` on of the part's grid, at channels of a tap.
-  static __device__ PixelBox box_of(const ConvPart<kPass>& part, int first, int tap, int channel) {
-    const Pixel at = part.grid.at(first);
-    const int r = tap / part.x.w.taps, s = tap - r * part.x.w.taps;
-    return {.image = at.image,
-            .row = part.x.h.scale * at.row + part.x.h.lowest(),
-            .column = part.x.w.scale * at.column + part.x.w.lowest(),
-            .channel = channel,
-            .down = part.x.h.offset(r),
-            .right = part.x.w.offset(s)};
-  }
-
-  static __device__ void load(typename Base::Stage& stage, const ConvPart<kPass>& part,
-                              TileOrigin at, int step, const TensorMap& a, const TensorMap& b,
-                              uint64_t* full) {
-    constexpr int kStep = Base::kStep;
-    const int channels = part.x.channels;
-    if constexpr (kPass == ConvPass::wgrad) {
-      stage.a.load(a, at.m, step * kStep, full);
-      stage.b.gather(
-          b,
-          [&](int o) {
-            const int column = at.n + o, tap = column / channels;
-            return column < part.n ? box_of(part, step * kStep, tap, column - tap * channels)
-                                   : box_of(part, step * kStep, 0, channels);  // zeros
-          },
-          full);
-    } else {
-      const int chunks = (channels + kStep - 1) / kStep;
-      const int tap = step / chunks, channel = (step - tap * chunks) * kStep;
-      stage.a.gather(a, [&](int) { return box_of(part, at.m, tap, channel); }, full);
-      if constexpr (kPass == ConvPass::fprop)
-        stage.b.load(b, at.n, tap * channels + channel, full);
-      else
-        stage.b.load(b, tap * part.f.c + at.n, channel, full);
-    }
-  }
 
   // Sums (16,32) of a warp -> the result.
   static __device__ void finish(Shared& shared, const ConvWork& c, const ConvPart<kPass>& part,
@@ -94,19 +56,16 @@ constexpr int kGatherRegisters = 56, kConvMultiplyRegisters = 224;
 // a: x, dy, dy; b: w, w, x, as the copy engine is told about them.
 template <ConvPass kPass, class T, int kTile>
 __global__ void __launch_bounds__(kWgmmaTiles[kTile].threads(), kWgmmaTiles[kTile].blocks)
-    conv2d_wgmma(const ConvWork c, const WgmmaWork work, const __grid_constant__ TensorMap a,
-                 const __grid_constant__ TensorMap b) {
+    conv2d_wgmma(const ConvWork c, const __grid_constant__ ConvPart<kPass> part, const WgmmaWork work,
+                 const __grid_constant__ TensorMap a, const __grid_constant__ TensorMap b) {
   if constexpr (ptx::kHopper) {
     using Block = ConvWgmmaBlock<kPass, T, kTile>;
     GRAFT_SHARED(typename Block::Shared, shared);
-    // A part is made where it is used: kept through the products it would take registers from them.
-    auto load = [&](typename Block::Stage& stage, TileOrigin at, int step, uint64_t* full) {
-      Block::load(stage, ConvPart<kPass>(c, 0), at, step, a, b, full);
-    };
     auto finish = [&](const typename Block::Item& item, int row, int column, const float* staged) {
-      Block::finish(shared, c, ConvPart<kPass>(c, 0), item, row, column, staged);
+      Block::finish(shared, c, part, item, row, column, staged);
     };
-    Block::template run<kGatherRegisters, kConvMultiplyRegisters>(shared, work, load, finish);
+    Block::template run<kGatherRegisters, kConvMultiplyRegisters>(
+        shared, work, ConvBoxes<kPass, typename Block::Stage>{part, a, b}, finish);
   }
 }
 
@@ -149,7 +108,7 @@ void launch_conv_wgmma(const ConvWork& c, int splits, Stream stream) {
                        .steps_each = int(c.part / Block::kStep),
                        .splits = splits};
   launch(conv2d_wgmma<kPass, T, kTile>,
-         Block::launch_of(work, sizeof(typename Block::Shared), stream), c, work, a, b);
+         Block::launch_of(work, sizeof(typename Block::Shared), stream), c, part, work, a, b);
 }
 
 template <ConvPass kPass, class T>

@@ -11,6 +11,22 @@ namespace graft::cuda {
 // 384 threads begin with.
 constexpr int kCopyRegisters = 40, kMultiplyRegisters = 232;
 
+// The boxes of a tile, 64 of k further in each step.
+template <class Stage>
+struct GemmBoxes {
+  static constexpr int kStep = decltype(Stage::a)::kDepth;
+  const TensorMap &a, &b;
+  TileOrigin at{};
+  int depth = 0;
+
+  __device__ void begin(TileOrigin tile, int step) { at = tile, depth = step * kStep; }
+  __device__ void bring(Stage& stage, uint64_t* full) {
+    stage.a.load(a, at.m, depth, full);
+    stage.b.load(b, at.n, depth, full);
+    depth += kStep;
+  }
+};
+
 // With what is noted of c by the 256 threads that multiply, 32 columns at a time.
 template <class T, int kTile, bool kDepthA, bool kDepthB>
 struct GemmWgmmaBlock : WgmmaBlock<T, kTile, kDepthA, kDepthB> {
@@ -42,14 +58,11 @@ __global__ void __launch_bounds__(kWgmmaTiles[kTile].threads(), kWgmmaTiles[kTil
   if constexpr (ptx::kHopper) {
     using Block = GemmWgmmaBlock<T, kTile, kDepthA, kDepthB>;
     GRAFT_SHARED(typename Block::Shared, shared);
-    auto load = [&](typename Block::Stage& stage, TileOrigin at, int step, uint64_t* full) {
-      stage.a.load(a, at.m, step * Block::kStep, full);
-      stage.b.load(b, at.n, step * Block::kStep, full);
-    };
     auto finish = [&](const typename Block::Item& item, int row, int column, const float* staged) {
       Block::finish(shared, p, work, item, row, column, staged);
     };
-    Block::template run<kCopyRegisters, kMultiplyRegisters>(shared, shares, load, finish);
+    Block::template run<kCopyRegisters, kMultiplyRegisters>(
+        shared, shares, GemmBoxes<typename Block::Stage>{a, b}, finish);
   }
 }
 

@@ -82,15 +82,16 @@ struct WgmmaBlock {
     }
   }
 
-  // One thread: brings every step of every tile of the block. load(stage, at, step, barrier) starts
-  // the copies of a step for the tile at `at`, a whole stage of bytes that the barrier counts.
-  template <class Load>
-  static __device__ void copy_all(Shared& shared, const WgmmaWork& work, const Load& load) {
+  // One thread: brings every step of every tile of the block. boxes.begin(at, step) makes ready for
+  // those of the tile at `at`, and boxes.bring(stage, barrier) starts the copies of the next one, a whole
+  // stage of bytes that the barrier counts.
+  template <class Boxes>
+  static __device__ void copy_all(Shared& shared, const WgmmaWork& work, Boxes boxes) {
     RingPlace place;
     each_item(work, [&](const Item& item) {
+      boxes.begin(item.at, item.begin);
       for (int step = 0; step < item.steps; ++step, place.next(kStages))
-        load(shared.stages[place.stage], item.at, item.begin + step,
-             shared.barriers.expect(place, int(sizeof(Stage))));
+        boxes.bring(shared.stages[place.stage], shared.barriers.expect(place, int(sizeof(Stage))));
     });
   }
 
@@ -161,16 +162,16 @@ struct WgmmaBlock {
     }
   }
 
-  // A whole block: load and finish as above.
-  template <int kCopyRegisters, int kMultiplyRegisters, class Load, class Finish>
-  static __device__ void run(Shared& shared, const WgmmaWork& work, const Load& load,
+  // A whole block: boxes and finish as above.
+  template <int kCopyRegisters, int kMultiplyRegisters, class Boxes, class Finish>
+  static __device__ void run(Shared& shared, const WgmmaWork& work, const Boxes& boxes,
                              const Finish& finish) {
     static_assert(128 * kCopyRegisters + 256 * kMultiplyRegisters <= 65536);
     shared.barriers.begin();
     const int group = int(threadIdx.x) / 128;
     if (group == 0) {
       ptx::shrink_registers<kCopyRegisters>();
-      if (threadIdx.x == 0) copy_all(shared, work, load);
+      if (threadIdx.x == 0) copy_all(shared, work, boxes);
     } else {
       ptx::grow_registers<kMultiplyRegisters>();
       multiply_all(shared, work, group - 1, finish);

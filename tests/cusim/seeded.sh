@@ -153,11 +153,12 @@ cluster: no meeting at first  | ring_barriers.cuh | s/^      meet();/      __syn
 cluster: no meeting at last   | wgmma_block.cuh  | /barriers.end()/d                                          | plain
 cluster: same rows for both   | wgmma_block.cuh  | /at.m += int(ptx::cluster_rank/d                           | race
 none of gathered pixels       | conv2d_wgmma.cuh |                                                            | -
-gathered: tap of another row  | conv2d_wgmma.cuh | s/.down = part.x.h.offset(r)/.down = part.x.h.offset(0)/   | plain
-gathered: filters of one tap  | conv2d_wgmma.cuh | s/tap \* channels + channel, full/channel, full/           | plain
-gathered: columns of one tap  | conv2d_wgmma.cuh | s/tap \* part.f.c + at.n, channel/at.n, channel/           | plain
-gathered: channels of one box | conv2d_wgmma.cuh | s/at.n + o, tap = column/at.n, tap = column/               | plain
-gathered: next pixels missing | conv2d_wgmma.cuh | s/part, step \* kStep, tap/part, 0, tap/                   | plain
+gathered: tap of another row  | conv2d_boxes.cuh | s/, at.down += x.h.step//                                  | plain
+gathered: filters of one tap  | conv2d_boxes.cuh | s/taps.number \* part.x.channels + //                      | plain
+gathered: columns of one tap  | conv2d_boxes.cuh | s/taps.number \* part.f.c + n/n/                           | plain
+gathered: channels of one box | conv2d_boxes.cuh | s/place = walk.at, walk.next();/place = walk.at;/          | plain
+gathered: next pixels missing | conv2d_boxes.cuh | s/pixels_from(part, pixel)/pixels_from(part, 0)/           | plain
+gathered: taps of one row      | conv2d_boxes.cuh | s/if (++s < x.w.taps) return;/return;/                     | plain
 gathered: from the upper tap  | conv2d_geometry.h | s/(step < 0 ? step \* (taps - 1) : 0)/0/                 | plain
 gathered: notes nobody awaits | team.cuh         | s/ptx::barrier_sync(kId, kThreads);/__syncwarp();/         | race
 '
