@@ -3,7 +3,9 @@
 #include "kernels/cuda/gemm_plan.h"
 
 #include <algorithm>
+#include <cstdlib>
 #include <limits>
+#include <string_view>
 
 namespace graft::cuda {
 namespace {
@@ -95,6 +97,11 @@ bool sixteen_byte_copies(const GemmProblem& p) {
     return reinterpret_cast<uintptr_t>(data) % 16 == 0 && stride * element_size(p.math) % 16 == 0;
   };
   return fits(p.a, p.a_stride) && fits(p.b, p.b_stride);
+}
+
+bool wgmma_wanted() {
+  const char* said = std::getenv("GRAFT_WGMMA");
+  return !said || said != std::string_view("off");
 }
 
 bool wgmma_takes(const GemmProblem& p) {

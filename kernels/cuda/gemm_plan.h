@@ -76,9 +76,11 @@ struct GemmDevice {
 GemmDevice gemm_device();  // of this machine, whose GPUs are all of the first one's kind
 
 // Whether wgmma and the copy engine, as we use them, give what mma gives: small integers, equal to
-// the bit. Runs a product and a convolution on the default stream.
+// the bit. Runs products and convolutions on the default stream.
 bool wgmma_agrees();
-// That this is Hopper, that it was compiled for it, and the answer of wgmma_agrees(), asked once.
+// The environment variable GRAFT_WGMMA is not "off".
+bool wgmma_wanted();
+// That it is wanted, this is Hopper, it was compiled for it, and wgmma_agrees(); asked once.
 bool wgmma_works();
 const GemmTile& tile_of(const GemmProblem& problem, const GemmPlan& plan);
 int64_t note_rows(const GemmProblem& problem, const GemmPlan& plan);  // of c, in a tile of the moments

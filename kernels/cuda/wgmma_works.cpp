@@ -14,7 +14,8 @@ constexpr bool kCompiledForHopper = false;
 }  // namespace
 
 bool wgmma_works() {
-  static const bool works = kCompiledForHopper && device_info().major == 9 && wgmma_agrees();
+  static const bool works =
+      wgmma_wanted() && kCompiledForHopper && device_info().major == 9 && wgmma_agrees();
   return works;
 }
 

@@ -9,6 +9,7 @@
 #include "tests/cusim/cusim.h"
 #include "tests/cusim/mbarrier.h"
 #include "tests/cusim/race.h"
+#include "tests/cusim/runtime_sim.h"
 #include "tests/cusim/shared_arena.h"
 #include "tests/cusim/spans.h"
 
@@ -191,7 +192,7 @@ TensorMap bits_of(const cusim::Map& map) {
 
 TensorMap encode(const TensorBoxes& b) {
   const auto size = int64_t(size_of(b.type)), stride = b.stride * size;
-  if (!b.data || reinterpret_cast<uintptr_t>(b.data) % 16 || stride % 16 ||
+  if (!sim::encodes_tensor_maps() || !b.data || reinterpret_cast<uintptr_t>(b.data) % 16 || stride % 16 ||
       !fits(stride, kMostStride - 1) || !fits(b.rows, kMostSize) || !fits(b.columns, kMostSize) ||
       !fits(b.box_rows, 256))
     throw DeviceError("cuTensorMapEncodeTiled: invalid argument", 1, false);
@@ -205,7 +206,7 @@ TensorMap encode(const PixelBoxes& b) {
   auto side_fits = [](const BoxSide& s) {
     return fits(s.size, kMostSize) && s.outputs >= 1 && s.stride >= 1 && s.encodable();
   };
-  if (!b.data || reinterpret_cast<uintptr_t>(b.data) % 16 || stride % 16 ||
+  if (!sim::encodes_tensor_maps() || !b.data || reinterpret_cast<uintptr_t>(b.data) % 16 || stride % 16 ||
       !fits(stride, kMostStride - 1) || b.images < 1 || !side_fits(b.h) || !side_fits(b.w) ||
       !fits(b.box_pixels, 256) || size != 2)
     throw DeviceError("cuTensorMapEncodeIm2col: invalid argument", 1, false);

@@ -40,6 +40,7 @@ Faults faults_of_environment() {
     else if (name == "devices") f.devices = int(value);
     else if (name == "major") f.major = int(value);
     else if (name == "wgmma") f.wgmma = value != 0;
+    else if (name == "tensor_maps") f.tensor_maps = value != 0;
     else cusim::fail("GRAFT_SIM_FAULTS: '%s' is unknown", part.c_str());
   }
   return f;
@@ -51,6 +52,7 @@ void inject(const Faults& faults) {
   device().calls = device().launches = 0;
 }
 
+bool encodes_tensor_maps() { return device().faults.tensor_maps; }
 long calls() { return device().calls; }
 long launches() { return device().launches; }
 
@@ -104,7 +106,7 @@ void use_device(int index) {
 DeviceInfo device_info() {
   return {"cusim", device().faults.major, 0, multiprocessors(), 1u << 30, 227 << 10, 228 << 10};
 }
-bool wgmma_works() { return device().faults.major == 9 && device().faults.wgmma; }
+bool wgmma_works() { return wgmma_wanted() && device().faults.major == 9 && device().faults.wgmma; }
 int multiprocessors() { return device().faults.processors; }
 
 Stream create_stream() {

@@ -22,10 +22,12 @@ struct Faults {
   int major = 9;             // compute capability
   bool wgmma = true;         // whether wgmma_works() says so
   int processors = usual_processors();  // multiprocessors
+  bool tensor_maps = true;   // whether the driver encodes them
 };
 void inject(const Faults& faults);  // also begins to count calls anew
 // Those a program starts with: GRAFT_SIM_FAULTS="fail_at=7,sticky=1,budget=1000000".
 Faults faults_of_environment();
+bool encodes_tensor_maps();
 long calls();     // that could have failed, since the last inject()
 long launches();  // of kernels and of graphs, since then; not those that were captured
 

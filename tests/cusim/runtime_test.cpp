@@ -1,5 +1,6 @@
 // The simulated runtime: what it makes visible that a GPU only shows now and then.
 #include <cmath>
+#include <cstdlib>
 #include <cstring>
 #include <vector>
 
@@ -67,6 +68,18 @@ TEST_F(Runtime, WgmmaIsForDevicesThatHaveIt) {
   EXPECT_FALSE(planned_with({.major = 8}).wgmma);
   EXPECT_FALSE(planned_with({.wgmma = false}).wgmma);
   EXPECT_EQ(planned_with({.wgmma = false}), planned_with({.major = 8}));
+  setenv("GRAFT_WGMMA", "off", 1);
+  EXPECT_EQ(planned_with({}), planned_with({.major = 8}));
+  setenv("GRAFT_WGMMA", "", 1);
+  EXPECT_TRUE(planned_with({}).wgmma);
+  unsetenv("GRAFT_WGMMA");
+}
+
+TEST_F(Runtime, WgmmaDoesNotAgreeWhereTheDriverRefusesIt) {
+  sim::inject({.tensor_maps = false});
+  EXPECT_FALSE(wgmma_agrees());
+  sim::inject({.fail_at = 1, .sticky = true});
+  EXPECT_THROW(wgmma_agrees(), DeviceError);
 }
 
 TEST_F(Runtime, PinnedMemoryMustWait) {
