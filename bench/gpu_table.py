@@ -330,6 +330,8 @@ def machine_lines(out, bench):
     facts += [f"commit {out.machine.get('commit', 'unknown')}"]
     facts += [out.machine["date"]] if "date" in out.machine else []
     lines = ["; ".join(facts) + "."]
+    if "wgmma" in out.machine:
+        lines.append(f"**Hopper's kernels (GRAFT_WGMMA): {out.machine['wgmma']}; all else ran without them.**")
     samples = re.findall(r"^([\d.]+), ([\d.]+)$", read(out.folder / "clocks.csv"), re.M)
     if samples:
         clocks, watts = (sorted(float(sample[i]) for sample in samples) for i in (0, 1))

@@ -16,12 +16,14 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 sys.path.insert(0, str(ROOT / "bench"))
 import gpu_table  # noqa: E402
 
-# Each writes its name and arguments to $CALLS. $SLOW and $BROKEN are patterns of calls that hang or fail.
+# Each writes its name and arguments to $CALLS, and where it is to go without wgmma also to $CALLS.without. $SLOW
+# and $BROKEN are patterns of calls that hang or fail, and say $SAYS.
 STUB = """#!/bin/bash
 call="$(basename "$0") $*"
 echo "$call" >>"$CALLS"
+[ "$GRAFT_WGMMA" != off ] || echo "$call" >>"$CALLS.without"
 [[ -n $SLOW && $call =~ $SLOW ]] && { echo '[ RUN      ] A.hangs'; exec sleep 60; }
-[[ -n $BROKEN && $call =~ $BROKEN ]] && { echo 'it is broken'; exit 3; }
+[[ -n $BROKEN && $call =~ $BROKEN ]] && { echo "${SAYS:-it is broken}"; exit 3; }
 """
 STUBS = {
     "nvidia-smi": """case $* in
@@ -181,12 +183,31 @@ def test_what_is_slow_is_lost_alone(script):
     assert r.row("gemm")[0] == "**not finished**, stopped after 2 s in A.hangs; until then no test"
     assert all(re.fullmatch(r"\*\*not finished\*\*, stopped after [1-4] s; no test, nothing known", cell)
                for cell in r.row("gemm")[1:])
-    assert r.row("wgmma")[:2] == ["1 passed", "skipped: out of time"]
+    assert r.row("conv2d")[:2] == ["1 passed", "skipped: out of time"]
     assert r.row("ptx")[1] == "nothing found, 1 passed"
     assert r.row("G1")[-1] == "**not measured**: stopped after 2 s"
     assert r.row("G2")[-1] == "met"
     assert r.row("C1")[-1] == "**not measured**: not run"
     assert r.seconds < 60
+
+
+@pytest.mark.parametrize("how, off", [
+    ({"SLOW": "graft_cuda_tests .*Wgmma", "TEST_SECONDS": "2"}, True),
+    ({"BROKEN": "graft_cuda_tests .*Wgmma", "SAYS": "launch: unknown (cudaErrorIllegalAddress)"}, True),
+    ({"BROKEN": "graft_cuda_tests .*Wgmma", "SAYS": "wrong sums"}, False),
+    ({"BROKEN": "graft_cuda_tests .*Ptx", "SAYS": "launch: unknown (cudaErrorIllegalAddress)"}, False),
+])
+def test_where_hoppers_kernels_end_badly_the_rest_goes_without(script, how, off):
+    r = script(STEPS="tests benchmarks", BENCH="G1", **how)
+    assert r.code == 1
+    assert ("GRAFT_WGMMA=off from here" in r.said) == off
+    assert ("**Hopper's kernels (GRAFT_WGMMA): off, for their tests ended badly" in r.table) == off
+    tests = [call for call in r.calls if call.startswith("graft_cuda_tests")]
+    without = script.out.parent / "calls.without"
+    later = without.read_text().splitlines() if off else []
+    assert [call for call in later if call.startswith("graft_cuda_tests")] == (tests[2:] if off else [])
+    assert off == any(call.startswith("cuda_bench") for call in later) and off == without.exists()
+    assert r.row("gemm")[0] == "1 passed" and r.row("G1")[-1] == "met"
 
 
 def test_no_time_is_left(script):
