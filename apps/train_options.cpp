@@ -179,13 +179,13 @@ void add_train_options(Command& c, TrainOptions& o) {
            "when its shapes come again, and from then on launched as a whole, with the same bits");
   c.text("--cache", o.cache, "Compute once what stays of the network, for each image whose pixels "
          "come again (to validate; to train, unless --augment makes new ones): memory, or a folder that "
-         "later runs find, which is read whole into memory all the same and written at the end of an epoch, "
-         "when there is much that is new, and of the run; auto: memory; off");
+         "later runs find, which is read into memory all the same and written at the end of an epoch, when "
+         "there is much that is new, and of the run; auto: memory; off");
   c.integer("--cache-views", o.cache_views, 0, 1'000'000, "Augmented views of an image that take "
             "turns by epoch, drawn by its place among the others: where images come or go, most are "
             "computed anew; 0: new ones in every epoch");
   c.integer("--cache-limit", o.cache_limit, 0, 1 << 24, "MB that --cache may take, of memory and of the "
-            "folder");
+            "folder; of memory never more than half of what is free");
   add_recipe_options(c, o.recipes);
   add_place(c, o.place);
   add_trunk_precision(c, o.trunk_precision, "convolutions that are frozen; what is saved is measured in both");
