@@ -13,7 +13,7 @@ from PIL import Image
 from conftest import SMALL, Program, losses, make_data, make_images, write_unteachable
 
 AFTER_LOADING = 600  # calls of the runtime, after which the first epoch is on its way,
-FIRST_EPOCH = 1100   # and the second one
+FIRST_EPOCH = 1450   # and the second one
 TINY = [*SMALL, "--batch", 2, "--image-size", 8, "--augment", "none"]
 
 
