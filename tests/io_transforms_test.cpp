@@ -4,6 +4,7 @@
 #include <set>
 
 #include "io/colour.h"
+#include "io/pixel_probe.h"
 #include "io/resize.h"
 #include "io/source_file.h"
 #include "tests/image_files.h"
@@ -228,6 +229,14 @@ TEST(EvalTransform, EqualsPil) {
     want = test::read_npy(folder + "/eval_" + number + ".npy");
     EXPECT_EQ(test::largest_difference(evaluated(file), want.values), 0) << path;
   }
+}
+
+// Between programs it may differ; within one it must not, or no feature would be found again.
+TEST(PixelProbe, IsTheSameAgain) {
+  const std::string digest = pixel_digest();
+  EXPECT_EQ(digest.size(), 64u);
+  EXPECT_EQ(digest.find_first_not_of("0123456789abcdef"), std::string::npos);
+  EXPECT_EQ(pixel_digest(), digest);
 }
 
 }  // namespace
