@@ -111,12 +111,13 @@ int run_soup(const SoupOptions& o, bool with_alpha) {
     if (next.model->head_form().kind == HeadForm::Kind::neighbours)
       fail(Fault::usage, "soup: {} has a head of stored images, which cannot be averaged; train with "
            "--head linear", printable(o.models[i]));
-    if (i > 0) require_same(first, next, o.models[0], o.models[i]);
-    for (auto& [path, tensor] : state(*next.model)) add(sums, path, tensor, shares[i]);
-    if (i > 0)
+    if (i > 0) {
+      require_same(first, next, o.models[0], o.models[i]);
       warn_of_other_origins(first.file.frozen_hashes, next.file.frozen_hashes, o.models[0], o.models[i]);
-    if (i > 0) keep_common_hashes(first.file.frozen_hashes, next.file.frozen_hashes);
-    if (i > 0 && first.file.freeze_plan != next.file.freeze_plan) first.file.freeze_plan.clear();
+      keep_common_hashes(first.file.frozen_hashes, next.file.frozen_hashes);
+      if (first.file.freeze_plan != next.file.freeze_plan) first.file.freeze_plan.clear();
+    }
+    for (auto& [path, tensor] : state(*next.model)) add(sums, path, tensor, shares[i]);
     recipe += fmt::format("{}{:g} {}", i ? " + " : "", shares[i], o.models[i]);
     if (i == 0) first = std::move(next);
   }
