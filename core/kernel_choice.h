@@ -25,8 +25,8 @@ void use_kernels(Kernels whose, SayLine say = {});
 Kernels kernels_in_use();
 
 // What `automatic` has found so far: microseconds of each, by problem; vendor's are infinite where it
-// has no plan. Kept for the life of the
-// process; a program that wants them to outlive it reads and sets them.
+// has no plan. Kept for the life of the process; a program that wants them to outlive it reads and
+// sets them.
 struct KernelVerdict {
   double own, vendor;
 };
